@@ -1,0 +1,223 @@
+/**
+ * Boot: lays out kernel memory, starts the broker, which starts the devices, and joins the calling
+ * thread as the first process.
+ */
+import { MessageChannel } from 'node:worker_threads';
+import { DmaBufError } from '../errno.js';
+import {
+  ACTOR,
+  ACTOR_STATE,
+  DEFAULT_TABLES,
+  HEADER,
+  layoutOf,
+  MACHINE,
+  MACHINE_FLAG,
+  MAGIC,
+  REGION,
+  REGION_KIND,
+  ROLE,
+  type TableSizes,
+} from '../memory/layout.js';
+import { writeHeader } from '../memory/tables.js';
+import { Words } from '../memory/words.js';
+import { type Host, workerHost } from '../substrate/actors.js';
+import { type RegionMemory, threadMem, WASM_PAGE } from '../substrate/memory.js';
+import { threadSeam } from '../substrate/seam.js';
+import { JobTable } from '../sync/job-table.js';
+import type { BrokerTask } from './broker.js';
+import type { BootToken } from './join.js';
+import { Machine, reserveActor } from './machine.js';
+import { publishNames, readNames } from './names.js';
+import { loadDrivers, makeServices, type Services } from './services.js';
+import type { DriverSpec } from './spec.js';
+
+/** What a machine is made of. */
+export interface BootOptions {
+  /** Drivers, as their packages' functions make them. Default: none, core alone. */
+  readonly drivers?: readonly DriverSpec[];
+  /** Bytes of the pool, one shared wasm memory for carveout and CMA heaps. Default 0: no pool. */
+  readonly pool?: number;
+  /** `manual`: time stands still until a test advances it. Default `real`. */
+  readonly clock?: 'real' | 'manual';
+  /** Sizes of the tables; what is left out has its default. */
+  readonly tables?: Partial<TableSizes>;
+  /** Record a trace (default false). */
+  readonly trace?: boolean;
+  /** Entry modules of the workers, for bundlers that move them. */
+  readonly urls?: { readonly broker?: string; readonly device?: string };
+}
+
+const BOOT_LIMIT_MS = 10_000;
+
+/**
+ * Boots a machine and joins it as process `main`. Resolves when all devices serve. Rejects with
+ * EOWNERDEAD and the reason when a device cannot start, ENOMEM when the host has no memory for
+ * the tables or the pool. The caller ends it with `shutdown()`.
+ */
+export async function boot(options: BootOptions = {}): Promise<Machine> {
+  const { drivers = [] } = options;
+  const tables = checkTables({ ...DEFAULT_TABLES, ...options.tables });
+  const layout = layoutOf(
+    tables,
+    drivers.map((driver) => driver.words ?? 0),
+  );
+  const control = allocate(() => threadMem.makeRegion(layout.totalWords * 4), 'kernel memory');
+  const words = new Words(control.buffer);
+  format(words, tables, options, layout);
+  const nodes = drivers.flatMap((driver) => driver.devices.map((spec) => ({ driver, spec })));
+  const brokerId = 1;
+  const mainId = 2;
+  const devices = nodes.map(({ driver, spec }, i) => ({
+    actor: mainId + 1 + i,
+    driver: driver.name,
+    spec,
+  }));
+  const names = publishNames(
+    devices.map(({ actor, driver, spec }) => ({
+      path: spec.path,
+      driver,
+      actor,
+      info: spec.info ?? null,
+    })),
+  );
+  const bootToken: BootToken = { control: control.token, tables, drivers, names };
+  const { port1, port2 } = new MessageChannel();
+  const services = makeServices({
+    words,
+    self: mainId,
+    seam: threadSeam,
+    mem: threadMem,
+    tables,
+    port: port1,
+    drivers,
+    devices: readNames(names),
+    bootToken,
+  });
+  JobTable.format(services.kernel);
+  reserveActor(services, 'broker', ROLE.BROKER);
+  reserveActor(services, 'main', ROLE.PROCESS);
+  for (const { spec } of devices) reserveActor(services, spec.name, ROLE.DEVICE);
+  const pool = makePool(services, options.pool ?? 0);
+  words.store(HEADER.STATE, MACHINE.RUNNING);
+  words.store(services.kernel.actor + ACTOR.STATE, ACTOR_STATE.LIVE);
+  const task: BrokerTask = {
+    self: brokerId,
+    boot: bootToken,
+    first: { actor: mainId, port: port2 },
+    devices,
+    deviceMain: options.urls?.device ?? new URL('./device-main.js', import.meta.url).href,
+    regions: pool,
+  };
+  const brokerUrl = options.urls?.broker ?? new URL('./broker.js', import.meta.url).href;
+  const host = workerHost(brokerUrl, 1);
+  const ended = host.start(task, [port2]);
+  const machine = new Machine(services, () => end(services, host, ended));
+  try {
+    await loadDrivers(services);
+    await allServe(machine, services, ended, devices.map((device) => device.spec.name));
+  } catch (error) {
+    await machine.shutdown();
+    throw error;
+  }
+  return machine;
+}
+
+async function end(services: Services, host: Host, ended: Promise<unknown>): Promise<void> {
+  services.port.post({ type: 'shutdown' });
+  await ended.catch(() => {});
+  services.port.close();
+  await host.destroy();
+}
+
+/** Waits until every device serves, or the broker is gone. */
+async function allServe(
+  machine: Machine,
+  services: Services,
+  ended: Promise<unknown>,
+  names: readonly string[],
+): Promise<void> {
+  const lost = ended.then(
+    () => services.kernel.check('boot'),
+    (error: unknown) => {
+      throw new DmaBufError('ENODEV', 'boot', `the broker could not start: ${String(error)}`);
+    },
+  );
+  lost.catch(() => {});
+  for (const name of names) await Promise.race([machine.peer(name, BOOT_LIMIT_MS), lost]);
+}
+
+function format(
+  words: Words,
+  tables: TableSizes,
+  options: BootOptions,
+  layout: ReturnType<typeof layoutOf>,
+): void {
+  const manual = options.clock === 'manual' ? MACHINE_FLAG.MANUAL_CLOCK : 0;
+  const trace = options.trace === true ? MACHINE_FLAG.TRACE : 0;
+  writeHeader(
+    words,
+    layout,
+    new Map([
+      [HEADER.ACTOR_COUNT, tables.actors],
+      [HEADER.CONTEXT_COUNT, tables.contexts],
+      [HEADER.REGION_COUNT, tables.regions],
+      [HEADER.BUFFER_COUNT, tables.buffers],
+      [HEADER.QUEUE_COUNT, tables.queues],
+      [HEADER.JOB_COUNT, tables.jobs],
+      [HEADER.FD_COUNT, tables.fds],
+      [HEADER.TRACE_RECORDS, tables.traceRecords],
+      [HEADER.DRIVER_COUNT, options.drivers?.length ?? 0],
+      [HEADER.FLAGS, manual | trace],
+      [HEADER.MAGIC, MAGIC],
+    ]),
+  );
+}
+
+/** Makes the pool and registers its region; what the broker is told of it. */
+function makePool(services: Services, bytes: number): BrokerTask['regions'] {
+  if (bytes === 0) return [];
+  const pages = Math.ceil(bytes / WASM_PAGE);
+  if (!Number.isSafeInteger(bytes) || bytes < 0 || pages > 65536) {
+    throw new RangeError(`boot: pool must be 0 to 4 GiB in bytes, not ${bytes}`);
+  }
+  const memory = allocate(() => threadMem.makePool(pages * WASM_PAGE), `a pool of ${bytes} bytes`);
+  const region = services.regions.adopt(REGION_KIND.POOL, memory);
+  const generation = services.kernel.words.load(region + REGION.STATE);
+  return [{ region, generation, token: memory.token }];
+}
+
+function allocate(make: () => RegionMemory, what: string): RegionMemory {
+  try {
+    return make();
+  } catch (cause) {
+    throw new DmaBufError('ENOMEM', 'boot', `the host has no memory for ${what}: ${String(cause)}`);
+  }
+}
+
+function checkTables(tables: TableSizes): TableSizes {
+  const limit = (name: keyof TableSizes, low: number, high: number): void => {
+    const value = tables[name];
+    if (Number.isInteger(value) && value >= low && value <= high) return;
+    throw new RangeError(`boot: tables.${name} must be an integer from ${low} to ${high}, not ${value}`);
+  };
+  limit('actors', 2, 63);
+  limit('jobs', 32, 1 << 20);
+  limit('payloadBytes', 16, 65536);
+  limit('buffers', 1, 1 << 16);
+  limit('queues', 1, 1 << 16);
+  limit('regions', 1, 1 << 16);
+  limit('contexts', 1, 1023);
+  limit('fds', 1, 1 << 16);
+  limit('mailSlots', 2, 4096);
+  limit('mailBytes', 64, 65536);
+  limit('traceRecords', 2, 1 << 22);
+  for (const name of ['mailSlots', 'traceRecords'] as const) {
+    if ((tables[name] & (tables[name] - 1)) === 0) continue;
+    throw new RangeError(`boot: tables.${name} must be a power of two, not ${tables[name]}`);
+  }
+  for (const [name, unit] of [['jobs', 32], ['payloadBytes', 16], ['mailBytes', 4]] as const) {
+    if (tables[name] % unit === 0) continue;
+    throw new RangeError(`boot: tables.${name} must be a multiple of ${unit}, not ${tables[name]}`);
+  }
+  return tables;
+}

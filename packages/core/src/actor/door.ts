@@ -1,0 +1,107 @@
+/**
+ * DriverDoor: what core opens to the authors of drivers and to nobody else (`@dmabuf/core/driver`):
+ * words of kernel memory of the driver's own, exporting buffers, regions, the trace.
+ */
+import { DmaBuf, type BufferServices } from '../dmabuf/dmabuf.js';
+import type { ExportInfo } from '../dmabuf/buffers.js';
+import { DmaBufError } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import type { Locks } from '../memory/lock.js';
+import { REGION, REGION_KIND } from '../memory/layout.js';
+import type { Words } from '../memory/words.js';
+import type { Doorbell } from './doorbell.js';
+import { countCopied } from './job.js';
+import type { DriverSpec } from './spec.js';
+
+export class DriverDoor {
+  readonly spec: DriverSpec;
+  /** Index of the driver: what a buffer that it exports names as its exporter. */
+  readonly index: number;
+  /** Word offset of the driver's own words in {@link words}. */
+  readonly base: number;
+  readonly words: Words;
+  /** Owner locks, for lock words among the driver's own. */
+  readonly locks: Locks;
+  readonly #k: Kernel;
+  readonly #s: BufferServices & { readonly bell: Doorbell };
+
+  constructor(services: BufferServices & { readonly bell: Doorbell }, spec: DriverSpec, index: number, base: number) {
+    this.#s = services;
+    this.#k = services.kernel;
+    this.spec = spec;
+    this.index = index;
+    this.base = base;
+    this.words = services.kernel.words;
+    this.locks = services.kernel.locks;
+  }
+
+  /** Exports a buffer whose memory the driver has allocated; the caller owns the fd. ENFILE, EMFILE. */
+  export(info: Omit<ExportInfo, 'exporter'>): DmaBuf {
+    const buffer = this.#s.buffers.export({ ...info, exporter: this.index });
+    return DmaBuf.fromExport(this.#s, buffer);
+  }
+
+  /** Makes a region of its own for a buffer: page-sized, zeroed. ENOMEM, ENOSPC. */
+  makeRegion(bytes: number): number {
+    return this.#s.regions.make(bytes);
+  }
+
+  /** Pointer of the pool's region. ENODEV when the machine was booted without a pool. */
+  get pool(): number {
+    for (const region of this.#k.regions.live()) {
+      if (this.#k.words.get(region + REGION.KIND) === REGION_KIND.POOL) return region;
+    }
+    const detail = 'the machine has no pool; boot with `pool: bytes`';
+    throw new DmaBufError('ENODEV', 'pool', detail);
+  }
+
+  /** Whether there is a pool. */
+  get hasPool(): boolean {
+    for (const region of this.#k.regions.live()) {
+      if (this.#k.words.get(region + REGION.KIND) === REGION_KIND.POOL) return true;
+    }
+    return false;
+  }
+
+  /** The pool's wasm memory, for kernels that import it. Blocks on the first call of a thread. */
+  poolMemory(): WebAssembly.Memory {
+    const { wasm } = this.#s.regions.get(this.pool);
+    if (wasm !== undefined) return wasm;
+    throw new DmaBufError('ENODEV', 'pool', 'the pool of this machine is not wasm memory');
+  }
+
+  /** Bytes of a region. */
+  regionBytes(region: number): number {
+    return this.#k.words.getDouble(region + REGION.BYTES);
+  }
+
+  /** A view of memory in a region. Blocks on the first look of a thread at that region. */
+  view(region: number, offset: number, length: number): Uint8Array<ArrayBufferLike> {
+    return this.#s.regions.view(region, offset, length);
+  }
+
+  /** Wakes a device of the driver's, so that its `tick` looks at the driver's words. */
+  ring(actor: number): void {
+    this.#s.bell.ring(actor);
+  }
+
+  /** Now, ms of the machine's clock. */
+  now(): number {
+    return this.#k.clock.now();
+  }
+
+  /** Whether {@link now} only moves when a test advances it. */
+  get manualClock(): boolean {
+    return this.#k.clock.manual;
+  }
+
+  /** Records an event of the driver's in this actor's trace ring (TRACE_KIND). */
+  trace(kind: number, seqno: number, a: number, b: number): void {
+    this.#k.trace.emit(kind, 0, seqno, a, b);
+  }
+
+  /** Counts bytes of buffer content that were copied outside a job. */
+  countCopied(bytes: number): void {
+    countCopied(this.#k, bytes);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Doorbells: how an actor sleeps until there is something for it, and how it is woken.
+ *
+ * ACTOR.WAITING is ASLEEP while its owner sleeps, or is about to. The owner stores ASLEEP, *then*
+ * looks for work, then waits on the word. A ringer publishes the work, *then* loads the word, and
+ * only if it reads ASLEEP exchanges it for 0 and notifies: one of the two sees the other, and nobody
+ * pays for waking an actor that is awake. Never ring under a queue lock.
+ */
+import type { Kernel } from '../kernel.js';
+import { WAIT_BOUND_MS } from '../kernel.js';
+import { ACTOR, ASLEEP } from '../memory/layout.js';
+
+export class Doorbell {
+  readonly #k: Kernel;
+  readonly #waiting: number;
+
+  constructor(kernel: Kernel) {
+    this.#k = kernel;
+    this.#waiting = kernel.actor + ACTOR.WAITING;
+  }
+
+  /** Wakes an actor if it sleeps. By anybody, after publishing work for it. */
+  ring(actor: number): void {
+    const words = this.#k.words;
+    const index = this.#k.actors.at(actor) + ACTOR.WAITING;
+    if (words.load(index) === ASLEEP && words.exchange(index, 0) === ASLEEP) {
+      this.#k.seam.notify(words.i32, index, 1);
+    }
+  }
+
+  /**
+   * Blocks the owner until it is rung, `idle()` is false, or `until` (ms of the machine's clock)
+   * is reached; at most one bound. `idle` is evaluated after the word says ASLEEP.
+   */
+  sleep(idle: () => boolean, until: number): void {
+    const { words, seam } = this.#k;
+    this.#arm(until);
+    if (idle()) {
+      const result = seam.wait(words.i32, this.#waiting, ASLEEP, this.#timeout(until));
+      if (result === 'woken') this.#k.countWakeup();
+    }
+    words.store(this.#waiting, 0);
+  }
+
+  /** {@link sleep} for actors that live in an event loop; keeps the process alive meanwhile. */
+  async sleepAsync(idle: () => boolean, until: number): Promise<void> {
+    const { words, seam, keepAlive } = this.#k;
+    this.#arm(until);
+    if (idle()) {
+      keepAlive.acquire();
+      const timer = this.#timer(until);
+      try {
+        const result = await seam.waitAsync(words.i32, this.#waiting, ASLEEP);
+        if (result === 'woken') this.#k.countWakeup();
+      } finally {
+        clearTimeout(timer);
+        keepAlive.release();
+      }
+    }
+    words.store(this.#waiting, 0);
+  }
+
+  #arm(until: number): void {
+    const { words, actor } = this.#k;
+    words.setDouble(actor + ACTOR.DEADLINE, until);
+    words.store(this.#waiting, ASLEEP);
+  }
+
+  #timeout(until: number): number {
+    if (this.#k.clock.manual) return WAIT_BOUND_MS;
+    return Math.max(0, Math.min(WAIT_BOUND_MS, until - this.#k.clock.now()));
+  }
+
+  /** Rings this actor itself at a deadline: waitAsync has no timeout of its own here. */
+  #timer(until: number): NodeJS.Timeout | undefined {
+    if (until === Infinity || this.#k.clock.manual) return undefined;
+    const ms = Math.max(0, until - this.#k.clock.now());
+    return setTimeout(() => this.ring(this.#k.self), Math.ceil(ms));
+  }
+}

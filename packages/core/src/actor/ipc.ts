@@ -1,0 +1,194 @@
+/**
+ * Ipc: what travels through mailboxes: ioctls and their replies, and fds (SCM_RIGHTS).
+ *
+ * A caller of `ioctl` blocks on its own doorbell until the reply is in its mailbox; whatever else
+ * arrives meanwhile is kept for whoever asks for it. An fd in flight is a reference on its object,
+ * which the receiver turns into its lowest free number.
+ */
+import { DmaBufError, errno } from '../errno.js';
+import { FD_RDWR, type FdTable, kindOf, objectWord, pointerOf } from '../fd/fd-table.js';
+import type { Kernel } from '../kernel.js';
+import { ACTOR, ACTOR_STATE, OBJECT } from '../memory/layout.js';
+import type { Buffers } from '../dmabuf/buffers.js';
+import { decodePayload, pack } from '../sync/payload.js';
+import type { Doorbell } from './doorbell.js';
+import { type Mail, MAIL_KIND, type Mailboxes } from './mailbox.js';
+
+/** Serves ioctls: returns the reply's value, or throws a DmaBufError that the caller then gets. */
+export type IoctlHandler = (request: string, args: unknown, from: number) => unknown;
+
+/** An fd that arrived, installed in this process. */
+export interface ReceivedFd {
+  readonly fd: number;
+  /** Actor id of the sender. */
+  readonly from: number;
+  /** What the sender said with it. */
+  readonly tag: unknown;
+}
+
+export class Ipc {
+  readonly #k: Kernel;
+  readonly #bell: Doorbell;
+  readonly #mail: Mailboxes;
+  readonly #fds: FdTable;
+  readonly #buffers: Buffers;
+  readonly #replies: Map<number, Mail> = new Map();
+  readonly #requests: Mail[] = [];
+  readonly #arrived: Mail[] = [];
+  #id = 0;
+
+  constructor(kernel: Kernel, bell: Doorbell, mail: Mailboxes, fds: FdTable, buffers: Buffers) {
+    this.#k = kernel;
+    this.#bell = bell;
+    this.#mail = mail;
+    this.#fds = fds;
+    this.#buffers = buffers;
+  }
+
+  /** Calls an actor and blocks for its reply. ETIME; ESRCH; or whatever the handler threw. */
+  ioctl(actor: number, request: string, args: unknown, timeout: number): unknown {
+    this.#mustLive(actor, request);
+    const id = ++this.#id;
+    const body = pack([request, args]);
+    this.#mail.send(actor, { kind: MAIL_KIND.IOCTL, id, object: 0, body }, { block: true });
+    const until = this.#k.clock.now() + timeout;
+    for (;;) {
+      this.#sort();
+      const reply = this.#replies.get(id);
+      if (reply !== undefined) return this.#result(request, reply);
+      this.#k.check(request);
+      this.#mustLive(actor, request);
+      if (this.#k.clock.now() >= until) {
+        const who = `actor ${actor} '${this.#k.nameOf(actor)}'`;
+        throw new DmaBufError('ETIME', request, `${who} did not answer within ${timeout} ms`);
+      }
+      this.#bell.sleep(() => this.#mail.isEmpty(), until);
+    }
+  }
+
+  /** Answers the ioctls that have arrived; true if there were any. */
+  serve(handler: IoctlHandler | undefined): boolean | Promise<boolean> {
+    this.#sort();
+    const requests = this.#requests.splice(0);
+    if (requests.length === 0) return false;
+    const pending = requests.map((mail) => this.#answer(mail, handler));
+    const promises = pending.filter((p) => p instanceof Promise);
+    return promises.length > 0 ? Promise.all(promises).then(() => true) : true;
+  }
+
+  get isEmpty(): boolean {
+    return this.#mail.isEmpty() && this.#requests.length === 0;
+  }
+
+  /** Sends an open fd to another process, which gets a new one for the same object. */
+  passFd(actor: number, fd: number, tag: unknown): void {
+    this.#mustLive(actor, 'pass_fd');
+    const { object } = this.#fds.entry(fd, 'pass_fd');
+    const body = pack(tag);
+    this.#buffers.ref(pointerOf(object));
+    try {
+      this.#mail.send(actor, { kind: MAIL_KIND.FD, id: 0, object, body }, { block: true });
+    } catch (error) {
+      this.#buffers.unref(pointerOf(object));
+      throw error;
+    }
+  }
+
+  /** The oldest fd that was sent here. Blocks up to `timeout` ms, then ETIME. */
+  receiveFd(timeout: number): ReceivedFd {
+    const until = this.#k.clock.now() + timeout;
+    for (;;) {
+      const received = this.#tryReceive();
+      if (received !== undefined) return received;
+      this.#k.check('receive_fd');
+      if (this.#k.clock.now() >= until) {
+        throw new DmaBufError('ETIME', 'receive_fd', `no fd arrived within ${timeout} ms`);
+      }
+      this.#bell.sleep(() => this.#mail.isEmpty(), until);
+    }
+  }
+
+  #tryReceive(): ReceivedFd | undefined {
+    this.#sort();
+    const mail = this.#arrived[0];
+    if (mail === undefined) return undefined;
+    const object = objectWord(kindOf(mail.object), pointerOf(mail.object));
+    const fd = this.#fds.install(object, FD_RDWR, 'receive_fd');
+    this.#arrived.shift();
+    return { fd, from: mail.from, tag: decodePayload(mail.body) };
+  }
+
+  /** Drops the references of fds that nobody received: on leave. */
+  discard(): void {
+    this.#sort();
+    for (const mail of this.#arrived.splice(0)) {
+      if (kindOf(mail.object) === OBJECT.DMABUF) this.#buffers.unref(pointerOf(mail.object));
+    }
+  }
+
+  #sort(): void {
+    for (let mail = this.#mail.receive(); mail !== undefined; mail = this.#mail.receive()) {
+      if (mail.kind === MAIL_KIND.IOCTL) this.#requests.push(mail);
+      else if (mail.kind === MAIL_KIND.FD) this.#arrived.push(mail);
+      else this.#replies.set(mail.id, mail);
+    }
+  }
+
+  #answer(mail: Mail, handler: IoctlHandler | undefined): void | Promise<void> {
+    try {
+      const call = decodePayload(mail.body);
+      const [request, args]: unknown[] = Array.isArray(call) ? call : [];
+      if (typeof request !== 'string') throw new DmaBufError('EINVAL', 'ioctl', 'malformed request');
+      if (handler === undefined) throw new DmaBufError('ENOTTY', request, 'this actor takes no ioctls');
+      const value = handler(request, args, mail.from);
+      if (!(value instanceof Promise)) {
+        this.#reply(mail, MAIL_KIND.REPLY, value);
+        return undefined;
+      }
+      return value.then(
+        (result: unknown) => this.#reply(mail, MAIL_KIND.REPLY, result),
+        (error: unknown) => this.#refuse(mail, error),
+      );
+    } catch (error) {
+      this.#refuse(mail, error);
+    }
+    return undefined;
+  }
+
+  #refuse(mail: Mail, error: unknown): void {
+    const known = error instanceof DmaBufError;
+    const number = known ? error.errno : -errno.EIO;
+    const detail = known ? error.detail : String(error);
+    this.#reply(mail, MAIL_KIND.ERROR, { errno: number, detail });
+    if (!known) throw error;
+  }
+
+  #reply(mail: Mail, kind: number, value: unknown): void {
+    if (this.#stateOf(mail.from) !== ACTOR_STATE.LIVE) return;
+    const body = pack(value);
+    this.#mail.send(mail.from, { kind, id: mail.id, object: 0, body }, { block: true });
+  }
+
+  #result(request: string, reply: Mail): unknown {
+    this.#replies.delete(reply.id);
+    const value = decodePayload(reply.body);
+    if (reply.kind === MAIL_KIND.REPLY) return value;
+    const error = isFailure(value) ? value : { errno: -errno.EIO, detail: 'malformed error reply' };
+    throw DmaBufError.of(error.errno, request, error.detail);
+  }
+
+  #mustLive(actor: number, syscall: string): void {
+    if (this.#stateOf(actor) === ACTOR_STATE.LIVE) return;
+    throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
+  }
+
+  #stateOf(actor: number): number {
+    const { words, actors } = this.#k;
+    if (!Number.isInteger(actor) || actor < 1 || actor >= actors.count) return ACTOR_STATE.FREE;
+    return words.load(actors.at(actor) + ACTOR.STATE);
+  }
+}
+
+function isFailure(value: unknown): value is { errno: number; detail: string } {
+  return typeof value === 'object' && value !== null && 'errno' in value && 'detail' in value;
+}

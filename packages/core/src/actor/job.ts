@@ -1,0 +1,178 @@
+/**
+ * Job: a granted job as the device that runs it sees it.
+ *
+ * A handler does its work on `buffers` and returns: the fence then signals and the claims end. Or
+ * it calls `defer()`, keeps the object, and later `complete()`s (the fence signals: a flip is on
+ * screen) and `release()`s (the claims end: it has been replaced), or `finish()`es both.
+ */
+import { DmaBufError, errno } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { ACTOR, JOB, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
+import type { Regions } from '../memory/regions.js';
+import { type FrameMetadata, readMetadata, writeMetadata } from '../dmabuf/metadata.js';
+import { BufferRecord } from '../dmabuf/ops.js';
+import type { Jobs } from '../sync/jobs.js';
+import { decodePayload } from '../sync/payload.js';
+
+/** A buffer that a running job claims. Valid until the job is released. */
+export class JobBuffer {
+  readonly #k: Kernel;
+  readonly #regions: Regions;
+  readonly record: BufferRecord;
+  /** Whether the job may write it. */
+  readonly exclusive: boolean;
+  #bytes: Uint8Array<ArrayBufferLike> | undefined;
+
+  constructor(kernel: Kernel, regions: Regions, target: number) {
+    this.#k = kernel;
+    this.#regions = regions;
+    const queue = target & LINK_FLAG.TARGET_MASK;
+    this.record = new BufferRecord(kernel, kernel.words.get(queue + QUEUE.BUFFER));
+    this.exclusive = (target & LINK_FLAG.EXCLUSIVE) !== 0;
+  }
+
+  /** The buffer's memory itself. */
+  get bytes(): Uint8Array<ArrayBufferLike> {
+    const { region, offset, size } = this.record;
+    this.#bytes ??= this.#regions.view(region, offset, size);
+    return this.#bytes;
+  }
+
+  /** The same memory as 32-bit words (many times faster to fill and to loop over than bytes). */
+  get words(): Uint32Array<ArrayBufferLike> {
+    const { bytes } = this;
+    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+  }
+
+  get metadata(): FrameMetadata {
+    return readMetadata(this.#k, this.record.pointer);
+  }
+
+  set metadata(frame: FrameMetadata) {
+    if (!this.exclusive) {
+      throw new DmaBufError(
+        'EPERM',
+        'set_metadata',
+        `the job claims buffer ${this.record.ino} shared; only an exclusive claim may describe its content`,
+      );
+    }
+    writeMetadata(this.#k, this.record.pointer, frame);
+  }
+}
+
+/** What a {@link Job} asks of the server that runs it. */
+export interface JobServer {
+  settle(job: Job, error: number): void;
+  release(job: Job): void;
+}
+
+export class Job {
+  /** Pointer of its record. */
+  readonly pointer: number;
+  /** Context id: an ordered line of jobs. */
+  readonly context: number;
+  /** Its point on the context. */
+  readonly seqno: number;
+  /** Actor id of the submitter. */
+  readonly owner: number;
+  /** −errno of a dependency that failed (then only handlers with `failed` see the job), or 0. */
+  readonly blocker: number;
+  /** In the order in which submit named them. */
+  readonly buffers: readonly JobBuffer[];
+  readonly #k: Kernel;
+  readonly #jobs: Jobs;
+  readonly #server: JobServer;
+  #state: 'running' | 'deferred' | 'completed' | 'released' = 'running';
+  #payload: { value: unknown } | undefined;
+
+  constructor(
+    kernel: Kernel,
+    regions: Regions,
+    jobs: Jobs,
+    server: JobServer,
+    pointer: number,
+    blocker: number,
+  ) {
+    const { words } = kernel;
+    this.#k = kernel;
+    this.#jobs = jobs;
+    this.#server = server;
+    this.pointer = pointer;
+    this.blocker = blocker;
+    this.context = jobs.contexts.idOf(words.get(pointer + JOB.CONTEXT));
+    this.seqno = words.getDouble(pointer + JOB.SEQNO);
+    this.owner = words.get(pointer + JOB.OWNER);
+    const buffers: JobBuffer[] = [];
+    const links = words.get(pointer + JOB.LINKS);
+    for (let i = 0; i < links; i++) {
+      const target = words.get(pointer + JOB.LINK + i * LINK.WORDS + LINK.TARGET);
+      if ((target & LINK_FLAG.FENCE) !== 0) continue;
+      buffers.push(new JobBuffer(kernel, regions, target));
+    }
+    this.buffers = buffers;
+  }
+
+  /** What `submit` was given as payload. The driver that packed it knows its shape. */
+  get payload(): unknown {
+    this.#payload ??= { value: decodePayload(this.#jobs.payload(this.pointer)) };
+    return this.#payload.value;
+  }
+
+  /** Buffer `i` of the job. EINVAL when the job names fewer. */
+  buffer(i: number): JobBuffer {
+    const buffer = this.buffers[i];
+    if (buffer !== undefined) return buffer;
+    const detail = `job ${this.context}:${this.seqno} has ${this.buffers.length} buffers, buffer ${i} was asked for`;
+    throw new DmaBufError('EINVAL', 'job', detail);
+  }
+
+  /** Keeps the job beyond the handler's return; the device completes and releases it later. */
+  defer(): void {
+    if (this.#state === 'running') this.#state = 'deferred';
+  }
+
+  get deferred(): boolean {
+    return this.#state !== 'running';
+  }
+
+  /** Signals the fence: 0, or −errno. Claims stay until {@link release}. EALREADY the second time. */
+  complete(error: number = 0): void {
+    if (this.#state === 'completed' || this.#state === 'released') {
+      const detail = `job ${this.context}:${this.seqno} is complete already`;
+      throw new DmaBufError('EALREADY', 'complete', detail);
+    }
+    this.#state = 'completed';
+    this.#server.settle(this, error);
+  }
+
+  /** Ends the claims; completes first if that was not done. Harmless the second time. */
+  release(): void {
+    if (this.#state === 'released') return;
+    if (this.#state !== 'completed') this.complete();
+    this.#state = 'released';
+    this.#server.release(this);
+  }
+
+  /** Completes and releases. */
+  finish(error: number = 0): void {
+    this.complete(error);
+    this.release();
+  }
+
+  /** Counts bytes of buffer content that the handler copied (what "zero-copy" is checked with). */
+  countCopied(bytes: number): void {
+    countCopied(this.#k, bytes);
+  }
+}
+
+/** Adds to this actor's count of copied bytes. */
+export function countCopied(kernel: Kernel, bytes: number): void {
+  const { words, actor } = kernel;
+  const index = actor + ACTOR.COPIED;
+  words.setDouble(index, words.getDouble(index) + bytes);
+}
+
+/** The errno that an exception in a handler fails its job with: that of a DmaBufError. */
+export function errnoOf(error: unknown): number {
+  return error instanceof DmaBufError ? error.errno : -errno.EIO;
+}

@@ -1,0 +1,69 @@
+/**
+ * Joining: how a thread becomes an actor of a machine that was booted elsewhere.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { ACTOR, ACTOR_STATE, HEADER, type TableSizes } from '../memory/layout.js';
+import { Words } from '../memory/words.js';
+import { type RegionToken, threadMem } from '../substrate/memory.js';
+import { threadSeam } from '../substrate/seam.js';
+import { type JoinToken, Machine } from './machine.js';
+import { readNames } from './names.js';
+import { loadDrivers, makeServices, type Services } from './services.js';
+import type { DriverSpec } from './spec.js';
+
+/** The part of a token that is the same for all joiners. */
+export interface BootToken {
+  /** Kernel memory itself. */
+  readonly control: RegionToken;
+  readonly tables: TableSizes;
+  readonly drivers: readonly DriverSpec[];
+  /** The name directory (a sharedmap). */
+  readonly names: unknown;
+}
+
+/** The services of a joiner, its driver halves loaded, its actor record LIVE. */
+export async function joinServices(
+  actor: number,
+  port: MessagePort,
+  boot: BootToken,
+): Promise<Services> {
+  const words = new Words(threadMem.importRegion(boot.control).buffer);
+  const services = makeServices({
+    words,
+    self: actor,
+    seam: threadSeam,
+    mem: threadMem,
+    tables: boot.tables,
+    port,
+    drivers: boot.drivers,
+    devices: readNames(boot.names),
+    bootToken: boot,
+  });
+  await loadDrivers(services);
+  words.store(services.kernel.actor + ACTOR.STATE, ACTOR_STATE.LIVE);
+  words.add(HEADER.ACTORS_EPOCH, 1);
+  threadSeam.notify(words.i32, HEADER.ACTORS_EPOCH, 0x7fffffff);
+  return services;
+}
+
+/**
+ * Joins a machine from a token (`workerData` of {@link Machine.invite}). Asynchronous, since it loads
+ * the driver halves that the machine was booted with. `leave()` ends the membership.
+ */
+export async function join(token: JoinToken): Promise<Machine> {
+  if (!isToken(token)) {
+    throw new TypeError(
+      'join: token must be what machine.invite() gave as workerData (sent with its transferList)',
+    );
+  }
+  const services = await joinServices(token.actor, token.port, token.boot);
+  return new Machine(services, async (machine) => {
+    services.port.post({ type: 'shutdown' });
+    await machine.leave();
+  });
+}
+
+function isToken(token: JoinToken): token is JoinToken & { boot: BootToken } {
+  const { boot, port } = token;
+  return typeof boot === 'object' && boot !== null && 'control' in boot && port !== undefined;
+}

@@ -1,0 +1,314 @@
+/**
+ * Machine: a booted machine as one thread (one "process" among the actors) sees it.
+ *
+ * `boot()` gives the booting thread its Machine, `join()` every other one. All calls run in the
+ * calling thread on kernel memory; what blocks says so.
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { DmaBuf } from '../dmabuf/dmabuf.js';
+import { pageAlign } from '../dmabuf/system-heap.js';
+import { DmaBufError } from '../errno.js';
+import { pointerOf } from '../fd/fd-table.js';
+import { ACTOR, ACTOR_STATE, HEADER, ROLE } from '../memory/layout.js';
+import { writeName } from '../memory/tables.js';
+import { Context } from '../sync/context.js';
+import { Fence } from '../sync/fence.js';
+import type { FencePoint } from '../sync/jobs.js';
+import { exportTrace, type TraceFile } from '../trace/perfetto.js';
+import { TRACE_KIND } from '../trace/ring.js';
+import type { DriverDoor } from './door.js';
+import type { IoctlHandler, ReceivedFd } from './ipc.js';
+import type { DeviceNode } from './names.js';
+import { type ActorStats, actorStats, type MachineStats, machineStats } from './stats.js';
+import { type Handlers, Server } from './server.js';
+import type { Services } from './services.js';
+
+/** What a joiner is given: options for `new Worker`, or the two parts for another channel. */
+export interface Invitation {
+  /** To be handed to `join()`; sent once, with {@link transferList}. */
+  readonly workerData: JoinToken;
+  readonly transferList: MessagePort[];
+}
+
+/** One joiner's key to the machine. Opaque; valid once. */
+export interface JoinToken {
+  readonly actor: number;
+  readonly port: MessagePort;
+  readonly boot: unknown;
+}
+
+/** Another actor: a device, or a process that serves. */
+export interface Peer {
+  readonly actor: number;
+  readonly name: string;
+}
+
+/** What an actor of the user's own does with jobs and ioctls. */
+export interface ServeHandlers extends Handlers {
+  ioctl?: IoctlHandler;
+}
+
+export class Machine {
+  readonly #s: Services;
+  readonly #end: (machine: Machine) => Promise<void>;
+  #left = false;
+
+  constructor(services: Services, end: (machine: Machine) => Promise<void>) {
+    this.#s = services;
+    this.#end = end;
+  }
+
+  /** Actor id of this thread. */
+  get self(): number {
+    return this.#s.kernel.self;
+  }
+
+  /** Name under which this thread joined. */
+  get name(): string {
+    return this.#s.kernel.nameOf(this.self);
+  }
+
+  /** Now, ms of the machine's clock: what start times and timestamps are compared with. */
+  now(): number {
+    return this.#s.kernel.clock.now();
+  }
+
+  /** The directory of device nodes: path → which actor serves it. */
+  get devices(): ReadonlyMap<string, DeviceNode> {
+    return this.#s.devices;
+  }
+
+  /** The node of a device. ENOENT lists what there is. */
+  device(path: string): DeviceNode {
+    const node = this.#s.devices.get(path);
+    if (node !== undefined) return node;
+    const known = [...this.#s.devices.keys()].join(', ') || 'none';
+    throw new DmaBufError('ENOENT', 'open', `no device '${path}' in this machine (devices: ${known})`);
+  }
+
+  /**
+   * Allocates a dma-buf of zeroed memory of its own (system heap), rounded up to pages. The caller
+   * owns the fd. EINVAL: not a positive size; ENOMEM; ENFILE, ENOSPC, EMFILE: a table is full.
+   */
+  alloc(bytes: number, options: { readonly name?: string } = {}): DmaBuf {
+    if (typeof bytes !== 'number') throw new TypeError(`alloc: bytes must be a number, not ${bytes}`);
+    if (!Number.isSafeInteger(bytes) || bytes <= 0) {
+      throw new DmaBufError('EINVAL', 'alloc', `a buffer of ${bytes} bytes; give a positive integer`);
+    }
+    const { regions, buffers } = this.#s;
+    const region = regions.make(pageAlign(bytes));
+    const info = { region, offset: 0, size: bytes, exporter: 0, flags: 0, priv: [] };
+    return DmaBuf.fromExport(this.#s, buffers.export({ ...info, name: options.name ?? '' }));
+  }
+
+  /** A handle for an fd that is open in this process (one that arrived by `receiveFd`). EBADF. */
+  dmabuf(fd: number): DmaBuf {
+    return new DmaBuf(this.#s, fd);
+  }
+
+  /** A fence again from its plain value, as it arrived from another thread. */
+  fence(point: FencePoint): Fence {
+    return new Fence(this.#s.kernel, this.#s.waiter, point);
+  }
+
+  /** A new context: an ordered line of jobs for an actor. ESRCH, ENOSPC. The caller closes it. */
+  createContext(target: Peer | number, name: string = ''): Context {
+    const actor = typeof target === 'number' ? target : target.actor;
+    this.#mustLive(actor, 'create_context');
+    const pointer = this.#s.jobs.contexts.create(actor, name, 0);
+    return this.#context(pointer);
+  }
+
+  /** A context that another thread made, by its id. ENOENT. */
+  contextById(id: number): Context {
+    const pointer = this.#s.jobs.contexts.find(id);
+    if (pointer !== 0) return this.#context(pointer);
+    throw new DmaBufError('ENOENT', 'context', `no context ${id}; it may have been closed`);
+  }
+
+  /**
+   * Invites a thread: `new Worker(url, machine.invite('reader'))`, and in it
+   * `await join(workerData)`. One invitation per joiner. EMFILE when the actor table is full.
+   */
+  invite(name: string): Invitation {
+    const actor = reserveActor(this.#s, name, ROLE.PROCESS);
+    const { port1, port2 } = new MessageChannel();
+    this.#s.port.post({ type: 'process', actor, port: port2 });
+    const workerData = { actor, port: port1, boot: this.#s.bootToken };
+    return { workerData, transferList: [port1] };
+  }
+
+  /**
+   * Resolves with an actor once it serves (takes jobs). ENODEV, EOWNERDEAD when the machine ends
+   * first; ETIME after `timeout` ms (default 10 s).
+   */
+  async peer(name: string, timeout: number = 10_000): Promise<Peer> {
+    const { kernel } = this.#s;
+    const { words, seam, keepAlive } = kernel;
+    const until = performance.now() + timeout;
+    keepAlive.acquire();
+    const timer = setTimeout(() => {
+      seam.notify(words.i32, HEADER.ACTORS_EPOCH, 0x7fffffff);
+    }, timeout);
+    try {
+      for (;;) {
+        const epoch = words.load(HEADER.ACTORS_EPOCH);
+        const actor = this.#findServing(name);
+        if (actor !== 0) return { actor, name };
+        kernel.check('peer');
+        if (performance.now() >= until) {
+          const detail = `no actor '${name}' serves after ${timeout} ms; has its thread called serve()?`;
+          throw new DmaBufError('ETIME', 'peer', detail);
+        }
+        await seam.waitAsync(words.i32, HEADER.ACTORS_EPOCH, epoch);
+      }
+    } finally {
+      clearTimeout(timer);
+      keepAlive.release();
+    }
+  }
+
+  /** Takes jobs and ioctls in this thread until the machine stops. Blocks the thread. */
+  serve(handlers: ServeHandlers): void {
+    this.#server(handlers).run();
+  }
+
+  /** {@link serve} in the event loop: handlers may return promises. Resolves when the machine stops. */
+  async serveAsync(handlers: ServeHandlers): Promise<void> {
+    await this.#server(handlers).runAsync();
+  }
+
+  /**
+   * Calls an actor's ioctl handler and blocks for the answer. ENOTTY: it takes none; ESRCH: not alive;
+   * ETIME after `timeout` ms (default 5 s); else what the handler threw.
+   */
+  ioctl(target: Peer | number, request: string, args?: unknown, timeout: number = 5000): unknown {
+    const actor = typeof target === 'number' ? target : target.actor;
+    return this.#s.ipc.ioctl(actor, request, args, timeout);
+  }
+
+  /** Sends an fd to another process, as SCM_RIGHTS does; this process keeps its own. EBADF, ESRCH. */
+  passFd(target: Peer | number, fd: number, tag?: unknown): void {
+    this.#s.ipc.passFd(typeof target === 'number' ? target : target.actor, fd, tag);
+  }
+
+  /** Takes the oldest fd that was sent here; blocks up to `timeout` ms, then ETIME. EMFILE. */
+  receiveFd(timeout: number = Infinity): ReceivedFd {
+    return this.#s.ipc.receiveFd(timeout);
+  }
+
+  /** The driver's door, for the driver half of package `name`. ENODEV lists what was booted. */
+  driver(name: string): DriverDoor {
+    const door = this.#s.doors.find((d) => d.spec.name === name);
+    if (door !== undefined) return door;
+    const known = this.#s.doors.map((d) => d.spec.name).join(', ') || 'none';
+    const detail = `driver '${name}' was not booted with this machine (drivers: ${known})`;
+    throw new DmaBufError('ENODEV', 'driver', detail);
+  }
+
+  /** Counters of the whole machine. */
+  stats(): MachineStats {
+    return machineStats(this.#s.kernel);
+  }
+
+  /** Counters of one actor. */
+  actorStats(target: Peer | number): ActorStats {
+    return actorStats(this.#s.kernel, typeof target === 'number' ? target : target.actor);
+  }
+
+  /** Everything that the trace rings hold, as a Chrome trace that opens in Perfetto. */
+  trace(): TraceFile {
+    return exportTrace(this.#s.kernel);
+  }
+
+  /** Notes an event of the application's in this thread's trace ring. */
+  mark(a: number, b: number = 0): void {
+    this.#s.kernel.trace.emit(TRACE_KIND.MARK, 0, 0, a, b);
+  }
+
+  /**
+   * Leaves the machine: closes all fds of this process and gives its free jobs back. Jobs that it
+   * queued still run. The machine goes on. Harmless the second time.
+   */
+  async leave(): Promise<void> {
+    if (this.#left) return;
+    this.#left = true;
+    const { kernel, ipc, fds, buffers, jobs, port } = this.#s;
+    ipc.discard();
+    for (const { fd, object } of [...fds.open()]) {
+      fds.remove(fd, 'leave');
+      buffers.unref(pointerOf(object));
+    }
+    jobs.table.flush();
+    kernel.words.store(kernel.actor + ACTOR.STATE, ACTOR_STATE.LEFT);
+    port.post({ type: 'leave' });
+    await Promise.resolve();
+    port.close();
+  }
+
+  /**
+   * Stops the machine: devices finish the job in hand, everybody's waits end with ENODEV, workers
+   * of ours are gone when this resolves. By any process; the booting thread's also ends the broker.
+   */
+  async shutdown(): Promise<void> {
+    await this.#end(this);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  #server(handlers: ServeHandlers): Server {
+    const { kernel, regions, jobs, bell, ipc } = this.#s;
+    const mail = { read: () => ipc.serve(handlers.ioctl), isEmpty: () => ipc.isEmpty };
+    return new Server(kernel, regions, jobs, bell, handlers, mail);
+  }
+
+  #context(pointer: number): Context {
+    return new Context(this.#s.kernel, this.#s.jobs, this.#s.waiter, pointer);
+  }
+
+  #findServing(name: string): number {
+    const { kernel } = this.#s;
+    for (const actor of kernel.actors.live()) {
+      const live = kernel.words.load(actor + ACTOR.STATE) === ACTOR_STATE.LIVE;
+      if (!live || kernel.words.load(actor + ACTOR.SERVING) === 0) continue;
+      const id = kernel.actors.indexOf(actor);
+      if (kernel.nameOf(id) === name) return id;
+    }
+    return 0;
+  }
+
+  #mustLive(actor: number, syscall: string): void {
+    const { kernel } = this.#s;
+    const known = Number.isInteger(actor) && actor > 0 && actor < kernel.actors.count;
+    const state = known ? kernel.words.load(kernel.actors.at(actor) + ACTOR.STATE) : 0;
+    if (state === ACTOR_STATE.LIVE) return;
+    throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
+  }
+}
+
+/** Takes a slot of the actor table for somebody who is going to join. EMFILE. */
+export function reserveActor(
+  services: Pick<Services, 'kernel'>,
+  name: string,
+  role: number,
+): number {
+  const { kernel } = services;
+  const { words, locks, actors } = kernel;
+  locks.lock(HEADER.ACTOR_LOCK);
+  const actor = actors.findFree();
+  if (actor !== 0) {
+    words.set(actor + ACTOR.GEN, words.get(actor + ACTOR.GEN) + 1);
+    words.set(actor + ACTOR.ROLE, role);
+    writeName(words, actor + ACTOR.NAME, 8, name);
+    words.store(actor + ACTOR.STATE, ACTOR_STATE.RESERVED);
+  }
+  locks.unlock(HEADER.ACTOR_LOCK);
+  if (actor !== 0) return actors.indexOf(actor);
+  throw new DmaBufError(
+    'EMFILE',
+    'invite',
+    `all ${actors.count - 1} actors of the machine are taken; boot with a larger tables.actors`,
+  );
+}

@@ -1,0 +1,331 @@
+/**
+ * Server: the loop of an actor that takes jobs (a device, or a process of the user's that serves).
+ *
+ * Jobs arrive in the ready set in any order; each context is a line that starts its jobs by seqno
+ * and signals their fences by seqno, whatever the order of grants and of completions. Jobs
+ * with a start time wait in a timed list, holding back only their own line. A job whose
+ * dependency failed ends with the same errno without being run, unless the handlers ask to see it.
+ *
+ * Synchronous: the loop blocks on the doorbell. Asynchronous: it sleeps in the event loop, for
+ * handlers that are made of promises; jobs are still run one at a time.
+ */
+import { DmaBufError } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { ACTOR, CONTEXT, CONTEXT_FLAG, HEADER, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import type { Regions } from '../memory/regions.js';
+import type { Jobs } from '../sync/jobs.js';
+import { TRACE_KIND } from '../trace/ring.js';
+import type { Doorbell } from './doorbell.js';
+import { errnoOf, Job, type JobServer } from './job.js';
+
+/** What an actor does. All run in the actor's own thread, one at a time. */
+export interface Handlers {
+  /** Does a job. It ends when this returns, unless it was deferred; a DmaBufError fails it. */
+  run(job: Job): void | Promise<void>;
+  /** Ends a job whose dependency failed (`job.blocker`), in its turn. Default: with that errno. */
+  failed?(job: Job): void;
+  /** Called each round with the time (ms); returns when to be called again at the latest. */
+  tick?(now: number): number;
+  /** The machine stops; jobs in hand are lost. */
+  stop?(): void;
+}
+
+/** One context's line. Local to the thread: all of it can be read again from kernel memory. */
+interface Line {
+  readonly context: number;
+  readonly unordered: boolean;
+  /** seqno that starts next, and granted ones that are not yet its turn. */
+  next: number;
+  readonly early: Map<number, number>;
+  /** The newest one that was let through still waits for its start time. */
+  timed: boolean;
+  /** seqno whose fence signals next, and jobs that ended before their turn. */
+  signals: number;
+  readonly ended: Map<number, { readonly job: Job; readonly error: number; released: boolean }>;
+}
+
+export class Server implements JobServer {
+  readonly #k: Kernel;
+  readonly #regions: Regions;
+  readonly #jobs: Jobs;
+  readonly #bell: Doorbell;
+  readonly #handlers: Handlers;
+  /** Reads this actor's mailbox; true if there was something. */
+  readonly #mail: () => boolean | Promise<boolean>;
+  readonly #mailEmpty: () => boolean;
+  readonly #lines: Map<number, Line> = new Map();
+  readonly #taken: number[] = [];
+  readonly #runnable: number[] = [];
+  readonly #timed: { readonly at: number; readonly job: number }[] = [];
+  #stopped = false;
+
+  constructor(
+    kernel: Kernel,
+    regions: Regions,
+    jobs: Jobs,
+    bell: Doorbell,
+    handlers: Handlers,
+    mail: { read: () => boolean | Promise<boolean>; isEmpty: () => boolean },
+  ) {
+    this.#k = kernel;
+    this.#regions = regions;
+    this.#jobs = jobs;
+    this.#bell = bell;
+    this.#handlers = handlers;
+    this.#mail = mail.read;
+    this.#mailEmpty = mail.isEmpty;
+  }
+
+  /** Runs until the machine stops or {@link stop} is called. Blocks the thread. */
+  run(): void {
+    this.#serving(1);
+    try {
+      while (!this.#over()) {
+        const until = this.#round();
+        if (this.#mail() instanceof Promise) throw promiseGiven('ioctl');
+        if (this.#runnable.length === 0) this.#bell.sleep(this.#idle, until);
+        this.#alive();
+      }
+    } finally {
+      this.#serving(0);
+      this.#handlers.stop?.();
+    }
+  }
+
+  /** {@link run} in an event loop: handlers may return promises. */
+  async runAsync(): Promise<void> {
+    this.#serving(1);
+    try {
+      while (!this.#over()) {
+        const until = await this.#roundAsync();
+        await this.#mail();
+        if (this.#runnable.length === 0) await this.#bell.sleepAsync(this.#idle, until);
+        this.#alive();
+      }
+    } finally {
+      this.#serving(0);
+      this.#handlers.stop?.();
+    }
+  }
+
+  /** Ends the loop after the job in hand; by a handler, or before the loop is entered. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  settle(job: Job, error: number): void {
+    const line = this.#lineOf(job.context, job.pointer);
+    if (line.unordered || job.seqno === line.signals) {
+      this.#signal(line, job, error);
+      this.#signalEnded(line);
+    } else {
+      line.ended.set(job.seqno, { job, error, released: false });
+    }
+  }
+
+  release(job: Job): void {
+    const waiting = this.#lines.get(job.context)?.ended.get(job.seqno);
+    if (waiting === undefined) this.#jobs.release(job.pointer);
+    else waiting.released = true;
+  }
+
+  readonly #idle = (): boolean =>
+    this.#jobs.ready.isEmpty(this.#k.self) && this.#mailEmpty() && !this.#over();
+
+  #over(): boolean {
+    return this.#stopped || this.#k.stopping || this.#k.words.load(HEADER.FAULT_ACTOR) !== 0;
+  }
+
+  /** Throws once the broker has gone: an actor does not outlive its machine. */
+  #alive(): void {
+    if (!this.#over()) this.#k.checkAfterSleep('serve');
+  }
+
+  #serving(value: number): void {
+    const { words, actor, seam } = this.#k;
+    words.store(actor + ACTOR.SERVING, value);
+    words.add(HEADER.ACTORS_EPOCH, 1);
+    seam.notify(words.i32, HEADER.ACTORS_EPOCH, 0x7fffffff);
+  }
+
+  /** Takes what is ready, runs what may start; when to look again, ms. */
+  #round(): number {
+    this.#gather();
+    for (let job = this.#runnable.shift(); job !== undefined; job = this.#runnable.shift()) {
+      this.#start(job);
+      if (!this.#jobs.ready.isEmpty(this.#k.self)) this.#gather();
+    }
+    return this.#nextWake();
+  }
+
+  async #roundAsync(): Promise<number> {
+    this.#gather();
+    for (let job = this.#runnable.shift(); job !== undefined; job = this.#runnable.shift()) {
+      const pending = this.#begin(job);
+      if (pending !== undefined) await this.#end(pending.job, pending.result);
+      if (!this.#jobs.ready.isEmpty(this.#k.self)) this.#gather();
+    }
+    return this.#nextWake();
+  }
+
+  #nextWake(): number {
+    const tick = this.#handlers.tick?.(this.#k.clock.now()) ?? Infinity;
+    return Math.min(tick, this.#timed[0]?.at ?? Infinity);
+  }
+
+  /** Empties the ready set into the lines, and the timed list into the runnable ones. */
+  #gather(): void {
+    const { words } = this.#k;
+    this.#taken.length = 0;
+    this.#jobs.ready.take(this.#k.self, this.#taken);
+    for (const job of this.#taken) {
+      if ((words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.READY) this.#arrive(job);
+    }
+    const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
+    while ((this.#timed[0]?.at ?? Infinity) <= now) {
+      const due = this.#timed.shift();
+      if (due !== undefined) this.#runnable.push(due.job);
+    }
+  }
+
+  #arrive(job: number): void {
+    const { words } = this.#k;
+    const context = this.#jobs.contexts.idOf(words.get(job + JOB.CONTEXT));
+    const line = this.#lineOf(context, job);
+    if (line.unordered) {
+      this.#schedule(job);
+      return;
+    }
+    line.early.set(words.getDouble(job + JOB.SEQNO), job);
+    this.#advance(line);
+  }
+
+  /** Moves the jobs of a line whose turn has come to the runnable ones. */
+  #advance(line: Line): void {
+    while (!line.timed) {
+      const job = line.early.get(line.next);
+      if (job === undefined) return;
+      line.early.delete(line.next);
+      line.next++;
+      line.timed = !this.#schedule(job);
+    }
+  }
+
+  /** False if the job waits for its start time (its line goes on after it started). */
+  #schedule(job: number): boolean {
+    const at = this.#k.words.getDouble(job + JOB.START_AT);
+    if (at === 0 || at <= this.#k.clock.now()) {
+      this.#runnable.push(job);
+      return true;
+    }
+    let i = this.#timed.length;
+    while (i > 0 && (this.#timed[i - 1]?.at ?? 0) > at) i--;
+    this.#timed.splice(i, 0, { at, job });
+    return false;
+  }
+
+  #start(pointer: number): void {
+    const begun = this.#begin(pointer);
+    if (begun === undefined) return;
+    if (begun.result instanceof Promise) throw promiseGiven('run');
+    this.#returned(begun.job);
+  }
+
+  /** Claims a job and calls its handler; undefined when that ended it without a result. */
+  #begin(pointer: number): { job: Job; result: void | Promise<void> } | undefined {
+    const { words, clock, trace } = this.#k;
+    if (!this.#jobs.claim(pointer)) return undefined;
+    words.setDouble(pointer + JOB.T_STARTED, clock.now());
+    const blocker = this.#jobs.blocker(pointer);
+    const job = new Job(this.#k, this.#regions, this.#jobs, this, pointer, blocker);
+    const line = this.#lineOf(job.context, pointer);
+    line.timed = false;
+    if (!line.unordered) words.setDouble(line.context + CONTEXT.STARTED, job.seqno);
+    trace.emit(TRACE_KIND.START, pointer, job.seqno, job.context, 0);
+    try {
+      if (blocker === 0) return { job, result: this.#handlers.run(job) };
+      if (this.#handlers.failed === undefined) job.finish(blocker);
+      else this.#handlers.failed(job);
+    } catch (error) {
+      this.#fail(job, error);
+    }
+    this.#returned(job);
+    return undefined;
+  }
+
+  async #end(job: Job, result: void | Promise<void>): Promise<void> {
+    try {
+      await result;
+    } catch (error) {
+      this.#fail(job, error);
+    }
+    this.#returned(job);
+  }
+
+  /** The handler is through with a job: it ends now, unless it was deferred. */
+  #returned(job: Job): void {
+    this.#k.trace.emit(TRACE_KIND.END, job.pointer, job.seqno, job.context, 0);
+    if (!job.deferred) job.finish();
+    const line = this.#lines.get(job.context);
+    if (line !== undefined) this.#advance(line);
+  }
+
+  /** A DmaBufError fails the job; any other exception is a bug of the handler and ends the actor. */
+  #fail(job: Job, error: unknown): void {
+    if (!job.deferred) job.finish(errnoOf(error));
+    if (!(error instanceof DmaBufError)) throw error;
+  }
+
+  #signal(line: Line, job: Job, error: number): void {
+    const { words, actor, trace } = this.#k;
+    const counter = actor + (error === 0 ? ACTOR.JOBS_DONE : ACTOR.JOBS_FAILED);
+    words.set(counter, words.get(counter) + 1);
+    line.signals = job.seqno + 1;
+    trace.emit(TRACE_KIND.DONE, job.pointer, job.seqno, job.context, error);
+    this.#jobs.complete(job.pointer, error);
+  }
+
+  #signalEnded(line: Line): void {
+    for (;;) {
+      const seqno = line.signals;
+      const ended = line.ended.get(seqno);
+      if (ended === undefined) return;
+      line.ended.delete(seqno);
+      this.#signal(line, ended.job, ended.error);
+      if (ended.released) this.#jobs.release(ended.job.pointer);
+    }
+  }
+
+  /** Lines of contexts that are gone. */
+  #forgetOld(): void {
+    for (const id of this.#lines.keys()) {
+      if (this.#jobs.contexts.find(id) === 0) this.#lines.delete(id);
+    }
+  }
+
+  #lineOf(id: number, job: number): Line {
+    const known = this.#lines.get(id);
+    if (known !== undefined) return known;
+    const { words } = this.#k;
+    const context = words.get(job + JOB.CONTEXT);
+    const next = words.getDouble(context + CONTEXT.STARTED) + 1;
+    const line: Line = {
+      context,
+      unordered: (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) !== 0,
+      next,
+      early: new Map(),
+      timed: false,
+      signals: next,
+      ended: new Map(),
+    };
+    this.#forgetOld();
+    this.#lines.set(id, line);
+    return line;
+  }
+}
+
+function promiseGiven(what: string): TypeError {
+  return new TypeError(
+    `serve: the '${what}' handler returned a promise; use serveAsync (or 'async: true' in the device's spec)`,
+  );
+}

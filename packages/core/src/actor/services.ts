@@ -1,0 +1,94 @@
+/**
+ * Services: the subsystems of one thread, wired together once. A module of each concept holds the
+ * code; this is the only place that knows them all.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { Buffers } from '../dmabuf/buffers.js';
+import { CpuAccess } from '../dmabuf/cpu-access.js';
+import type { BufferServices } from '../dmabuf/dmabuf.js';
+import type { DmaBufOps } from '../dmabuf/ops.js';
+import { systemHeapOps } from '../dmabuf/system-heap.js';
+import { FdTable } from '../fd/fd-table.js';
+import { Kernel } from '../kernel.js';
+import { HEADER, type TableSizes } from '../memory/layout.js';
+import { Regions } from '../memory/regions.js';
+import type { Words } from '../memory/words.js';
+import type { Mem } from '../substrate/memory.js';
+import type { Seam } from '../substrate/seam.js';
+import { Dependents } from '../sync/dependents.js';
+import { FenceWaiter } from '../sync/fence.js';
+import { Jobs } from '../sync/jobs.js';
+import { BrokerPort } from './broker-port.js';
+import { DriverDoor } from './door.js';
+import { Doorbell } from './doorbell.js';
+import { Ipc } from './ipc.js';
+import { Mailboxes } from './mailbox.js';
+import type { DeviceNode } from './names.js';
+import type { Driver, DriverSpec } from './spec.js';
+
+export interface Services extends BufferServices {
+  readonly jobs: Jobs;
+  readonly waiter: FenceWaiter;
+  readonly bell: Doorbell;
+  readonly ipc: Ipc;
+  readonly port: BrokerPort;
+  readonly doors: readonly DriverDoor[];
+  readonly devices: ReadonlyMap<string, DeviceNode>;
+  /** What an invitation hands on, so that the next thread can join. */
+  readonly bootToken: unknown;
+}
+
+/** What the wiring needs beside kernel memory. */
+export interface ServiceOptions {
+  readonly words: Words;
+  readonly self: number;
+  readonly seam: Seam;
+  readonly mem: Mem;
+  readonly tables: TableSizes;
+  readonly port: MessagePort;
+  readonly drivers: readonly DriverSpec[];
+  readonly devices: ReadonlyMap<string, DeviceNode>;
+  readonly bootToken: unknown;
+}
+
+/** Wires a thread's subsystems; {@link loadDrivers} then adds the driver halves. */
+export function makeServices(options: ServiceOptions): Services & { ops: (DmaBufOps | undefined)[] } {
+  const { words, self, seam, mem, tables, drivers } = options;
+  const kernel = new Kernel(words, self, seam, mem);
+  const bell = new Doorbell(kernel);
+  const port = new BrokerPort(kernel, options.port);
+  const regions = new Regions(kernel, port);
+  const ops: (DmaBufOps | undefined)[] = [systemHeapOps];
+  const buffers = new Buffers(kernel, regions, ops);
+  const jobs = new Jobs(
+    kernel,
+    bell,
+    words.get(HEADER.PAYLOADS),
+    words.get(HEADER.PAYLOAD_WORDS),
+  );
+  jobs.onOrphan = (queue) => buffers.release(queue);
+  const waiter = new FenceWaiter(kernel, new Dependents(kernel, () => {}));
+  const fds = new FdTable(kernel);
+  const mail = new Mailboxes(kernel, bell, tables.mailSlots, tables.mailBytes);
+  const ipc = new Ipc(kernel, bell, mail, fds, buffers);
+  const cpu = new CpuAccess(kernel, jobs);
+  const base: BufferServices = { kernel, regions, buffers, fds, cpu };
+  const doors = drivers.map(
+    (spec, i) => new DriverDoor({ ...base, bell }, spec, i + 1, words.get(HEADER.DRIVERS + i)),
+  );
+  const { devices, bootToken } = options;
+  return { ...base, jobs, waiter, bell, ipc, port, doors, devices, bootToken, ops };
+}
+
+/** Loads the driver halves and registers their exporter ops. */
+export async function loadDrivers(services: Services & { ops: (DmaBufOps | undefined)[] }): Promise<void> {
+  for (const door of services.doors) {
+    const module: { driver?: Driver } = await import(door.spec.module);
+    if (module.driver === undefined) {
+      throw new TypeError(
+        `join: module ${door.spec.module} of driver '${door.spec.name}' exports no 'driver'`,
+      );
+    }
+    services.ops[door.index] = module.driver.init(door);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * What a machine is made of: drivers, their devices, and the modules that they live in.
+ *
+ * A driver has two halves. Its *driver half* is a module that every thread of the machine loads:
+ * exporter ops run there, in the thread that calls them. Each *device half* is a module whose
+ * `createDevice` runs in a worker of its own. Both are named by URL, since bundlers move them.
+ */
+import type { DmaBufOps } from '../dmabuf/ops.js';
+import type { IoctlHandler } from './ipc.js';
+import type { DriverDoor } from './door.js';
+import type { Machine } from './machine.js';
+import type { Handlers } from './server.js';
+
+/** A device: one worker actor. Must be plain data: it travels to other threads. */
+export interface DeviceSpec {
+  /** Name of the actor, unique in the machine: `gpu0`. */
+  readonly name: string;
+  /** Name in the directory: `/dev/dri/renderD128`. */
+  readonly path: string;
+  /** URL of the module that exports `createDevice`. */
+  readonly module: string;
+  /** The handlers return promises; the loop then sleeps in the event loop. */
+  readonly async?: boolean;
+  /** What the driver half needs to know of it; JSON, in the directory. */
+  readonly info?: unknown;
+  /** What the device half is started with. */
+  readonly options?: unknown;
+}
+
+/** A driver of a machine. Plain data; each driver package has a function that makes it. */
+export interface DriverSpec {
+  readonly name: string;
+  /** URL of the module that exports `driver`. */
+  readonly module: string;
+  /** Words of kernel memory for the driver's own use, zeroed. */
+  readonly words?: number;
+  readonly options?: unknown;
+  readonly devices: readonly DeviceSpec[];
+}
+
+/** The driver half of a driver, as its module exports it under the name `driver`. */
+export interface Driver {
+  /**
+   * Called once in every thread that joins. Returns the ops by which it exports buffers, if it is an
+   * exporter. Must not block; state lives in the door's words.
+   */
+  init(door: DriverDoor): DmaBufOps | undefined;
+}
+
+/** What a device half is started with. */
+export interface DeviceEnv {
+  readonly machine: Machine;
+  readonly door: DriverDoor;
+  readonly spec: DeviceSpec;
+}
+
+/** What a device does: jobs, ioctls, ticks. */
+export interface Device extends Handlers {
+  ioctl?: IoctlHandler;
+}
+
+/** The device half, as its module exports it under the name `createDevice`. */
+export type DeviceFactory = (env: DeviceEnv) => Device | Promise<Device>;

@@ -1,0 +1,55 @@
+/** Counters that processes read: of the machine, and of each actor. Snapshots, not atomic as a whole. */
+import type { Kernel } from '../kernel.js';
+import { ACTOR, ACTOR_STATE, HEADER, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+
+export interface MachineStats {
+  readonly buffers: number;
+  /** Bytes of all live buffers. */
+  readonly bytes: number;
+  /** Jobs whose slot is in use: queued, running, or held by a fence. */
+  readonly jobs: number;
+  /** Regions given up, awaiting collection by the host. */
+  readonly regionsDropped: number;
+  readonly actors: number;
+}
+
+export interface ActorStats {
+  readonly name: string;
+  readonly jobsDone: number;
+  readonly jobsFailed: number;
+  /** Bytes of buffer content that its handlers said they copied. */
+  readonly bytesCopied: number;
+  /** Times that somebody woke it from a kernel wait. */
+  readonly wakeups: number;
+}
+
+export function machineStats(kernel: Kernel): MachineStats {
+  const { words, jobs, actors } = kernel;
+  let used = 0;
+  for (let i = 0; i < jobs.count; i++) {
+    if ((words.load(jobs.at(i) + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.FREE) used++;
+  }
+  let live = 0;
+  for (const actor of actors.live()) {
+    if (words.load(actor + ACTOR.STATE) === ACTOR_STATE.LIVE) live++;
+  }
+  return {
+    buffers: words.get(HEADER.BUFFERS_LIVE),
+    bytes: words.getDouble(HEADER.BYTES_EXPORTED),
+    jobs: used,
+    regionsDropped: words.get(HEADER.REGIONS_DROPPED),
+    actors: live,
+  };
+}
+
+export function actorStats(kernel: Kernel, actor: number): ActorStats {
+  const { words, actors } = kernel;
+  const at = actors.at(actor);
+  return {
+    name: kernel.nameOf(actor),
+    jobsDone: words.get(at + ACTOR.JOBS_DONE),
+    jobsFailed: words.get(at + ACTOR.JOBS_FAILED),
+    bytesCopied: words.getDouble(at + ACTOR.COPIED),
+    wakeups: words.get(at + ACTOR.WAKEUPS),
+  };
+}

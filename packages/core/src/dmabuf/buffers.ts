@@ -1,0 +1,141 @@
+/**
+ * dma-bufs in kernel memory: export, references, release (drivers/dma-buf/dma-buf.c).
+ *
+ * A buffer lives while anything refers to it (REFS: fds, mappings, attachments, messages in flight)
+ * or its queue has links (queued jobs). Jobs take no reference, so that adding one costs
+ * nothing here: when REFS falls to 0 the queue is marked ORPHAN under its lock, and whoever
+ * takes the last link out of an orphaned queue frees both.
+ */
+import { DmaBufError } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { BUFFER, HEADER, QUEUE, REGION } from '../memory/layout.js';
+import type { Regions } from '../memory/regions.js';
+import { writeName } from '../memory/tables.js';
+import { BufferRecord, type DmaBufOps } from './ops.js';
+
+/** What an exporter says of a new buffer. */
+export interface ExportInfo {
+  readonly region: number;
+  readonly offset: number;
+  readonly size: number;
+  /** Index of the driver whose ops serve it. */
+  readonly exporter: number;
+  readonly flags: number;
+  readonly name: string;
+  /** First words of the exporter's own. */
+  readonly priv: readonly number[];
+}
+
+export class Buffers {
+  readonly #k: Kernel;
+  readonly #regions: Regions;
+  readonly #ops: readonly (DmaBufOps | undefined)[];
+
+  constructor(kernel: Kernel, regions: Regions, ops: readonly (DmaBufOps | undefined)[]) {
+    this.#k = kernel;
+    this.#regions = regions;
+    this.#ops = ops;
+  }
+
+  /** Makes a dma-buf with one reference, which the caller turns into an fd. ENFILE when full. */
+  export(info: ExportInfo): number {
+    const { words, locks, buffers, queues, self } = this.#k;
+    locks.lock(HEADER.BUFFER_LOCK);
+    const buffer = buffers.findFree();
+    const queue = buffer === 0 ? 0 : queues.findFree();
+    if (queue === 0) {
+      locks.unlock(HEADER.BUFFER_LOCK);
+      throw this.#full(buffer === 0 ? 'buffers' : 'queues');
+    }
+    this.#formatQueue(queue, buffer);
+    const gen = (words.get(buffer + BUFFER.GEN) + 1) & 0x7fffffff || 1;
+    for (let i = 0; i < BUFFER.WORDS; i++) words.set(buffer + i, 0);
+    words.set(buffer + BUFFER.GEN, gen);
+    words.store(buffer + BUFFER.REFS, 1);
+    words.set(buffer + BUFFER.QUEUE, queue);
+    words.set(buffer + BUFFER.REGION, info.region);
+    words.setDouble(buffer + BUFFER.OFFSET, info.offset);
+    words.setDouble(buffer + BUFFER.SIZE, info.size);
+    words.set(buffer + BUFFER.EXPORTER, info.exporter);
+    words.set(buffer + BUFFER.FLAGS, info.flags);
+    words.set(buffer + BUFFER.INO, words.add(HEADER.NEXT_INO, 1) + 1);
+    words.set(buffer + BUFFER.OWNER, self);
+    info.priv.forEach((word, i) => words.set(buffer + BUFFER.PRIV + i, word));
+    writeName(words, buffer + BUFFER.NAME, 8, info.name);
+    words.set(info.region + REGION.BUFFERS, words.get(info.region + REGION.BUFFERS) + 1);
+    this.#count(info.size, 1);
+    words.store(buffer + BUFFER.STATE, gen);
+    locks.unlock(HEADER.BUFFER_LOCK);
+    return buffer;
+  }
+
+  record(buffer: number): BufferRecord {
+    return new BufferRecord(this.#k, buffer);
+  }
+
+  opsOf(record: BufferRecord): DmaBufOps {
+    const ops = this.#ops[record.exporter];
+    if (ops !== undefined) return ops;
+    throw new DmaBufError(
+      'ENODEV',
+      'dma_buf',
+      `buffer ${record.ino} was exported by driver ${record.exporter}, which this thread has not loaded`,
+    );
+  }
+
+  ref(buffer: number): void {
+    this.#k.words.add(buffer + BUFFER.REFS, 1);
+  }
+
+  /** Drops a reference; the last one releases the buffer once no job is queued on it. */
+  unref(buffer: number): void {
+    const { words, locks } = this.#k;
+    if (words.add(buffer + BUFFER.REFS, -1) !== 1) return;
+    const queue = words.get(buffer + BUFFER.QUEUE);
+    locks.lock(queue + QUEUE.LOCK);
+    words.set(queue + QUEUE.ORPHAN, 1);
+    const idle = words.get(queue + QUEUE.HEAD) === 0;
+    locks.unlock(queue + QUEUE.LOCK);
+    if (idle) this.release(queue);
+  }
+
+  /** Frees the buffer of an orphaned, empty queue, and the queue. */
+  release(queue: number): void {
+    const { words, locks } = this.#k;
+    const buffer = words.get(queue + QUEUE.BUFFER);
+    const record = this.record(buffer);
+    this.opsOf(record).release(record);
+    const { region, size } = record;
+    locks.lock(HEADER.BUFFER_LOCK);
+    const dropped = this.#regions.leave(region);
+    this.#count(size, -1);
+    words.store(queue + QUEUE.STATE, 0);
+    words.store(buffer + BUFFER.STATE, 0);
+    locks.unlock(HEADER.BUFFER_LOCK);
+    if (dropped) this.#regions.dropped(region);
+  }
+
+  #formatQueue(queue: number, buffer: number): void {
+    const { words } = this.#k;
+    const gen = (words.get(queue + QUEUE.GEN) + 1) & 0x7fffffff || 1;
+    for (let i = 0; i < QUEUE.WORDS; i++) words.set(queue + i, 0);
+    words.set(queue + QUEUE.GEN, gen);
+    words.set(queue + QUEUE.BUFFER, buffer);
+    words.store(queue + QUEUE.STATE, gen);
+  }
+
+  #count(bytes: number, buffers: 1 | -1): void {
+    const { words } = this.#k;
+    const now = words.getDouble(HEADER.BYTES_EXPORTED) + bytes * buffers;
+    words.setDouble(HEADER.BYTES_EXPORTED, now);
+    words.set(HEADER.BUFFERS_LIVE, words.get(HEADER.BUFFERS_LIVE) + buffers);
+  }
+
+  #full(table: 'buffers' | 'queues'): DmaBufError {
+    return new DmaBufError(
+      'ENFILE',
+      'dma_buf_export',
+      `all ${this.#k[table].count} ${table} of the machine are in use; close some, or boot with a larger tables.${table}`,
+    );
+  }
+}

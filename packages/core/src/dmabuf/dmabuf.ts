@@ -1,0 +1,150 @@
+/**
+ * DmaBuf: a process's handle of one fd of a dma-buf (design D3, D5, D9).
+ *
+ * The handle owns its fd; `close()` (or `using`) closes it. The buffer lives on while other fds,
+ * attachments, mappings or queued jobs hold it.
+ */
+import { DmaBufError } from '../errno.js';
+import type { FdTable } from '../fd/fd-table.js';
+import { FD_RDWR, objectWord } from '../fd/fd-table.js';
+import type { Kernel } from '../kernel.js';
+import { BUFFER, OBJECT } from '../memory/layout.js';
+import type { Regions } from '../memory/regions.js';
+import { Attachment } from './attachment.js';
+import type { Buffers } from './buffers.js';
+import { type Bracket, type BracketOptions, Mapping } from './mapping.js';
+import { type FrameMetadata, readMetadata } from './metadata.js';
+import type { BufferRecord, Reach } from './ops.js';
+import type { CpuAccess } from './cpu-access.js';
+
+/** What a handle needs of its machine. */
+export interface BufferServices {
+  readonly kernel: Kernel;
+  readonly regions: Regions;
+  readonly buffers: Buffers;
+  readonly fds: FdTable;
+  readonly cpu: CpuAccess;
+}
+
+export class DmaBuf {
+  /** The fd, as passFd and the ioctls take it. */
+  readonly fd: number;
+  /** Bytes; invariant for the buffer's life. */
+  readonly size: number;
+  /** The kernel's record of it, for driver halves. */
+  readonly record: BufferRecord;
+  readonly #s: BufferServices;
+  #delivered: number = -1;
+  #open = true;
+
+  constructor(services: BufferServices, fd: number) {
+    this.#s = services;
+    this.fd = fd;
+    this.record = services.buffers.record(services.fds.get(fd, OBJECT.DMABUF, 'dma_buf_get'));
+    this.size = this.record.size;
+  }
+
+  /** Turns a buffer's first reference into an fd of this process. EMFILE gives the buffer back. */
+  static fromExport(services: BufferServices, buffer: number): DmaBuf {
+    try {
+      const fd = services.fds.install(objectWord(OBJECT.DMABUF, buffer), FD_RDWR, 'dma_buf_fd');
+      return new DmaBuf(services, fd);
+    } catch (error) {
+      services.buffers.unref(buffer);
+      throw error;
+    }
+  }
+
+  get name(): string {
+    return this.record.name;
+  }
+
+  /** DMA_BUF_SET_NAME: at most 31 bytes of UTF-8. EINVAL when longer. */
+  set name(name: string) {
+    this.#check('set_name');
+    if (Buffer.byteLength(name) > 31) {
+      throw new DmaBufError('EINVAL', 'set_name', `'${name}' is longer than 31 bytes`);
+    }
+    this.record.name = name;
+  }
+
+  /** What the last writer said of the content. */
+  get metadata(): FrameMetadata {
+    return readMetadata(this.#s.kernel, this.record.pointer);
+  }
+
+  /** Another fd of the same buffer in this process. EMFILE, EBADF. */
+  dup(): DmaBuf {
+    this.#check('dup');
+    this.#s.buffers.ref(this.record.pointer);
+    return DmaBuf.fromExport(this.#s, this.record.pointer);
+  }
+
+  /**
+   * Declares that an actor is going to use the buffer and what it can reach, and hands it the
+   * memory (blocks for some 100 µs the first time). EINVAL when it cannot reach it; the
+   * exporter's own refusal passes through. The caller owns the attachment.
+   */
+  attach(actor: number, reach: Reach = {}): Attachment {
+    this.#check('attach');
+    return new Attachment(this.#s, this.record, actor, reach);
+  }
+
+  /**
+   * Maps `length` bytes at `offset` for the CPU. ENODEV: the exporter offers no mmap; EPERM: the
+   * memory is protected; EINVAL: out of bounds. The mapping keeps the buffer alive until closed; its
+   * memory is touched inside access brackets only.
+   */
+  mmap(options: { readonly offset?: number; readonly length?: number } = {}): Mapping {
+    this.#check('mmap');
+    const offset = options.offset ?? 0;
+    return new Mapping(this.#s, this.record, offset, options.length ?? this.size - offset);
+  }
+
+  /** mmap and one access bracket in one call; finishing the bracket unmaps. See {@link Mapping}. */
+  access(options: BracketOptions): Bracket {
+    const mapping = this.mmap();
+    try {
+      return mapping.prepareAccess({ ...options, unmap: true });
+    } catch (error) {
+      mapping.close();
+      throw error;
+    }
+  }
+
+  /** Sees to it that an actor has the memory, before a job can arrive there. */
+  deliverTo(actor: number, syscall: string): void {
+    this.#check(syscall);
+    if (this.#delivered === actor) return;
+    this.#s.regions.deliver(this.record.region, actor);
+    this.#delivered = actor;
+  }
+
+  /** Pointer of its queue. EBADF after close. */
+  queuePointer(syscall: string): number {
+    this.#check(syscall);
+    return this.record.queue;
+  }
+
+  /** Closes the fd. EBADF the second time. */
+  close(): void {
+    this.#check('close');
+    this.#open = false;
+    this.#s.fds.remove(this.fd, 'close');
+    this.#s.buffers.unref(this.record.pointer);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#open) this.close();
+  }
+
+  #check(syscall: string): void {
+    if (this.#open) return;
+    throw new DmaBufError('EBADF', syscall, `this handle's fd ${this.fd} has been closed`);
+  }
+
+  /** How many CPU mappings the buffer has, machine-wide. */
+  get mappings(): number {
+    return this.#s.kernel.words.load(this.record.pointer + BUFFER.MAPPINGS);
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * @dmabuf/core: zero-copy buffers between worker threads, with the semantics of Linux dma-buf.
+ *
+ * Start with `boot()`; `Machine` is the door to everything else.
+ */
+export { boot, type BootOptions } from './actor/boot.js';
+export { join } from './actor/join.js';
+export {
+  Machine,
+  type Invitation,
+  type JoinToken,
+  type Peer,
+  type ServeHandlers,
+} from './actor/machine.js';
+export { Job, JobBuffer } from './actor/job.js';
+export type { Handlers } from './actor/server.js';
+export type { DeviceSpec, DriverSpec } from './actor/spec.js';
+export type { DeviceNode } from './actor/names.js';
+export type { ReceivedFd } from './actor/ipc.js';
+export type { ActorStats, MachineStats } from './actor/stats.js';
+export { DmaBuf } from './dmabuf/dmabuf.js';
+export { Attachment } from './dmabuf/attachment.js';
+export { Bracket, Mapping, type BracketOptions } from './dmabuf/mapping.js';
+export type { FrameMetadata } from './dmabuf/metadata.js';
+export type { Reach } from './dmabuf/ops.js';
+export {
+  Context,
+  discard,
+  exclusive,
+  shared,
+  type Access,
+  type BufferUse,
+  type SubmitOptions,
+} from './sync/context.js';
+export { Fence, statusText, type FenceTimes } from './sync/fence.js';
+export type { FencePoint } from './sync/jobs.js';
+export type { TableSizes } from './memory/layout.js';
+export type { TraceEvent, TraceFile } from './trace/perfetto.js';
+export { DmaBufError, errno, errnoName, errnoText, type ErrnoCode } from './errno.js';

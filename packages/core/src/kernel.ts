@@ -1,0 +1,123 @@
+/**
+ * Kernel: one thread's door to kernel memory (design section 1, "the kernel is code plus shared
+ * memory"). It binds the words to the calling actor and to the substrate seams; the subsystems
+ * (queues, jobs, fds, …) are built on it and run in the calling thread, as a syscall does.
+ */
+import { type Clock, manualClock, realClock } from './clock.js';
+import { DmaBufError } from './errno.js';
+import {
+  ACTOR,
+  BUFFER,
+  CONTEXT,
+  HEADER,
+  JOB,
+  MACHINE,
+  MACHINE_FLAG,
+  MAGIC,
+  QUEUE,
+  REGION,
+} from './memory/layout.js';
+import { Locks } from './memory/lock.js';
+import { readName, Table } from './memory/tables.js';
+import type { Words } from './memory/words.js';
+import type { Mem } from './substrate/memory.js';
+import { KeepAlive, type Seam } from './substrate/seam.js';
+import { TRACE_KIND, TraceRing } from './trace/ring.js';
+
+/** Longest single sleep, ms; after it every waiter re-reads the machine's state. */
+export const WAIT_BOUND_MS = 100;
+/** A broker whose heartbeat stands still for this long, ms, is taken for dead. */
+export const HEARTBEAT_LIMIT_MS = 2000;
+
+export class Kernel {
+  readonly words: Words;
+  readonly seam: Seam;
+  readonly mem: Mem;
+  readonly clock: Clock;
+  readonly locks: Locks;
+  readonly trace: TraceRing;
+  readonly keepAlive: KeepAlive = new KeepAlive();
+  /** Actor id of this thread. */
+  readonly self: number;
+  /** Pointer of its record. */
+  readonly actor: number;
+  readonly actors: Table;
+  readonly contexts: Table;
+  readonly regions: Table;
+  readonly buffers: Table;
+  readonly queues: Table;
+  readonly jobs: Table;
+  #beat = -1;
+  #beatSeen = 0;
+
+  constructor(words: Words, self: number, seam: Seam, mem: Mem) {
+    if (words.get(HEADER.MAGIC) !== MAGIC) {
+      throw new TypeError('join: this token does not hold the kernel memory of a dmabuf machine');
+    }
+    this.words = words;
+    this.seam = seam;
+    this.mem = mem;
+    this.self = self;
+    const manual = (words.get(HEADER.FLAGS) & MACHINE_FLAG.MANUAL_CLOCK) !== 0;
+    this.clock = manual ? manualClock(words) : realClock;
+    this.locks = new Locks(words, seam, self, (syscall) => this.check(syscall));
+    const table = (base: number, count: number, size: number, state: number, first = 0): Table =>
+      new Table(words, words.get(base), words.get(count) + first, size, state, first);
+    this.actors = table(HEADER.ACTORS, HEADER.ACTOR_COUNT, ACTOR.WORDS, ACTOR.STATE, 1);
+    this.contexts = table(HEADER.CONTEXTS, HEADER.CONTEXT_COUNT, CONTEXT.WORDS, CONTEXT.STATE);
+    this.regions = table(HEADER.REGIONS, HEADER.REGION_COUNT, REGION.WORDS, REGION.STATE, 1);
+    this.buffers = table(HEADER.BUFFERS, HEADER.BUFFER_COUNT, BUFFER.WORDS, BUFFER.STATE);
+    this.queues = table(HEADER.QUEUES, HEADER.QUEUE_COUNT, QUEUE.WORDS, QUEUE.STATE);
+    this.jobs = table(HEADER.JOBS, HEADER.JOB_COUNT, JOB.WORDS, JOB.STATE);
+    this.actor = this.actors.at(self);
+    this.trace = new TraceRing(words, self, this.actor, this.clock);
+  }
+
+  /** Throws when the machine has stopped (ENODEV) or lost a device for good (its errno). */
+  check(syscall: string): void {
+    const fault = this.words.load(HEADER.FAULT_ACTOR);
+    if (fault !== 0) {
+      const why = readName(this.words, HEADER.FAULT_TEXT, 40);
+      throw DmaBufError.of(
+        this.words.get(HEADER.FAULT_ERRNO),
+        syscall,
+        `actor ${fault} '${this.nameOf(fault)}' died (${why}); shut the machine down and boot it again`,
+      );
+    }
+    if (this.stopping) {
+      throw new DmaBufError('ENODEV', syscall, 'the machine is shut down; boot a new one');
+    }
+  }
+
+  get stopping(): boolean {
+    return this.words.load(HEADER.STATE) === MACHINE.STOPPING;
+  }
+
+  /** {@link check}, and the broker's life sign: after each bounded sleep that timed out. */
+  checkAfterSleep(syscall: string): void {
+    this.check(syscall);
+    const beat = this.words.load(HEADER.HEARTBEAT);
+    const now = performance.now();
+    if (beat !== this.#beat) {
+      this.#beat = beat;
+      this.#beatSeen = now;
+    } else if (now - this.#beatSeen > HEARTBEAT_LIMIT_MS && beat !== 0) {
+      throw new DmaBufError(
+        'ENODEV',
+        syscall,
+        `the broker has given no sign of life for ${HEARTBEAT_LIMIT_MS} ms; boot a new machine`,
+      );
+    }
+  }
+
+  /** Name of an actor, for messages. */
+  nameOf(actor: number): string {
+    return readName(this.words, this.actors.at(actor) + ACTOR.NAME, 8);
+  }
+
+  /** Counts a wake-up of this thread by somebody else (what "the main thread was needed" is). */
+  countWakeup(): void {
+    this.words.set(this.actor + ACTOR.WAKEUPS, this.words.get(this.actor + ACTOR.WAKEUPS) + 1);
+    this.trace.emit(TRACE_KIND.WAKE, 0, 0, 0, 0);
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * Owner locks: one word that is 0 or names the actor that holds it (design D6, D11).
+ *
+ * Word = actor id, plus WAITERS when somebody may be asleep on it. Critical sections are some
+ * hundred nanoseconds long, so a contender tries a few times before it sleeps. Locks are
+ * taken in this order: a context's, then a job's DEP_LOCK (one at a time), then queues in
+ * ascending order of their pointers; the table locks (ACTOR, BUFFER, CONTEXT, JOB) are leaves.
+ *
+ * A woken contender takes the lock with WAITERS set, since it cannot know whether others sleep
+ * behind it. If the holder dies, the word still names it: the broker settles what it was changing,
+ * then frees the word.
+ */
+import type { Seam } from '../substrate/seam.js';
+import type { Words } from './words.js';
+
+const WAITERS = 0x10000;
+const TRIES = 32;
+const BOUND_MS = 100;
+
+/** The actor that holds a lock word, 0 if it is free. */
+export function lockOwner(word: number): number {
+  return word & 0xffff;
+}
+
+export class Locks {
+  readonly #words: Words;
+  readonly #seam: Seam;
+  readonly #self: number;
+  /** Throws once the machine has stopped or failed: a lock of the dead is not waited for. */
+  readonly #check: (syscall: string) => void;
+
+  constructor(words: Words, seam: Seam, self: number, check: (syscall: string) => void) {
+    this.#words = words;
+    this.#seam = seam;
+    this.#self = self;
+    this.#check = check;
+  }
+
+  lock(index: number): void {
+    if (this.#words.cas(index, 0, this.#self)) return;
+    this.#contend(index);
+  }
+
+  unlock(index: number): void {
+    const old = this.#words.exchange(index, 0);
+    if (old & WAITERS) this.#seam.notify(this.#words.i32, index, 1);
+  }
+
+  #contend(index: number): void {
+    const words = this.#words;
+    for (let i = 0; i < TRIES; i++) {
+      if (words.load(index) === 0 && words.cas(index, 0, this.#self)) return;
+    }
+    for (;;) {
+      const held = words.load(index);
+      if (held === 0) {
+        if (words.cas(index, 0, this.#self | WAITERS)) return;
+        continue;
+      }
+      if (held & WAITERS || words.cas(index, held, held | WAITERS)) {
+        if (this.#seam.wait(words.i32, index, held | WAITERS, BOUND_MS) === 'timeout') {
+          this.#check('lock');
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Regions in one thread: which blocks of memory this thread has, and how it gets others (design D4,
+ * D5).
+ *
+ * Making a region is synchronous: the maker keeps it, registers it in kernel memory and posts it to
+ * the broker. Whoever holds a buffer in it imports it through the broker's port, blocking until it is
+ * there; importing again is a map look-up. A region whose last buffer is gone is dropped: its
+ * record is freed, its generation grows, and each thread lets go of its own reference the next
+ * time it looks at its regions. (A SharedArrayBuffer cannot be revoked: REGIONS_DROPPED
+ * counts those that await collection.)
+ */
+import type { BrokerPort } from '../actor/broker-port.js';
+import { DmaBufError } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import type { RegionMemory } from '../substrate/memory.js';
+import { HEADER, REGION, REGION_KIND } from './layout.js';
+
+interface Local {
+  readonly generation: number;
+  readonly memory: RegionMemory;
+  readonly bytes: Uint8Array<ArrayBufferLike>;
+}
+
+export class Regions {
+  readonly #k: Kernel;
+  readonly #port: BrokerPort;
+  readonly #local: Map<number, Local> = new Map();
+
+  constructor(kernel: Kernel, port: BrokerPort) {
+    this.#k = kernel;
+    this.#port = port;
+  }
+
+  /** Makes a region of the system heap; returns its pointer. ENOSPC, ENOMEM. Does not block. */
+  make(bytes: number): number {
+    const memory = this.#allocate(bytes);
+    const { words, locks } = this.#k;
+    locks.lock(HEADER.BUFFER_LOCK);
+    const region = this.#register(REGION_KIND.SYSTEM, bytes);
+    locks.unlock(HEADER.BUFFER_LOCK);
+    if (region === 0) throw this.#full();
+    const generation = this.#gen(region);
+    this.#keep(region, generation, memory);
+    this.#port.post({ type: 'region', region, generation, token: memory.token });
+    markImporter(this.#k, region, this.#k.self);
+    words.set(region + REGION.OWNER, this.#k.self);
+    return region;
+  }
+
+  /** Registers the pool, which boot made. Returns its pointer. */
+  adopt(kind: number, memory: RegionMemory): number {
+    const region = this.#register(kind, memory.buffer.byteLength);
+    this.#keep(region, this.#gen(region), memory);
+    return region;
+  }
+
+  /** The memory of a region, imported if this thread does not have it. Blocks in that case. */
+  get(region: number): RegionMemory {
+    return this.#find(region).memory;
+  }
+
+  /** A view of `length` bytes of a region at `offset`. Blocks on the first look at the region. */
+  view(region: number, offset: number, length: number): Uint8Array<ArrayBufferLike> {
+    return this.#find(region).bytes.subarray(offset, offset + length);
+  }
+
+  has(region: number): boolean {
+    return this.#local.get(region)?.generation === this.#k.words.load(region + REGION.STATE);
+  }
+
+  /** Sees to it that `actor` has the region before a job for it can arrive there. Blocks once. */
+  deliver(region: number, actor: number): void {
+    if (this.#isImporter(region, actor)) return;
+    this.#port.request({ type: 'deliver', region, generation: this.#gen(region), actor });
+  }
+
+  /** Counts a buffer out of its region; true if the region is to be dropped. Under BUFFER_LOCK. */
+  leave(region: number): boolean {
+    const { words } = this.#k;
+    const left = words.get(region + REGION.BUFFERS) - 1;
+    words.set(region + REGION.BUFFERS, left);
+    if (left > 0 || words.get(region + REGION.KIND) === REGION_KIND.POOL) return false;
+    words.store(region + REGION.STATE, 0);
+    words.set(HEADER.REGIONS_DROPPED, words.get(HEADER.REGIONS_DROPPED) + 1);
+    return true;
+  }
+
+  /** Lets go of a region that {@link leave} gave up, here and in the broker. */
+  dropped(region: number): void {
+    this.#local.delete(region);
+    this.#port.post({ type: 'dropped', region });
+  }
+
+  /** Lets go of regions that others dropped. */
+  sweep(): void {
+    for (const [region, local] of this.#local) {
+      if (this.#k.words.load(region + REGION.STATE) !== local.generation) this.#local.delete(region);
+    }
+  }
+
+  #find(region: number): Local {
+    const local = this.#local.get(region);
+    if (local !== undefined && local.generation === this.#gen(region)) return local;
+    this.sweep();
+    this.#port.drain((r, generation, memory) => this.#keep(r, generation, memory));
+    const delivered = this.#local.get(region);
+    if (delivered !== undefined && delivered.generation === this.#gen(region)) return delivered;
+    const generation = this.#gen(region);
+    return this.#keep(region, generation, this.#port.importRegion(region, generation));
+  }
+
+  #keep(region: number, generation: number, memory: RegionMemory): Local {
+    const bytes = new Uint8Array(memory.buffer);
+    const local = { generation, memory, bytes };
+    this.#local.set(region, local);
+    return local;
+  }
+
+  #allocate(bytes: number): RegionMemory {
+    try {
+      return this.#k.mem.makeRegion(bytes);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      const detail = `the host has no memory for a region of ${bytes} bytes; free buffers first`;
+      throw new DmaBufError('ENOMEM', 'alloc', detail);
+    }
+  }
+
+  #register(kind: number, bytes: number): number {
+    const { words, regions } = this.#k;
+    const region = regions.findFree();
+    if (region === 0) return 0;
+    const gen = (words.get(region + REGION.GEN) + 1) & 0x7fffffff || 1;
+    words.set(region + REGION.GEN, gen);
+    words.set(region + REGION.KIND, kind);
+    words.setDouble(region + REGION.BYTES, bytes);
+    words.set(region + REGION.BUFFERS, 0);
+    words.store(region + REGION.IMPORTERS, 0);
+    words.store(region + REGION.IMPORTERS + 1, 0);
+    words.store(region + REGION.STATE, gen);
+    return region;
+  }
+
+  #full(): DmaBufError {
+    return new DmaBufError(
+      'ENOSPC',
+      'alloc',
+      `all ${this.#k.regions.count - 1} regions are in use; free buffers, or boot with a larger tables.regions`,
+    );
+  }
+
+  #gen(region: number): number {
+    return this.#k.words.load(region + REGION.STATE);
+  }
+
+  #isImporter(region: number, actor: number): boolean {
+    const word = this.#k.words.load(region + REGION.IMPORTERS + (actor >> 5));
+    return (word & (1 << (actor & 31))) !== 0;
+  }
+}
+
+/** Notes that an actor has, or is about to find in its port, a region. */
+export function markImporter(kernel: Kernel, region: number, actor: number): void {
+  const { words } = kernel;
+  const index = region + REGION.IMPORTERS + (actor >> 5);
+  for (;;) {
+    const old = words.load(index);
+    if (words.cas(index, old, old | (1 << (actor & 31)))) return;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * Actors, third of the three substrate interfaces (design D2): how a thread of ours is started with
+ * its role and control token, and how its death is heard of.
+ *
+ * Piscina hosts them: an actor's whole life is one `run()`. `atomics: 'disabled'`, since the default
+ * parks an idle worker where its ports and timers are deaf; `idleTimeout: Infinity`, since an actor
+ * is never idle; as many threads as actors, or a task would wait unseen.
+ */
+import type { Transferable as NodeTransferable } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+
+export interface Host {
+  /**
+   * Starts an actor. The promise settles when it ends: fulfilled after a clean stop, rejected with
+   * the reason when its thread threw, exited, was terminated or ran out of heap.
+   */
+  start(task: unknown, transfer: readonly NodeTransferable[]): Promise<unknown>;
+  /** Terminates whatever still runs. Store the stop word first: this may cut a critical section. */
+  destroy(): Promise<void>;
+}
+
+/** A host for at most `threads` actors, whose entry is the default export of the module `url`. */
+export function workerHost(url: string, threads: number): Host {
+  const pool = new Piscina({
+    filename: url,
+    minThreads: threads,
+    maxThreads: threads,
+    concurrentTasksPerWorker: 1,
+    atomics: 'disabled',
+    idleTimeout: Infinity,
+    closeTimeout: 2000,
+    recordTiming: false,
+    env: { ...process.env },
+  });
+  // An 'error' without a listener would end the process; each start() reports its own.
+  pool.on('error', () => {});
+  return {
+    async start(task, transfer) {
+      return await pool.run(task, { transferList: [...transfer] });
+    },
+    async destroy() {
+      await pool.destroy();
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/**
+ * Mem, second of the three substrate interfaces (design D2): how memory is made, sent and imported.
+ *
+ * For worker threads a region is a SharedArrayBuffer, or the buffer of a shared
+ * `WebAssembly.Memory` (the pool that SIMD kernels and decoders work on in place), and its token is
+ * the object itself: posting it through a MessagePort shares it.
+ */
+
+/** A region as one thread has it. */
+export interface RegionMemory {
+  readonly buffer: ArrayBufferLike;
+  /** The pool's wasm memory; undefined for a plain region. */
+  readonly wasm: WebAssembly.Memory | undefined;
+  /** What is posted to another thread to share the region. */
+  readonly token: SharedArrayBuffer | WebAssembly.Memory;
+}
+export type RegionToken = RegionMemory['token'];
+
+export interface Mem {
+  /** A zeroed region of `bytes`. Throws RangeError where the host has no memory left. */
+  makeRegion(bytes: number): RegionMemory;
+  /** A zeroed pool: shared wasm memory of `bytes`, a multiple of 64 KiB, that never grows. */
+  makePool(bytes: number): RegionMemory;
+  importRegion(token: RegionToken): RegionMemory;
+}
+
+export const WASM_PAGE = 65536;
+
+export const threadMem: Mem = {
+  makeRegion(bytes) {
+    const buffer = new SharedArrayBuffer(bytes);
+    return { buffer, wasm: undefined, token: buffer };
+  },
+  makePool(bytes) {
+    const pages = Math.ceil(bytes / WASM_PAGE);
+    const wasm = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    return { buffer: wasm.buffer, wasm, token: wasm };
+  },
+  importRegion(token) {
+    if (token instanceof WebAssembly.Memory) return { buffer: token.buffer, wasm: token, token };
+    return { buffer: token, wasm: undefined, token };
+  },
+};

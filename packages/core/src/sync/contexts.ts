@@ -1,0 +1,122 @@
+/**
+ * Contexts: ordered lines of jobs for one target (a codec's, a GPU's, a CRTC), like a
+ * dma_fence context with its ring (kernel: dma-fence.c, DRM scheduler entities).
+ *
+ * seqnos count from 1 and are assigned under the context's LOCK. A slot is recycled only after its
+ * fence signalled, so a fence whose slot has moved on did signal; with which error, the
+ * context's ring of recent errors tells. LOST is the highest seqno whose entry was
+ * overwritten: at or below it the answer is ESTALE, above it "no entry" means success.
+ */
+import { DmaBufError, errno } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { CONTEXT, CONTEXT_RING_SIZE, CONTEXT_RING_WORDS, HEADER } from '../memory/layout.js';
+import { readName, writeName } from '../memory/tables.js';
+
+const INDEX_BITS = 10;
+const INDEX_MASK = (1 << INDEX_BITS) - 1;
+
+export class Contexts {
+  readonly #k: Kernel;
+
+  constructor(kernel: Kernel) {
+    this.#k = kernel;
+  }
+
+  /** Makes a context whose jobs run on `target`; returns its pointer. ENOSPC when the table is full. */
+  create(target: number, name: string, flags: number): number {
+    const { words, locks, contexts, self } = this.#k;
+    locks.lock(HEADER.CONTEXT_LOCK);
+    const context = contexts.findFree();
+    if (context === 0) {
+      locks.unlock(HEADER.CONTEXT_LOCK);
+      throw new DmaBufError(
+        'ENOSPC',
+        'create_context',
+        `all ${contexts.count} contexts are in use; close one, or boot with a larger tables.contexts`,
+      );
+    }
+    const gen = (words.get(context + CONTEXT.GEN) + 1) & 0xfffff || 1;
+    words.set(context + CONTEXT.GEN, gen);
+    words.set(context + CONTEXT.TARGET, target);
+    words.set(context + CONTEXT.OWNER, self);
+    words.set(context + CONTEXT.FLAGS, flags);
+    words.setDouble(context + CONTEXT.SUBMITTED, 0);
+    words.setDouble(context + CONTEXT.STARTED, 0);
+    words.setDouble(context + CONTEXT.COMPLETED, 0);
+    words.set(context + CONTEXT.ERRORS, 0);
+    words.setDouble(context + CONTEXT.LOST, 0);
+    writeName(words, context + CONTEXT.NAME, 8, name);
+    words.store(context + CONTEXT.STATE, gen);
+    locks.unlock(HEADER.CONTEXT_LOCK);
+    return context;
+  }
+
+  /** Frees a context; fences of it that are recycled then read ESTALE. EBUSY with jobs in flight. */
+  destroy(context: number): void {
+    const { words, locks } = this.#k;
+    locks.lock(context + CONTEXT.LOCK);
+    const submitted = words.getDouble(context + CONTEXT.SUBMITTED);
+    const busy = submitted - words.getDouble(context + CONTEXT.COMPLETED);
+    if (busy === 0) words.store(context + CONTEXT.STATE, 0);
+    locks.unlock(context + CONTEXT.LOCK);
+    if (busy > 0) {
+      throw new DmaBufError(
+        'EBUSY',
+        'destroy_context',
+        `context '${this.nameOf(context)}' has ${busy} jobs in flight; wait for its newest fence`,
+      );
+    }
+  }
+
+  idOf(context: number): number {
+    const { words, contexts } = this.#k;
+    return (words.get(context + CONTEXT.GEN) << INDEX_BITS) | contexts.indexOf(context);
+  }
+
+  /** Pointer of a context by id, 0 if it is gone. */
+  find(id: number): number {
+    const { words, contexts } = this.#k;
+    const index = id & INDEX_MASK;
+    if (index >= contexts.count) return 0;
+    const context = contexts.at(index);
+    return words.load(context + CONTEXT.STATE) === id >>> INDEX_BITS ? context : 0;
+  }
+
+  nameOf(context: number): string {
+    return readName(this.#k.words, context + CONTEXT.NAME, 8);
+  }
+
+  /** Notes that a fence signalled. By the target, in seqno order unless UNORDERED. */
+  completed(context: number, seqno: number, error: number): void {
+    const { words } = this.#k;
+    if (error !== 0) this.#noteError(context, seqno, error);
+    words.setDouble(context + CONTEXT.COMPLETED, words.getDouble(context + CONTEXT.COMPLETED) + 1);
+  }
+
+  /** Status of a fence whose slot has been recycled: 1, −errno, or −ESTALE. */
+  recall(id: number, seqno: number): number {
+    const { words } = this.#k;
+    const context = this.find(id);
+    if (context === 0) return -errno.ESTALE;
+    for (let i = 0; i < CONTEXT_RING_SIZE; i++) {
+      const entry = context + CONTEXT.RING + i * CONTEXT_RING_WORDS;
+      if (words.getDouble(entry) === seqno && i < words.get(context + CONTEXT.ERRORS)) {
+        return words.get(entry + 2);
+      }
+    }
+    return seqno > words.getDouble(context + CONTEXT.LOST) ? 1 : -errno.ESTALE;
+  }
+
+  #noteError(context: number, seqno: number, error: number): void {
+    const { words } = this.#k;
+    const count = words.get(context + CONTEXT.ERRORS);
+    const entry = context + CONTEXT.RING + (count % CONTEXT_RING_SIZE) * CONTEXT_RING_WORDS;
+    if (count >= CONTEXT_RING_SIZE) {
+      const lost = Math.max(words.getDouble(context + CONTEXT.LOST), words.getDouble(entry));
+      words.setDouble(context + CONTEXT.LOST, lost);
+    }
+    words.set(entry + 2, error);
+    words.setDouble(entry, seqno);
+    words.set(context + CONTEXT.ERRORS, count + 1);
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Fence: the promise of a job's end (dma_fence, sync_file; design D7).
+ *
+ * A fence is a small plain value: slot, generation, context and seqno. It pins nothing; a program
+ * that ignores every fence it is given never fills the table. While its job's slot is not
+ * recycled it answers from there, after that from its context's ring of recent errors, and
+ * at last ESTALE. `toJSON()` / structured clone of the four fields carry it to another
+ * thread, whose machine makes it a Fence again with `machine.fence(point)`.
+ */
+import { DmaBufError, errno, errnoName } from '../errno.js';
+import { WAIT_BOUND_MS, type Kernel } from '../kernel.js';
+import { JOB, JOB_STATE, JOB_STATE_MASK, JOB_WAITERS } from '../memory/layout.js';
+import type { Dependents } from './dependents.js';
+import type { FencePoint } from './jobs.js';
+
+/** When a job passed its stages, ms of the machine's clock; NaN for what has not happened. */
+export interface FenceTimes {
+  readonly queued: number;
+  readonly granted: number;
+  readonly started: number;
+  readonly done: number;
+}
+
+/** Waits for fences in the calling thread. */
+export class FenceWaiter {
+  readonly #k: Kernel;
+  readonly #dependents: Dependents;
+
+  constructor(kernel: Kernel, dependents: Dependents) {
+    this.#k = kernel;
+    this.#dependents = dependents;
+  }
+
+  status(fence: FencePoint): number {
+    return this.#dependents.status(fence);
+  }
+
+  /** Blocks until the fence has signalled; its status, or 0 when `ms` ran out first. */
+  wait(fence: FencePoint, ms: number): number {
+    const { words, seam, clock } = this.#k;
+    const until = clock.now() + ms;
+    for (;;) {
+      const status = this.status(fence);
+      if (status !== 0) return status;
+      this.#k.check('fence_wait');
+      const left = until - clock.now();
+      if (left <= 0) return 0;
+      const state = this.#announce(fence);
+      if (state === 0) continue;
+      const result = seam.wait(words.i32, fence.slot, state, Math.min(left, WAIT_BOUND_MS));
+      if (result === 'woken') this.#k.countWakeup();
+      if (result === 'timeout') this.#k.checkAfterSleep('fence_wait');
+    }
+  }
+
+  /** {@link wait} without blocking the thread, and without a time limit. */
+  async settled(fence: FencePoint): Promise<number> {
+    const { words, seam } = this.#k;
+    for (;;) {
+      const status = this.status(fence);
+      if (status !== 0) return status;
+      this.#k.check('fence_wait');
+      const state = this.#announce(fence);
+      if (state === 0) continue;
+      const result = await seam.waitAsync(words.i32, fence.slot, state);
+      if (result === 'woken') this.#k.countWakeup();
+    }
+  }
+
+  /**
+   * Sets the waiters bit, so that whoever signals notifies; returns the state word to sleep on, or
+   * 0 when the fence has signalled or its slot has moved on. State words of jobs are never 0
+   * while the job lives.
+   */
+  #announce(fence: FencePoint): number {
+    const { words } = this.#k;
+    const state = words.load(fence.slot + JOB.STATE);
+    const stage = state & JOB_STATE_MASK;
+    const over =
+      stage === JOB_STATE.DONE || stage === JOB_STATE.RELEASED || stage === JOB_STATE.FREE;
+    if (over || words.load(fence.slot + JOB.GEN) !== fence.generation) return 0;
+    if ((state & JOB_WAITERS) !== 0) return state;
+    return words.cas(fence.slot + JOB.STATE, state, state | JOB_WAITERS) ? state | JOB_WAITERS : 0;
+  }
+}
+
+/** A fence as the thread that holds it sees it. Made by `submit`, or by `machine.fence(point)`. */
+export class Fence implements FencePoint {
+  readonly slot: number;
+  readonly generation: number;
+  readonly context: number;
+  readonly seqno: number;
+  readonly #k: Kernel;
+  readonly #waiter: FenceWaiter;
+
+  constructor(kernel: Kernel, waiter: FenceWaiter, point: FencePoint) {
+    this.#k = kernel;
+    this.#waiter = waiter;
+    this.slot = point.slot;
+    this.generation = point.generation;
+    this.context = point.context;
+    this.seqno = point.seqno;
+  }
+
+  /**
+   * 0 while pending, 1 when signalled, −errno when its job failed or was cancelled
+   * (dma_fence_get_status); −ESTALE when that is so long ago that nobody remembers. Never blocks.
+   */
+  get status(): number {
+    return this.#waiter.status(this);
+  }
+
+  /** Whether it has signalled, in success or failure. */
+  get signalled(): boolean {
+    return this.status !== 0;
+  }
+
+  /** `'ECANCELED'` and the like of a fence that failed, undefined otherwise. */
+  get error(): string | undefined {
+    const { status } = this;
+    return status < 0 ? errnoName(status) : undefined;
+  }
+
+  /**
+   * Blocks the calling thread until the fence signals; returns its status (1 or −errno). Throws
+   * ETIME when `timeoutMs` runs out first (0 = only look), ENODEV when the machine is shut down,
+   * EOWNERDEAD when it lost a device.
+   */
+  wait(timeoutMs: number = Infinity): number {
+    if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || timeoutMs < 0) {
+      throw new TypeError(`Fence.wait: timeoutMs must be a number of at least 0, not ${timeoutMs}`);
+    }
+    const status = this.#waiter.wait(this, timeoutMs);
+    if (status !== 0) return status;
+    throw new DmaBufError(
+      'ETIME',
+      'fence_wait',
+      `fence ${this.context}:${this.seqno} has not signalled within ${timeoutMs} ms`,
+    );
+  }
+
+  /**
+   * Resolves with the status (1 or −errno) when the fence signals, without blocking the thread.
+   * Keeps the process alive until then, unless `unref` is true. Rejects with ENODEV or EOWNERDEAD as
+   * {@link wait} throws them.
+   */
+  async settled(options: { readonly unref?: boolean } = {}): Promise<number> {
+    const hold = options.unref !== true;
+    if (hold) this.#k.keepAlive.acquire();
+    try {
+      return await this.#waiter.settled(this);
+    } finally {
+      if (hold) this.#k.keepAlive.release();
+    }
+  }
+
+  /** When its job was queued, granted, started and done; undefined once its slot is recycled. */
+  times(): FenceTimes | undefined {
+    const { words } = this.#k;
+    const read = (field: number): number => words.getDouble(this.slot + field);
+    const state = words.load(this.slot + JOB.STATE) & JOB_STATE_MASK;
+    const queued = read(JOB.T_QUEUED);
+    const granted = state >= JOB_STATE.READY ? read(JOB.T_GRANTED) : NaN;
+    const started = state >= JOB_STATE.RUNNING ? read(JOB.T_STARTED) : NaN;
+    const over = state === JOB_STATE.DONE || state === JOB_STATE.RELEASED;
+    const done = over ? read(JOB.T_DONE) : NaN;
+    if (state === JOB_STATE.FREE || words.load(this.slot + JOB.GEN) !== this.generation) {
+      return undefined;
+    }
+    return { queued, granted, started, done };
+  }
+
+  /** The plain value: what a message carries to another thread. */
+  toJSON(): FencePoint {
+    const { slot, generation, context, seqno } = this;
+    return { slot, generation, context, seqno };
+  }
+}
+
+/** The errno name of a negative status, for messages. */
+export function statusText(status: number): string {
+  if (status === 0) return 'pending';
+  return status > 0 ? 'signalled' : `failed with ${errnoName(status)} (${-status})`;
+}
+
+/** Whether a status says that nobody remembers how the job ended. */
+export function isStale(status: number): boolean {
+  return status === -errno.ESTALE;
+}

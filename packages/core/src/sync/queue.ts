@@ -1,0 +1,103 @@
+/**
+ * Queues: the FIFO of claims on one buffer; KDS (drivers/base/kds.c, 2012), made right (design D6).
+ *
+ * A link is a job's claim, exclusive or shared. Granted links are a prefix of the list: UNGRANTED
+ * points at the first one that is not, so granting moves one pointer, and a reader that leaves
+ * among readers touches nothing else. A link is granted when it is at the head (exclusive), or only
+ * granted shared ones are ahead (shared); a reader behind a waiting writer waits, so neither
+ * starves. Whether a link is granted stands in its job's state word alone (one bit), set under this
+ * queue's lock: it can be checked and repeated, where a counter of pending grants could tear.
+ *
+ * All methods are called with the queue's lock held. Everything here can be derived again from
+ * the job table (links, ORDER), which is what recovery does.
+ */
+import type { Kernel } from '../kernel.js';
+import { JOB, JOB_GRANT_SHIFT, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
+
+/** Told of each link that is granted: sets the bit, and dispatches a job that has all. */
+export type Granted = (job: number, bit: number) => void;
+
+/** Job that a link belongs to: jobs are 64 words, aligned. */
+export function jobOfLink(link: number): number {
+  return link & ~63;
+}
+
+/** Bit of the granted mask that a link has. */
+export function bitOfLink(link: number): number {
+  return ((link & 63) - JOB.LINK) / LINK.WORDS;
+}
+
+export class Queues {
+  readonly #k: Kernel;
+  readonly #granted: Granted;
+
+  constructor(kernel: Kernel, granted: Granted) {
+    this.#k = kernel;
+    this.#granted = granted;
+  }
+
+  /** Appends a link; true if it is granted at once (its bit is then the caller's to set). */
+  append(queue: number, link: number, exclusive: boolean): boolean {
+    const { words } = this.#k;
+    const tail = words.get(queue + QUEUE.TAIL);
+    words.set(link + LINK.PREV, tail);
+    words.set(link + LINK.NEXT, 0);
+    words.set(queue + QUEUE.TAIL, link);
+    words.set(queue + QUEUE.LENGTH, words.get(queue + QUEUE.LENGTH) + 1);
+    if (tail === 0) words.set(queue + QUEUE.HEAD, link);
+    else words.set(tail + LINK.NEXT, link);
+    if (words.get(queue + QUEUE.UNGRANTED) === 0) {
+      if (exclusive ? tail === 0 : words.get(queue + QUEUE.EXCLUSIVE) === 0) {
+        this.#hold(queue, exclusive);
+        return true;
+      }
+      words.set(queue + QUEUE.UNGRANTED, link);
+    }
+    return false;
+  }
+
+  /** Takes a link out, granted or not, and grants whoever may go now. */
+  remove(queue: number, link: number): void {
+    const { words } = this.#k;
+    const prev = words.get(link + LINK.PREV);
+    const next = words.get(link + LINK.NEXT);
+    if (prev === 0) words.set(queue + QUEUE.HEAD, next);
+    else words.set(prev + LINK.NEXT, next);
+    if (next === 0) words.set(queue + QUEUE.TAIL, prev);
+    else words.set(next + LINK.PREV, prev);
+    words.set(queue + QUEUE.LENGTH, words.get(queue + QUEUE.LENGTH) - 1);
+    if (!this.#isGranted(link)) {
+      if (words.get(queue + QUEUE.UNGRANTED) === link) words.set(queue + QUEUE.UNGRANTED, next);
+    } else if ((words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0) {
+      words.set(queue + QUEUE.EXCLUSIVE, 0);
+    } else {
+      words.set(queue + QUEUE.SHARED, words.get(queue + QUEUE.SHARED) - 1);
+    }
+    if (words.get(queue + QUEUE.UNGRANTED) !== 0) this.#grantNext(queue);
+  }
+
+  /** Grants from the first ungranted link on, as far as the rules allow. */
+  #grantNext(queue: number): void {
+    const { words } = this.#k;
+    for (;;) {
+      const link = words.get(queue + QUEUE.UNGRANTED);
+      if (link === 0 || words.get(queue + QUEUE.EXCLUSIVE) !== 0) return;
+      const exclusive = (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
+      if (exclusive && words.get(queue + QUEUE.SHARED) !== 0) return;
+      words.set(queue + QUEUE.UNGRANTED, words.get(link + LINK.NEXT));
+      this.#hold(queue, exclusive);
+      this.#granted(jobOfLink(link), bitOfLink(link));
+    }
+  }
+
+  #hold(queue: number, exclusive: boolean): void {
+    const { words } = this.#k;
+    if (exclusive) words.set(queue + QUEUE.EXCLUSIVE, 1);
+    else words.set(queue + QUEUE.SHARED, words.get(queue + QUEUE.SHARED) + 1);
+  }
+
+  #isGranted(link: number): boolean {
+    const state = this.#k.words.load(jobOfLink(link) + JOB.STATE);
+    return (state & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
+  }
+}

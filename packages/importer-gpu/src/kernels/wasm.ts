@@ -1,0 +1,200 @@
+/**
+ * The kernels as wasm SIMD, in place on the pool's shared memory.
+ *
+ * The module imports its memory, declared as 1..65536 pages, shared: an import accepts every
+ * memory whose maximum is not above the declared one, so the pool's maximum is its maker's choice.
+ * It has no data, globals, stack or start function, so any number of workers may instantiate it on
+ * one memory; the only bytes used besides the images are the caller's scratch (`scale` alone).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { DmaBufError } from '@dmabuf/core';
+import { fail } from './check.js';
+import { makeFront } from './front.js';
+import type { Image, Kernels } from './kernels.js';
+import type { KernelOps, ScaleOp } from './ops.js';
+import { plainOps } from './plain.js';
+import { scaleScratchBytes } from './scale-map.js';
+
+export interface WasmKernelOptions {
+  /**
+   * A range of the pool for this worker alone, any alignment; `scaleScratchBytes` says how long.
+   * Without it `scale` is ENOMEM, and all else works.
+   */
+  readonly scratch?: { readonly byteOffset: number; readonly byteLength: number };
+  /** The compiled module, where a bundler moved the file; default `loadKernelModule()`. */
+  readonly module?: WebAssembly.Module;
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+/**
+ * Reads and compiles kernels.wasm; blocks for some ms, once a thread. `url` if it is not beside
+ * this file. The result may be posted to workers. ENOENT if there is no such file.
+ */
+export function loadKernelModule(url?: URL): WebAssembly.Module {
+  if (url !== undefined) return new WebAssembly.Module(readModule(url));
+  compiled ??= new WebAssembly.Module(readModule(new URL('./kernels.wasm', import.meta.url)));
+  return compiled;
+}
+
+function readModule(url: URL): Uint8Array {
+  if (!existsSync(url)) {
+    throw new DmaBufError(
+      'ENOENT',
+      'load_kernels',
+      `no kernel module at ${url.href}; run \`npm run build\`, or pass its URL where a bundler moved it`,
+    );
+  }
+  return readFileSync(url);
+}
+
+type Entry = (...args: number[]) => void;
+
+function isEntry(value: unknown): value is Entry {
+  return typeof value === 'function';
+}
+
+/** An export of assembly/index.ts; the order of its arguments is there. */
+function entry(exports: WebAssembly.Exports, name: string): Entry {
+  const found = exports[name];
+  if (!isEntry(found)) throw new TypeError(`kernel module has no function ${name}`);
+  return found;
+}
+
+function makeOps(
+  exports: WebAssembly.Exports,
+  pool: ArrayBufferLike,
+  scratch: WasmKernelOptions['scratch'],
+): KernelOps {
+  const kernels = {
+    convert: entry(exports, 'convert'),
+    scale: entry(exports, 'scale'),
+    blend: entry(exports, 'blend'),
+    fill: entry(exports, 'fill'),
+    copy: entry(exports, 'copy'),
+  };
+  return {
+    convert(dst, s, width, k, y0, y1) {
+      kernels.convert(
+        ...[dst.base, dst.pitch, s.base, s.pitch, s.u, s.uPitch, s.v, s.vPitch],
+        ...[s.step, s.xOdd, s.yOdd, width, y0, y1, k.yo, k.cy, k.crv, k.cgu, k.cgv, k.cbu],
+      );
+    },
+    scale(op, y0, y1) {
+      const room = scratchFor(op, scratch);
+      const s = op.yuv?.src;
+      const k = op.yuv?.k;
+      kernels.scale(
+        ...[op.bilinear ? 1 : 0, room, op.dst.base, op.dst.pitch, op.width, y0, y1],
+        ...[
+          op.src.base,
+          op.src.pitch,
+          op.sourceWidth,
+          op.sourceHeight,
+          op.stepX,
+          op.stepY,
+          op.orMask,
+        ],
+        ...[
+          s?.u ?? 0,
+          s?.uPitch ?? 0,
+          s?.v ?? 0,
+          s?.vPitch ?? 0,
+          s?.step ?? 0,
+          s?.xOdd ?? 0,
+          s?.yOdd ?? 0,
+        ],
+        ...[k?.yo ?? 0, k?.cy ?? 0, k?.crv ?? 0, k?.cgu ?? 0, k?.cgv ?? 0, k?.cbu ?? 0],
+      );
+    },
+    blend({ dst, src, width, coverage, alpha, orMask }, y0, y1) {
+      kernels.blend(
+        dst.base,
+        dst.pitch,
+        src.base,
+        src.pitch,
+        width,
+        y0,
+        y1,
+        coverage ? 1 : 0,
+        alpha,
+        orMask,
+      );
+    },
+    fill(dst, width, pixel, y0, y1) {
+      kernels.fill(dst.base, dst.pitch, width, y0, y1, pixel);
+    },
+    copy(dst, src, bytes, orMask, y0, y1) {
+      kernels.copy(dst.base, dst.pitch, src.base, src.pitch, bytes, y0, y1, orMask);
+    },
+  };
+
+  function scratchFor(op: ScaleOp, range: WasmKernelOptions['scratch']): number {
+    const need =
+      scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, op.yuv !== undefined) + 15;
+    const have = range?.byteLength ?? 0;
+    if (range === undefined || have < need) {
+      throw new DmaBufError(
+        'ENOMEM',
+        'scale',
+        `${op.sourceWidth} to ${op.width} columns need ${need} bytes of scratch in the pool, have ${have}; ` +
+          'make the kernels with a larger scratch range',
+      );
+    }
+    if (range.byteOffset < 0 || range.byteOffset + have > pool.byteLength) {
+      fail(
+        'scale',
+        `scratch, ${have} bytes from ${range.byteOffset}, leaves the pool of ${pool.byteLength}`,
+      );
+    }
+    return Math.ceil(range.byteOffset / 16) * 16;
+  }
+}
+
+interface Loaded {
+  readonly ops: KernelOps;
+  readonly reaches: (image: Image) => boolean;
+}
+
+function load(memory: WebAssembly.Memory, { scratch, module }: WasmKernelOptions): Loaded {
+  const instance = new WebAssembly.Instance(module ?? loadKernelModule(), { env: { memory } });
+  const pool = memory.buffer;
+  return {
+    ops: makeOps(instance.exports, pool, scratch),
+    reaches: (image) => image.memory === pool,
+  };
+}
+
+/**
+ * Kernels for images in `memory` (a shared `WebAssembly.Memory` that does not grow). Called once
+ * by each worker that uses the pool. An image elsewhere is EINVAL. LinkError from the host if the
+ * memory is not shared; the caller keeps the memory.
+ */
+export function wasmKernels(memory: WebAssembly.Memory, options: WasmKernelOptions = {}): Kernels {
+  const { ops, reaches } = load(memory, options);
+  return makeFront('wasm', reaches, (call, dst, src) => {
+    if (!reaches(dst)) fail(call, 'destination image is not in the pool; use plainKernels');
+    if (src !== undefined && !reaches(src))
+      fail(call, 'source image is not in the pool; use plainKernels');
+    return ops;
+  });
+}
+
+/**
+ * Kernels for a device: wasm where every image of a call lies in the pool, plain otherwise (and
+ * always, without a pool). The result is the same.
+ */
+export function eitherKernels(
+  memory?: WebAssembly.Memory,
+  options: WasmKernelOptions = {},
+): Kernels {
+  const loaded = memory === undefined ? undefined : load(memory, options);
+  return makeFront(
+    'either',
+    () => true,
+    (_call, dst, src) => {
+      const inPool = loaded?.reaches(dst) === true && (src === undefined || loaded.reaches(src));
+      return inPool && loaded !== undefined ? loaded.ops : plainOps;
+    },
+  );
+}
