@@ -16,7 +16,7 @@ export { Job, JobBuffer } from './actor/job.js';
 export type { Handlers } from './actor/server.js';
 export type { DeviceSpec, DriverSpec } from './actor/spec.js';
 export type { DeviceNode } from './actor/names.js';
-export type { ReceivedFd } from './actor/ipc.js';
+export type { ReceivedFd, ReceivedMessage } from './actor/ipc.js';
 export type { ActorStats, MachineStats } from './actor/stats.js';
 export { DmaBuf } from './dmabuf/dmabuf.js';
 export { Attachment } from './dmabuf/attachment.js';
@@ -32,6 +32,13 @@ export {
   type BufferUse,
   type SubmitOptions,
 } from './sync/context.js';
+export type { Callback } from './sync/callbacks.js';
+export { FenceSet, type FenceLike } from './sync/fence-set.js';
+export { Hold, type PendingHold } from './sync/holds.js';
+export { Queue, type Claimable } from './sync/queue-object.js';
+export { SyncFile, type FenceInfo, type SyncFileInfo } from './sync/sync-file.js';
+export { Timeline } from './sync/timeline.js';
+export type { PollEvents } from './dmabuf/sharing.js';
 export { Fence, statusText, type FenceTimes } from './sync/fence.js';
 export type { FencePoint } from './sync/jobs.js';
 export type { TableSizes } from './memory/layout.js';

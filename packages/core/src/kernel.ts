@@ -16,6 +16,8 @@ import {
   MAGIC,
   QUEUE,
   REGION,
+  SYNC_FILE,
+  TIMELINE,
 } from './memory/layout.js';
 import { Locks } from './memory/lock.js';
 import { readName, Table } from './memory/tables.js';
@@ -47,6 +49,8 @@ export class Kernel {
   readonly buffers: Table;
   readonly queues: Table;
   readonly jobs: Table;
+  readonly timelines: Table;
+  readonly syncFiles: Table;
   #beat = -1;
   #beatSeen = 0;
 
@@ -70,6 +74,18 @@ export class Kernel {
     this.queues = table(HEADER.QUEUES, HEADER.QUEUE_COUNT, QUEUE.WORDS, QUEUE.STATE);
     this.jobs = table(HEADER.JOBS, HEADER.JOB_COUNT, JOB.WORDS, JOB.STATE);
     this.actor = this.actors.at(self);
+    this.timelines = table(
+      HEADER.TIMELINES,
+      HEADER.TIMELINE_COUNT,
+      TIMELINE.WORDS,
+      TIMELINE.STATE,
+    );
+    this.syncFiles = table(
+      HEADER.SYNC_FILES,
+      HEADER.SYNC_FILE_COUNT,
+      SYNC_FILE.WORDS,
+      SYNC_FILE.STATE,
+    );
     this.trace = new TraceRing(words, self, this.actor, this.clock);
   }
 
@@ -91,6 +107,11 @@ export class Kernel {
 
   get stopping(): boolean {
     return this.words.load(HEADER.STATE) === MACHINE.STOPPING;
+  }
+
+  /** Whether the machine has stopped or failed: no more work comes. */
+  get over(): boolean {
+    return this.stopping || this.words.load(HEADER.FAULT_ACTOR) !== 0;
   }
 
   /** {@link check}, and the broker's life sign: after each bounded sleep that timed out. */

@@ -146,7 +146,8 @@ async function allServe(
   for (const name of names) await Promise.race([machine.peer(name, BOOT_LIMIT_MS), lost]);
 }
 
-function format(
+/** Writes the header of fresh kernel memory. */
+export function format(
   words: Words,
   tables: TableSizes,
   options: BootOptions,
@@ -160,6 +161,8 @@ function format(
     new Map([
       [HEADER.ACTOR_COUNT, tables.actors],
       [HEADER.CONTEXT_COUNT, tables.contexts],
+      [HEADER.TIMELINE_COUNT, tables.timelines],
+      [HEADER.SYNC_FILE_COUNT, tables.syncFiles],
       [HEADER.REGION_COUNT, tables.regions],
       [HEADER.BUFFER_COUNT, tables.buffers],
       [HEADER.QUEUE_COUNT, tables.queues],
@@ -207,6 +210,8 @@ function checkTables(tables: TableSizes): TableSizes {
   limit('queues', 1, 1 << 16);
   limit('regions', 1, 1 << 16);
   limit('contexts', 1, 1023);
+  limit('timelines', 1, 1 << 16);
+  limit('syncFiles', 1, 1 << 16);
   limit('fds', 1, 1 << 16);
   limit('mailSlots', 2, 4096);
   limit('mailBytes', 64, 65536);

@@ -13,6 +13,8 @@ import { ACTOR, ASLEEP } from '../memory/layout.js';
 export class Doorbell {
   readonly #k: Kernel;
   readonly #waiting: number;
+  /** Asynchronous sleeps under way: a blocking sleep between them leaves the word ASLEEP. */
+  #armed = 0;
 
   constructor(kernel: Kernel) {
     this.#k = kernel;
@@ -24,7 +26,7 @@ export class Doorbell {
     const words = this.#k.words;
     const index = this.#k.actors.at(actor) + ACTOR.WAITING;
     if (words.load(index) === ASLEEP && words.exchange(index, 0) === ASLEEP) {
-      this.#k.seam.notify(words.i32, index, 1);
+      this.#k.seam.notify(words.i32, index, 0x7fffffff);
     }
   }
 
@@ -39,7 +41,7 @@ export class Doorbell {
       const result = seam.wait(words.i32, this.#waiting, ASLEEP, this.#timeout(until));
       if (result === 'woken') this.#k.countWakeup();
     }
-    words.store(this.#waiting, 0);
+    words.store(this.#waiting, this.#armed > 0 ? ASLEEP : 0);
   }
 
   /** {@link sleep} for actors that live in an event loop; keeps the process alive meanwhile. */
@@ -48,16 +50,18 @@ export class Doorbell {
     this.#arm(until);
     if (idle()) {
       keepAlive.acquire();
+      this.#armed++;
       const timer = this.#timer(until);
       try {
         const result = await seam.waitAsync(words.i32, this.#waiting, ASLEEP);
         if (result === 'woken') this.#k.countWakeup();
       } finally {
         clearTimeout(timer);
+        this.#armed--;
         keepAlive.release();
       }
     }
-    words.store(this.#waiting, 0);
+    words.store(this.#waiting, this.#armed > 0 ? ASLEEP : 0);
   }
 
   #arm(until: number): void {

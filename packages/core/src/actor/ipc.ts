@@ -6,16 +6,23 @@
  * which the receiver turns into its lowest free number.
  */
 import { DmaBufError, errno } from '../errno.js';
-import { FD_RDWR, type FdTable, kindOf, objectWord, pointerOf } from '../fd/fd-table.js';
+import { FD_RDWR, type FdTable } from '../fd/fd-table.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE, OBJECT } from '../memory/layout.js';
-import type { Buffers } from '../dmabuf/buffers.js';
+import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
+import type { Objects } from '../fd/objects.js';
 import { decodePayload, pack } from '../sync/payload.js';
 import type { Doorbell } from './doorbell.js';
 import { type Mail, MAIL_KIND, type Mailboxes } from './mailbox.js';
 
 /** Serves ioctls: returns the reply's value, or throws a DmaBufError that the caller then gets. */
 export type IoctlHandler = (request: string, args: unknown, from: number) => unknown;
+
+/** A message that arrived. */
+export interface ReceivedMessage {
+  /** Actor id of the sender. */
+  readonly from: number;
+  readonly value: unknown;
+}
 
 /** An fd that arrived, installed in this process. */
 export interface ReceivedFd {
@@ -31,18 +38,19 @@ export class Ipc {
   readonly #bell: Doorbell;
   readonly #mail: Mailboxes;
   readonly #fds: FdTable;
-  readonly #buffers: Buffers;
+  readonly #objects: Objects;
   readonly #replies: Map<number, Mail> = new Map();
   readonly #requests: Mail[] = [];
   readonly #arrived: Mail[] = [];
+  readonly #messages: Mail[] = [];
   #id = 0;
 
-  constructor(kernel: Kernel, bell: Doorbell, mail: Mailboxes, fds: FdTable, buffers: Buffers) {
+  constructor(kernel: Kernel, bell: Doorbell, mail: Mailboxes, fds: FdTable, objects: Objects) {
     this.#k = kernel;
     this.#bell = bell;
     this.#mail = mail;
     this.#fds = fds;
-    this.#buffers = buffers;
+    this.#objects = objects;
   }
 
   /** Calls an actor and blocks for its reply. ETIME; ESRCH; or whatever the handler threw. */
@@ -85,11 +93,11 @@ export class Ipc {
     this.#mustLive(actor, 'pass_fd');
     const { object } = this.#fds.entry(fd, 'pass_fd');
     const body = pack(tag);
-    this.#buffers.ref(pointerOf(object));
+    this.#objects.ref(object);
     try {
       this.#mail.send(actor, { kind: MAIL_KIND.FD, id: 0, object, body }, { block: true });
     } catch (error) {
-      this.#buffers.unref(pointerOf(object));
+      this.#objects.unref(object);
       throw error;
     }
   }
@@ -108,12 +116,33 @@ export class Ipc {
     }
   }
 
+  /** Sends a message (anything that msgpack carries). With `block: false` EAGAIN when there is no room. */
+  send(actor: number, value: unknown, block: boolean): void {
+    this.#mustLive(actor, 'send');
+    const body = pack(value);
+    this.#mail.send(actor, { kind: MAIL_KIND.MESSAGE, id: 0, object: 0, body }, { block });
+  }
+
+  /** The oldest message that was sent here. Blocks up to `timeout` ms, then ETIME. */
+  receive(timeout: number): ReceivedMessage {
+    const until = this.#k.clock.now() + timeout;
+    for (;;) {
+      this.#sort();
+      const mail = this.#messages.shift();
+      if (mail !== undefined) return { from: mail.from, value: decodePayload(mail.body) };
+      this.#k.check('receive');
+      if (this.#k.clock.now() >= until) {
+        throw new DmaBufError('ETIME', 'receive', `no message arrived within ${timeout} ms`);
+      }
+      this.#bell.sleep(() => this.#mail.isEmpty(), until);
+    }
+  }
+
   #tryReceive(): ReceivedFd | undefined {
     this.#sort();
     const mail = this.#arrived[0];
     if (mail === undefined) return undefined;
-    const object = objectWord(kindOf(mail.object), pointerOf(mail.object));
-    const fd = this.#fds.install(object, FD_RDWR, 'receive_fd');
+    const fd = this.#fds.install(mail.object, FD_RDWR, 'receive_fd');
     this.#arrived.shift();
     return { fd, from: mail.from, tag: decodePayload(mail.body) };
   }
@@ -122,7 +151,7 @@ export class Ipc {
   discard(): void {
     this.#sort();
     for (const mail of this.#arrived.splice(0)) {
-      if (kindOf(mail.object) === OBJECT.DMABUF) this.#buffers.unref(pointerOf(mail.object));
+      this.#objects.unref(mail.object);
     }
   }
 
@@ -130,6 +159,7 @@ export class Ipc {
     for (let mail = this.#mail.receive(); mail !== undefined; mail = this.#mail.receive()) {
       if (mail.kind === MAIL_KIND.IOCTL) this.#requests.push(mail);
       else if (mail.kind === MAIL_KIND.FD) this.#arrived.push(mail);
+      else if (mail.kind === MAIL_KIND.MESSAGE) this.#messages.push(mail);
       else this.#replies.set(mail.id, mail);
     }
   }

@@ -7,10 +7,11 @@
  */
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, JOB, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
+import { ACTOR, JOB, LINK_FLAG, QUEUE } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { type FrameMetadata, readMetadata, writeMetadata } from '../dmabuf/metadata.js';
 import { BufferRecord } from '../dmabuf/ops.js';
+import { eachLink } from '../sync/job-links.js';
 import type { Jobs } from '../sync/jobs.js';
 import { decodePayload } from '../sync/payload.js';
 
@@ -33,6 +34,9 @@ export class JobBuffer {
 
   /** The buffer's memory itself. */
   get bytes(): Uint8Array<ArrayBufferLike> {
+    if (this.record.pointer === 0) {
+      throw new DmaBufError('EINVAL', 'job_buffer', 'the job claims a queue without memory here');
+    }
     const { region, offset, size } = this.record;
     this.#bytes ??= this.#regions.view(region, offset, size);
     return this.#bytes;
@@ -103,12 +107,9 @@ export class Job {
     this.seqno = words.getDouble(pointer + JOB.SEQNO);
     this.owner = words.get(pointer + JOB.OWNER);
     const buffers: JobBuffer[] = [];
-    const links = words.get(pointer + JOB.LINKS);
-    for (let i = 0; i < links; i++) {
-      const target = words.get(pointer + JOB.LINK + i * LINK.WORDS + LINK.TARGET);
-      if ((target & LINK_FLAG.FENCE) !== 0) continue;
-      buffers.push(new JobBuffer(kernel, regions, target));
-    }
+    eachLink(kernel, pointer, (_link, target) => {
+      if ((target & LINK_FLAG.FENCE) === 0) buffers.push(new JobBuffer(kernel, regions, target));
+    });
     this.buffers = buffers;
   }
 
@@ -129,6 +130,11 @@ export class Job {
   /** Keeps the job beyond the handler's return; the device completes and releases it later. */
   defer(): void {
     if (this.#state === 'running') this.#state = 'deferred';
+  }
+
+  /** When somebody wants it done, ms (a hint), or Infinity. */
+  get deadline(): number {
+    return this.#k.words.getDouble(this.pointer + JOB.DEADLINE) || Infinity;
   }
 
   get deferred(): boolean {

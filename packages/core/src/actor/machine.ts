@@ -8,16 +8,20 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { DmaBuf } from '../dmabuf/dmabuf.js';
 import { pageAlign } from '../dmabuf/system-heap.js';
 import { DmaBufError } from '../errno.js';
-import { pointerOf } from '../fd/fd-table.js';
-import { ACTOR, ACTOR_STATE, HEADER, ROLE } from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, CONTEXT_FLAG, HEADER, ROLE } from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
-import { Context } from '../sync/context.js';
+import { CLAIM, Context, pointsOf, type BufferUse } from '../sync/context.js';
+import { type FenceLike, FenceSet, mergePoints, waitForAny } from '../sync/fence-set.js';
+import type { Hold, PendingHold } from '../sync/holds.js';
+import { Queue } from '../sync/queue-object.js';
+import { SyncFile } from '../sync/sync-file.js';
+import { Timeline } from '../sync/timeline.js';
 import { Fence } from '../sync/fence.js';
 import type { FencePoint } from '../sync/jobs.js';
 import { exportTrace, type TraceFile } from '../trace/perfetto.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import type { DriverDoor } from './door.js';
-import type { IoctlHandler, ReceivedFd } from './ipc.js';
+import type { IoctlHandler, ReceivedFd, ReceivedMessage } from './ipc.js';
 import type { DeviceNode } from './names.js';
 import { type ActorStats, actorStats, type MachineStats, machineStats } from './stats.js';
 import { type Handlers, Server } from './server.js';
@@ -111,12 +115,20 @@ export class Machine {
     return new Fence(this.#s.kernel, this.#s.waiter, point);
   }
 
-  /** A new context: an ordered line of jobs for an actor. ESRCH, ENOSPC. The caller closes it. */
-  createContext(target: Peer | number, name: string = ''): Context {
+  /**
+   * A new context: an ordered line of jobs for an actor. With `early`, jobs are handed to the actor
+   * as they are added and it waits for their grant by itself, like hardware with semaphores: no
+   * dispatch between one job and the next. ESRCH, ENOSPC. The caller closes it.
+   */
+  createContext(
+    target: Peer | number,
+    name: string = '',
+    options: { readonly early?: boolean } = {},
+  ): Context {
     const actor = typeof target === 'number' ? target : target.actor;
     this.#mustLive(actor, 'create_context');
-    const pointer = this.#s.jobs.contexts.create(actor, name, 0);
-    return this.#context(pointer);
+    const flags = options.early === true ? CONTEXT_FLAG.EARLY : 0;
+    return this.#context(this.#s.jobs.contexts.create(actor, name, flags));
   }
 
   /** A context that another thread made, by its id. ENOENT. */
@@ -124,6 +136,93 @@ export class Machine {
     const pointer = this.#s.jobs.contexts.find(id);
     if (pointer !== 0) return this.#context(pointer);
     throw new DmaBufError('ENOENT', 'context', `no context ${id}; it may have been closed`);
+  }
+
+  /**
+   * Claims buffers for this thread, all at once, and blocks until they are granted (kds_waitall). The
+   * caller releases the hold. ETIME when `timeout` ms run out (0 = only try) and nothing stays queued;
+   * EINVAL: a buffer twice.
+   */
+  waitAll(uses: readonly BufferUse[], timeout: number = Infinity): Hold {
+    return this.#s.holds.wait(claimsOf(uses, 'waitall'), timeout, 'waitall', 'a buffer of the set');
+  }
+
+  /**
+   * Claims buffers for this thread and returns; `granted` gets the hold in this thread when all are
+   * granted, before this returns if they are free (kds_async_waitall). Event-loop threads pump by
+   * themselves, blocking ones call {@link pump}.
+   */
+  asyncWaitAll(
+    uses: readonly BufferUse[],
+    granted: (hold: Hold) => void,
+    options: { readonly inFences?: readonly FenceLike[] } = {},
+  ): PendingHold {
+    const claims = claimsOf(uses, 'async_waitall');
+    return this.#s.holds.async(claims, pointsOf(options.inFences), granted);
+  }
+
+  /** Runs the callbacks of this thread that are due, waiting up to `timeout` ms (default 0) for one. */
+  pump(timeout: number = 0): void {
+    if (this.#s.callbacks.pump() || timeout === 0) return;
+    this.#s.callbacks.sleep(this.now() + timeout);
+  }
+
+  /** A queue without a buffer, to guard anything else. ENFILE. The caller closes it. */
+  createQueue(): Queue {
+    return Queue.create(this.#s.kernel);
+  }
+
+  /** A queue that another thread made, by its id. EINVAL. */
+  queueById(id: number): Queue {
+    return Queue.byId(this.#s.kernel, id);
+  }
+
+  /** A software timeline at 0 (sw_sync). The caller owns its fd. ENOSPC, EMFILE. */
+  createTimeline(name: string = 'sw_sync'): Timeline {
+    const { timelines, fds } = this.#s;
+    return this.timeline(Timeline.install(fds, timelines, timelines.create(name)));
+  }
+
+  /** A handle for an fd of a timeline that is open in this process. EBADF, EINVAL. */
+  timeline(fd: number): Timeline {
+    const { kernel, fds, timelines, waiter } = this.#s;
+    return new Timeline(kernel, fds, timelines, waiter, fd);
+  }
+
+  /** Fences behind an fd: they can be passed to another process and asked for ever. ENOSPC, EMFILE. */
+  createSyncFile(fences: readonly FenceLike[], name: string = ''): SyncFile {
+    return SyncFile.create(this.#s.fences, name, pointsOf(fences));
+  }
+
+  /** A handle for an fd of a sync file that is open in this process. EBADF, EINVAL. */
+  syncFile(fd: number): SyncFile {
+    return new SyncFile(this.#s.fences, fd);
+  }
+
+  /** Several fences as one: of each context the latest, those that signalled dropped. Pins nothing. */
+  merge(...fences: readonly FenceLike[]): FenceSet {
+    const { waiter } = this.#s;
+    return new FenceSet(waiter, mergePoints(waiter, pointsOf(fences)));
+  }
+
+  /** Blocks until one of the fences has signalled; its index. ETIME. */
+  waitAny(fences: readonly FenceLike[], timeout: number = Infinity): number {
+    const { kernel, waiter, callbacks } = this.#s;
+    const index = waitForAny(kernel, waiter, callbacks, fences, timeout);
+    if (index >= 0) return index;
+    const detail = `none of ${fences.length} fences has signalled within ${timeout} ms`;
+    throw new DmaBufError('ETIME', 'fence_wait_any', detail);
+  }
+
+  /** Sends a message to another process. Blocks while its mailbox is full, or with `block: false` EAGAIN. */
+  send(target: Peer | number, value: unknown, options: { readonly block?: boolean } = {}): void {
+    const actor = typeof target === 'number' ? target : target.actor;
+    this.#s.ipc.send(actor, value, options.block !== false);
+  }
+
+  /** Takes the oldest message that was sent here; blocks up to `timeout` ms, then ETIME. */
+  receive(timeout: number = Infinity): ReceivedMessage {
+    return this.#s.ipc.receive(timeout);
   }
 
   /**
@@ -233,11 +332,11 @@ export class Machine {
   async leave(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
-    const { kernel, ipc, fds, buffers, jobs, port } = this.#s;
+    const { kernel, ipc, fds, objects, jobs, port } = this.#s;
     ipc.discard();
     for (const { fd, object } of [...fds.open()]) {
       fds.remove(fd, 'leave');
-      buffers.unref(pointerOf(object));
+      objects.unref(object);
     }
     jobs.table.flush();
     kernel.words.store(kernel.actor + ACTOR.STATE, ACTOR_STATE.LEFT);
@@ -259,9 +358,9 @@ export class Machine {
   }
 
   #server(handlers: ServeHandlers): Server {
-    const { kernel, regions, jobs, bell, ipc } = this.#s;
+    const { kernel, regions, jobs, bell, inbox, ipc } = this.#s;
     const mail = { read: () => ipc.serve(handlers.ioctl), isEmpty: () => ipc.isEmpty };
-    return new Server(kernel, regions, jobs, bell, handlers, mail);
+    return new Server(kernel, regions, jobs, bell, inbox, handlers, mail);
   }
 
   #context(pointer: number): Context {
@@ -286,6 +385,10 @@ export class Machine {
     if (state === ACTOR_STATE.LIVE) return;
     throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
   }
+}
+
+function claimsOf(uses: readonly BufferUse[], syscall: string): number[] {
+  return uses.map((use) => use.buffer.queuePointer(syscall) | CLAIM[use.access]);
 }
 
 /** Takes a slot of the actor table for somebody who is going to join. EMFILE. */

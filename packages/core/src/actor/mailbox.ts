@@ -13,7 +13,7 @@ import { HEADER, MAIL, MAIL_SLOT } from '../memory/layout.js';
 import type { Doorbell } from './doorbell.js';
 
 /** Kinds of message. */
-export const MAIL_KIND = { IOCTL: 1, REPLY: 2, ERROR: 3, FD: 4 } as const;
+export const MAIL_KIND = { IOCTL: 1, REPLY: 2, ERROR: 3, FD: 4, MESSAGE: 5 } as const;
 
 export interface Mail {
   /** Actor id of the sender. */

@@ -11,11 +11,13 @@
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, CONTEXT, CONTEXT_FLAG, HEADER, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import { ACTOR, CONTEXT, CONTEXT_FLAG, HEADER, JOB } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import type { Jobs } from '../sync/jobs.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import type { Doorbell } from './doorbell.js';
+import { awaitGrant, awaitGrantAsync } from './early-grant.js';
+import type { ReadyInbox } from './ready-inbox.js';
 import { errnoOf, Job, type JobServer } from './job.js';
 
 /** What an actor does. All run in the actor's own thread, one at a time. */
@@ -49,12 +51,12 @@ export class Server implements JobServer {
   readonly #regions: Regions;
   readonly #jobs: Jobs;
   readonly #bell: Doorbell;
+  readonly #inbox: ReadyInbox;
   readonly #handlers: Handlers;
   /** Reads this actor's mailbox; true if there was something. */
   readonly #mail: () => boolean | Promise<boolean>;
   readonly #mailEmpty: () => boolean;
   readonly #lines: Map<number, Line> = new Map();
-  readonly #taken: number[] = [];
   readonly #runnable: number[] = [];
   readonly #timed: { readonly at: number; readonly job: number }[] = [];
   #stopped = false;
@@ -64,6 +66,7 @@ export class Server implements JobServer {
     regions: Regions,
     jobs: Jobs,
     bell: Doorbell,
+    inbox: ReadyInbox,
     handlers: Handlers,
     mail: { read: () => boolean | Promise<boolean>; isEmpty: () => boolean },
   ) {
@@ -71,6 +74,7 @@ export class Server implements JobServer {
     this.#regions = regions;
     this.#jobs = jobs;
     this.#bell = bell;
+    this.#inbox = inbox;
     this.#handlers = handlers;
     this.#mail = mail.read;
     this.#mailEmpty = mail.isEmpty;
@@ -130,10 +134,10 @@ export class Server implements JobServer {
   }
 
   readonly #idle = (): boolean =>
-    this.#jobs.ready.isEmpty(this.#k.self) && this.#mailEmpty() && !this.#over();
+    this.#inbox.isEmpty && this.#mailEmpty() && !this.#over();
 
   #over(): boolean {
-    return this.#stopped || this.#k.stopping || this.#k.words.load(HEADER.FAULT_ACTOR) !== 0;
+    return this.#stopped || this.#k.over;
   }
 
   /** Throws once the broker has gone: an actor does not outlive its machine. */
@@ -143,6 +147,7 @@ export class Server implements JobServer {
 
   #serving(value: number): void {
     const { words, actor, seam } = this.#k;
+    this.#inbox.serving = value === 1;
     words.store(actor + ACTOR.SERVING, value);
     words.add(HEADER.ACTORS_EPOCH, 1);
     seam.notify(words.i32, HEADER.ACTORS_EPOCH, 0x7fffffff);
@@ -153,7 +158,7 @@ export class Server implements JobServer {
     this.#gather();
     for (let job = this.#runnable.shift(); job !== undefined; job = this.#runnable.shift()) {
       this.#start(job);
-      if (!this.#jobs.ready.isEmpty(this.#k.self)) this.#gather();
+      if (!this.#inbox.isEmpty) this.#gather();
     }
     return this.#nextWake();
   }
@@ -161,9 +166,10 @@ export class Server implements JobServer {
   async #roundAsync(): Promise<number> {
     this.#gather();
     for (let job = this.#runnable.shift(); job !== undefined; job = this.#runnable.shift()) {
+      await awaitGrantAsync(this.#k, job);
       const pending = this.#begin(job);
       if (pending !== undefined) await this.#end(pending.job, pending.result);
-      if (!this.#jobs.ready.isEmpty(this.#k.self)) this.#gather();
+      if (!this.#inbox.isEmpty) this.#gather();
     }
     return this.#nextWake();
   }
@@ -175,12 +181,8 @@ export class Server implements JobServer {
 
   /** Empties the ready set into the lines, and the timed list into the runnable ones. */
   #gather(): void {
-    const { words } = this.#k;
-    this.#taken.length = 0;
-    this.#jobs.ready.take(this.#k.self, this.#taken);
-    for (const job of this.#taken) {
-      if ((words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.READY) this.#arrive(job);
-    }
+    this.#inbox.gather();
+    for (const job of this.#inbox.take()) this.#arrive(job);
     const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
     while ((this.#timed[0]?.at ?? Infinity) <= now) {
       const due = this.#timed.shift();
@@ -192,11 +194,13 @@ export class Server implements JobServer {
     const { words } = this.#k;
     const context = this.#jobs.contexts.idOf(words.get(job + JOB.CONTEXT));
     const line = this.#lineOf(context, job);
+    const seqno = words.getDouble(job + JOB.SEQNO);
     if (line.unordered) {
       this.#schedule(job);
       return;
     }
-    line.early.set(words.getDouble(job + JOB.SEQNO), job);
+    if (seqno < line.next) return; // handed over early, and now again because it was cancelled
+    line.early.set(seqno, job);
     this.#advance(line);
   }
 
@@ -225,6 +229,7 @@ export class Server implements JobServer {
   }
 
   #start(pointer: number): void {
+    awaitGrant(this.#k, pointer);
     const begun = this.#begin(pointer);
     if (begun === undefined) return;
     if (begun.result instanceof Promise) throw promiseGiven('run');

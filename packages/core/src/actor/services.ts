@@ -4,32 +4,44 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { Buffers } from '../dmabuf/buffers.js';
-import { CpuAccess } from '../dmabuf/cpu-access.js';
 import type { BufferServices } from '../dmabuf/dmabuf.js';
 import type { DmaBufOps } from '../dmabuf/ops.js';
 import { systemHeapOps } from '../dmabuf/system-heap.js';
 import { FdTable } from '../fd/fd-table.js';
+import { Objects } from '../fd/objects.js';
 import { Kernel } from '../kernel.js';
 import { HEADER, type TableSizes } from '../memory/layout.js';
 import { Regions } from '../memory/regions.js';
 import type { Words } from '../memory/words.js';
 import type { Mem } from '../substrate/memory.js';
 import type { Seam } from '../substrate/seam.js';
+import { Callbacks } from '../sync/callbacks.js';
 import { Dependents } from '../sync/dependents.js';
 import { FenceWaiter } from '../sync/fence.js';
+import { Holds } from '../sync/holds.js';
 import { Jobs } from '../sync/jobs.js';
+import type { SyncFileServices } from '../sync/sync-file.js';
+import { SyncFiles } from '../sync/sync-files.js';
+import { Timelines } from '../sync/timeline.js';
 import { BrokerPort } from './broker-port.js';
 import { DriverDoor } from './door.js';
 import { Doorbell } from './doorbell.js';
 import { Ipc } from './ipc.js';
 import { Mailboxes } from './mailbox.js';
+import { ReadyInbox } from './ready-inbox.js';
 import type { DeviceNode } from './names.js';
 import type { Driver, DriverSpec } from './spec.js';
 
 export interface Services extends BufferServices {
   readonly jobs: Jobs;
   readonly waiter: FenceWaiter;
+  readonly fences: SyncFileServices;
   readonly bell: Doorbell;
+  readonly inbox: ReadyInbox;
+  readonly callbacks: Callbacks;
+  readonly timelines: Timelines;
+  readonly files: SyncFiles;
+  readonly objects: Objects;
   readonly ipc: Ipc;
   readonly port: BrokerPort;
   readonly doors: readonly DriverDoor[];
@@ -67,17 +79,25 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
     words.get(HEADER.PAYLOAD_WORDS),
   );
   jobs.onOrphan = (queue) => buffers.release(queue);
-  const waiter = new FenceWaiter(kernel, new Dependents(kernel, () => {}));
+  const inbox = new ReadyInbox(kernel, jobs.ready);
+  const callbacks = new Callbacks(kernel, jobs, bell, inbox);
+  const waiter = new FenceWaiter(kernel, new Dependents(kernel, () => {}), callbacks);
+  const timelines = new Timelines(kernel, jobs);
   const fds = new FdTable(kernel);
+  const files = new SyncFiles(kernel, jobs, waiter);
+  const contextName = (id: number): string => jobs.contexts.nameById(id);
+  const fences = { fds, files, waiter, contextName };
+  const sharing = { ...fences, kernel, jobs, callbacks, importContext: 0 };
   const mail = new Mailboxes(kernel, bell, tables.mailSlots, tables.mailBytes);
-  const ipc = new Ipc(kernel, bell, mail, fds, buffers);
-  const cpu = new CpuAccess(kernel, jobs);
-  const base: BufferServices = { kernel, regions, buffers, fds, cpu };
+  const objects = new Objects({ dmabuf: buffers, syncFile: files, timeline: timelines });
+  const ipc = new Ipc(kernel, bell, mail, fds, objects);
+  const holds = new Holds(kernel, jobs, callbacks);
+  const base: BufferServices = { kernel, regions, buffers, fds, holds, sharing };
   const doors = drivers.map(
     (spec, i) => new DriverDoor({ ...base, bell }, spec, i + 1, words.get(HEADER.DRIVERS + i)),
   );
   const { devices, bootToken } = options;
-  return { ...base, jobs, waiter, bell, ipc, port, doors, devices, bootToken, ops };
+  return { ...base, jobs, waiter, fences, bell, inbox, callbacks, timelines, files, objects, ipc, port, doors, devices, bootToken, ops };
 }
 
 /** Loads the driver halves and registers their exporter ops. */

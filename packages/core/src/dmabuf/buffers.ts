@@ -11,6 +11,7 @@ import type { Kernel } from '../kernel.js';
 import { BUFFER, HEADER, QUEUE, REGION } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { writeName } from '../memory/tables.js';
+import { formatQueue } from '../sync/queue.js';
 import { BufferRecord, type DmaBufOps } from './ops.js';
 
 /** What an exporter says of a new buffer. */
@@ -47,7 +48,7 @@ export class Buffers {
       locks.unlock(HEADER.BUFFER_LOCK);
       throw this.#full(buffer === 0 ? 'buffers' : 'queues');
     }
-    this.#formatQueue(queue, buffer);
+    formatQueue(words, queue, buffer);
     const gen = (words.get(buffer + BUFFER.GEN) + 1) & 0x7fffffff || 1;
     for (let i = 0; i < BUFFER.WORDS; i++) words.set(buffer + i, 0);
     words.set(buffer + BUFFER.GEN, gen);
@@ -113,15 +114,6 @@ export class Buffers {
     words.store(buffer + BUFFER.STATE, 0);
     locks.unlock(HEADER.BUFFER_LOCK);
     if (dropped) this.#regions.dropped(region);
-  }
-
-  #formatQueue(queue: number, buffer: number): void {
-    const { words } = this.#k;
-    const gen = (words.get(queue + QUEUE.GEN) + 1) & 0x7fffffff || 1;
-    for (let i = 0; i < QUEUE.WORDS; i++) words.set(queue + i, 0);
-    words.set(queue + QUEUE.GEN, gen);
-    words.set(queue + QUEUE.BUFFER, buffer);
-    words.store(queue + QUEUE.STATE, gen);
   }
 
   #count(bytes: number, buffers: 1 | -1): void {

@@ -15,7 +15,11 @@ import type { Buffers } from './buffers.js';
 import { type Bracket, type BracketOptions, Mapping } from './mapping.js';
 import { type FrameMetadata, readMetadata } from './metadata.js';
 import type { BufferRecord, Reach } from './ops.js';
-import type { CpuAccess } from './cpu-access.js';
+import type { Claimable } from '../sync/queue-object.js';
+import { type PollEvents, Sharing, type SharingServices } from './sharing.js';
+import type { Holds } from '../sync/holds.js';
+import type { FenceLike } from '../sync/fence-set.js';
+import type { SyncFile } from '../sync/sync-file.js';
 
 /** What a handle needs of its machine. */
 export interface BufferServices {
@@ -23,10 +27,11 @@ export interface BufferServices {
   readonly regions: Regions;
   readonly buffers: Buffers;
   readonly fds: FdTable;
-  readonly cpu: CpuAccess;
+  readonly holds: Holds;
+  readonly sharing: SharingServices;
 }
 
-export class DmaBuf {
+export class DmaBuf implements Claimable {
   /** The fd, as passFd and the ioctls take it. */
   readonly fd: number;
   /** Bytes; invariant for the buffer's life. */
@@ -110,6 +115,47 @@ export class DmaBuf {
       mapping.close();
       throw error;
     }
+  }
+
+  /**
+   * What is ready now (poll): readable when no writer is pending, writable when nobody is. Blocks up to
+   * `timeout` ms (default 0: only looks) until something that was asked for is.
+   */
+  poll(events: PollEvents, timeout: number = 0): Required<PollEvents> {
+    this.#check('poll');
+    return new Sharing(this.#s.sharing, this.record).poll(events, timeout);
+  }
+
+  /** {@link poll} without blocking the thread: resolves when something that was asked for is ready. */
+  async pollAsync(events: PollEvents): Promise<Required<PollEvents>> {
+    this.#check('poll');
+    this.#s.buffers.ref(this.record.pointer); // an armed poll keeps the buffer alive
+    try {
+      return await new Sharing(this.#s.sharing, this.record).pollAsync(events);
+    } finally {
+      this.#s.buffers.unref(this.record.pointer);
+    }
+  }
+
+  /**
+   * DMA_BUF_IOCTL_EXPORT_SYNC_FILE: the fences that a new reader (`read`) or writer (`write`) would wait
+   * for, as they stand now. The caller owns the sync file. EINVAL: neither asked for.
+   */
+  exportSyncFile(usage: { readonly read?: boolean; readonly write?: boolean }): SyncFile {
+    this.#check('export_sync_file');
+    return new Sharing(this.#s.sharing, this.record).exportSyncFile(usage);
+  }
+
+  /**
+   * DMA_BUF_IOCTL_IMPORT_SYNC_FILE: jobs that are added later wait for these fences as for a reader's or a
+   * writer's (`write`). EINVAL: neither asked for.
+   */
+  importSyncFile(
+    fences: FenceLike,
+    usage: { readonly read?: boolean; readonly write?: boolean },
+  ): void {
+    this.#check('import_sync_file');
+    new Sharing(this.#s.sharing, this.record).importSyncFile(fences, usage);
   }
 
   /** Sees to it that an actor has the memory, before a job can arrive there. */

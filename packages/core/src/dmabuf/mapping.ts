@@ -9,7 +9,8 @@
 import { DmaBufError } from '../errno.js';
 import { BUFFER, BUFFER_FLAG } from '../memory/layout.js';
 import type { BufferServices } from './dmabuf.js';
-import type { CpuHold } from './cpu-access.js';
+import { CLAIM } from '../sync/context.js';
+import type { Hold } from '../sync/holds.js';
 import type { BufferRecord, CpuUse } from './ops.js';
 
 export interface BracketOptions {
@@ -57,10 +58,10 @@ export class Mapping {
       throw new DmaBufError('EINVAL', 'prepare_access', 'neither read nor write was asked for');
     }
     const use = { read: read || (write && !discard), write, offset: this.#offset, length: this.length };
-    const { buffers, cpu, kernel } = this.#s;
+    const { buffers, kernel } = this.#s;
     const timeout = options.timeout ?? Infinity;
     const claim = !write ? 'shared' : discard && !read ? 'discard' : 'exclusive';
-    const hold = options.sync === false ? undefined : cpu.hold(this.#record, claim, timeout);
+    const hold = options.sync === false ? undefined : this.#hold(CLAIM[claim], timeout);
     const ops = buffers.opsOf(this.#record);
     if (options.cache !== false) ops.prepareAccess?.(this.#record, use);
     kernel.words.add(this.#record.pointer + BUFFER.PREPARES, 1);
@@ -69,6 +70,20 @@ export class Mapping {
       this.#brackets--;
       if (options.unmap === true) this.close();
     });
+  }
+
+  #hold(claim: number, timeout: number): Hold {
+    const record = this.#record;
+    const claims = [record.queue | claim];
+    const hold = this.#s.holds.wait(claims, timeout, 'prepare_access', `buffer ${record.ino}`);
+    const error = hold.contentError;
+    if (error === 0) return hold;
+    hold.release();
+    throw DmaBufError.of(
+      error,
+      'prepare_access',
+      `the job that wrote buffer ${record.ino} failed, its content is not valid; overwrite it with discard`,
+    );
   }
 
   /** Unmaps. EBUSY while a bracket is open. Harmless the second time. */
@@ -117,7 +132,7 @@ export class Bracket {
   readonly #s: BufferServices;
   readonly #record: BufferRecord;
   readonly #use: CpuUse;
-  readonly #hold: CpuHold | undefined;
+  readonly #hold: Hold | undefined;
   readonly #cache: boolean;
   readonly #closed: () => void;
   #bytes: Uint8Array<ArrayBufferLike> | undefined;
@@ -127,7 +142,7 @@ export class Bracket {
     services: BufferServices,
     record: BufferRecord,
     use: CpuUse,
-    hold: CpuHold | undefined,
+    hold: Hold | undefined,
     cache: boolean,
     closed: () => void,
   ) {

@@ -12,7 +12,7 @@ import { FD_FLAG, FD_WORDS, HEADER, OBJECT } from '../memory/layout.js';
 
 const KIND_SHIFT = 28;
 const POINTER_MASK = (1 << KIND_SHIFT) - 1;
-const KIND_NAME = ['nothing', 'a dma-buf'] as const;
+const KIND_NAME = ['nothing', 'a dma-buf', 'a sync file', 'a timeline'] as const;
 
 /** An fd's object word. */
 export function objectWord(kind: number, pointer: number): number {

@@ -63,6 +63,11 @@ export const HEADER = {
   TRACE_RECORDS: 45, // per actor
   DRIVERS: 46, // offsets of the drivers' own words, one each, 32 at most
   FAULT_TEXT: 80, // 40 words, broker, before FAULT_ACTOR: why that actor died
+  TIMELINES: 120,
+  TIMELINE_COUNT: 121,
+  SYNC_FILES: 122,
+  SYNC_FILE_COUNT: 123,
+  FENCE_LOCK: 124, // lock of timeline and sync file allocation
   WORDS: 128,
 } as const;
 
@@ -109,14 +114,21 @@ export const CONTEXT = {
   FLAGS: 18, // CONTEXT_FLAG.*, at creation
   GEN: 19, // L(CONTEXT_LOCK)
   ERRORS: 20, // target only: how many errors were ever put into the ring
+  CLOSED: 21, // L(CONTEXT_LOCK): 1 = takes no more jobs; kept for its errors until the slot is needed
   LOST: 22, // double, target only: highest seqno whose error was overwritten in the ring
-  RING: 24, // 10 × 4 words { seqno double; −errno; unused }, target only
+  FINAL_ERROR: 24, // at close: −errno of all fences beyond FINAL_FROM (a closed timeline's), or 0
+  FINAL_FROM: 26, // double
+  RING: 28, // 9 × 4 words { seqno double; −errno; unused }, target only
   WORDS: 64,
 } as const;
-export const CONTEXT_RING_SIZE = 10;
+export const CONTEXT_RING_SIZE = 9;
 export const CONTEXT_RING_WORDS = 4;
-/** UNORDERED: jobs start as they are granted (CPU access); fences may signal in any order. */
-export const CONTEXT_FLAG = { UNORDERED: 1 } as const;
+/**
+ * UNORDERED: jobs start as they are granted (CPU access, callbacks), and anybody may complete them:
+ * fences may signal in any order, and what "target only" says below is under LOCK.
+ * EARLY: jobs are handed to their target when they are added, which waits for the grant by itself.
+ */
+export const CONTEXT_FLAG = { UNORDERED: 1, EARLY: 2 } as const;
 
 /** A region: one block of memory that substrates can hand over as a whole (design D2, D4). */
 export const REGION = {
@@ -212,6 +224,7 @@ export const JOB = {
   LINKS: 30, // number of links
   COOKIE: 31, // integer payload, when FLAGS has INT_PAYLOAD
   LINK: 32, // 10 × LINK records
+  DEADLINE: 62, // double, ms: hint of a waiter, by anybody; the earliest wins; 0: none
   WORDS: 64,
 } as const;
 
@@ -222,10 +235,39 @@ export const LINK = {
   TARGET: 2, // queue or job pointer | LINK_FLAG.*
   WORDS: 3,
 } as const;
-export const LINK_FLAG = { EXCLUSIVE: 1, DISCARD: 2, FENCE: 4, TARGET_MASK: -32 } as const;
+export const LINK_FLAG = { EXCLUSIVE: 1, DISCARD: 2, FENCE: 4, MORE: 8, TARGET_MASK: -32 } as const;
 
-/** Links that fit into a job. */
-export const MAX_LINKS = 10;
+/** Links that fit into one job record; a job with more uses further records (see JobLinks). */
+export const RECORD_LINKS = 10;
+/** Links that a job may have in all. */
+export const MAX_LINKS = 64;
+
+/** A software timeline (sw_sync): a counter whose fences signal when it reaches them. */
+export const TIMELINE = {
+  STATE: 0, // generation if live: L(FENCE_LOCK)
+  REFS: 1, // atomic add: fds, messages in flight
+  LOCK: 2,
+  HEAD: 3, // L(LOCK): first pending fence (a job), ascending by seqno, linked by its link 0
+  VALUE: 4, // double, L(LOCK)
+  CONTEXT: 6, // pointer, at creation
+  GEN: 7,
+  NAME: 8, // 8 words
+  WORDS: 32,
+} as const;
+
+/** A sync file: a set of fence points behind an fd. Immutable once published. */
+export const SYNC_FILE = {
+  STATE: 0, // generation if live: L(FENCE_LOCK)
+  REFS: 1, // atomic add: fds, messages in flight
+  GEN: 2,
+  COUNT: 3, // points in this record
+  NEXT: 4, // record with further points, or 0
+  NAME: 8, // 8 words
+  POINTS: 16, // 8 × 6 words
+  WORDS: 64,
+} as const;
+export const SYNC_POINT = { SLOT: 0, GENERATION: 1, CONTEXT: 2, STATUS: 3, SEQNO: 4, WORDS: 6 } as const;
+export const SYNC_FILE_POINTS = 8;
 
 /** JOB.STATE = state (4 bits) | granted mask (12) | waiters (1) | low bits of GEN (15). */
 export const JOB_STATE = {
@@ -248,10 +290,13 @@ export const JOB_FLAG = {
   BLOCKING: 1, // its adder waits on JOB.STATE; not pushed to a ready set
   RUN_ANYWAY: 2, // run even if a dependency failed
   INT_PAYLOAD: 4, // payload is JOB.COOKIE
+  EARLY: 8, // pushed when added; its target waits on JOB.STATE by itself (hardware semaphore)
+  AUTO: 16, // ends by itself as soon as it is granted (an imported sync file)
+  MORE: 32, // not a job: the further links of the job in JOB.CONTEXT (see JobLinks)
 } as const;
 
 /** Kinds of object that an fd can name (fd entry word 0 = kind << 28 | pointer). */
-export const OBJECT = { NONE: 0, DMABUF: 1 } as const;
+export const OBJECT = { NONE: 0, DMABUF: 1, SYNC_FILE: 2, TIMELINE: 3 } as const;
 export const FD_WORDS = 2; // { object, flags }
 export const FD_FLAG = { READ: 1, WRITE: 2, CLOEXEC: 4 } as const;
 
@@ -285,6 +330,10 @@ export interface TableSizes {
   readonly regions: number;
   /** Contexts: ordered lines of jobs. */
   readonly contexts: number;
+  /** Software timelines alive at one time. */
+  readonly timelines: number;
+  /** Sync files alive at one time, each of up to eight fences (a larger one counts several times). */
+  readonly syncFiles: number;
   /** File descriptors per process. */
   readonly fds: number;
   /** Messages in a mailbox before its senders wait; a power of two. */
@@ -303,6 +352,8 @@ export const DEFAULT_TABLES: TableSizes = {
   queues: 640,
   regions: 512,
   contexts: 64,
+  timelines: 64,
+  syncFiles: 256,
   fds: 256,
   mailSlots: 64,
   mailBytes: 512,
@@ -321,6 +372,8 @@ export interface Layout {
 type TableName =
   | 'actors'
   | 'contexts'
+  | 'timelines'
+  | 'syncFiles'
   | 'regions'
   | 'buffers'
   | 'queues'
@@ -355,6 +408,8 @@ export function layoutOf(sizes: TableSizes, driverWords: readonly number[]): Lay
   const offsets: Record<TableName, number> = {
     actors: take(actors * ACTOR.WORDS),
     contexts: take(sizes.contexts * CONTEXT.WORDS),
+    timelines: take(sizes.timelines * TIMELINE.WORDS),
+    syncFiles: take(sizes.syncFiles * SYNC_FILE.WORDS),
     regions: take((sizes.regions + 1) * REGION.WORDS),
     buffers: take(sizes.buffers * BUFFER.WORDS),
     queues: take(sizes.queues * QUEUE.WORDS),

@@ -92,6 +92,8 @@ export function writeHeader(words: Words, layout: Layout, values: ReadonlyMap<nu
   const o = layout.offsets;
   words.set(HEADER.ACTORS, o.actors);
   words.set(HEADER.CONTEXTS, o.contexts);
+  words.set(HEADER.TIMELINES, o.timelines);
+  words.set(HEADER.SYNC_FILES, o.syncFiles);
   words.set(HEADER.REGIONS, o.regions);
   words.set(HEADER.BUFFERS, o.buffers);
   words.set(HEADER.QUEUES, o.queues);

@@ -1,13 +1,14 @@
 /**
  * Context: where an application submits jobs to one actor (a GPU context, a codec's queue, a CRTC).
  */
-import type { DmaBuf } from '../dmabuf/dmabuf.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { CONTEXT, JOB_FLAG, LINK_FLAG } from '../memory/layout.js';
+import { CONTEXT, CONTEXT_FLAG, JOB_FLAG, LINK_FLAG } from '../memory/layout.js';
+import type { FenceLike } from './fence-set.js';
 import { Fence, type FenceWaiter } from './fence.js';
 import type { FencePoint, Jobs } from './jobs.js';
 import { encodePayload } from './payload.js';
+import type { Claimable } from './queue-object.js';
 
 /**
  * How a job uses a buffer. `shared`: reads, together with other readers. `exclusive`: reads and
@@ -16,28 +17,28 @@ import { encodePayload } from './payload.js';
  */
 export type Access = 'shared' | 'exclusive' | 'discard';
 
-/** A buffer and how a job uses it. */
+/** A dma-buf (or a queue without one) and how a job uses it. */
 export interface BufferUse {
-  readonly buffer: DmaBuf;
+  readonly buffer: Claimable;
   readonly access: Access;
 }
 
-export function shared(buffer: DmaBuf): BufferUse {
+export function shared(buffer: Claimable): BufferUse {
   return { buffer, access: 'shared' };
 }
-export function exclusive(buffer: DmaBuf): BufferUse {
+export function exclusive(buffer: Claimable): BufferUse {
   return { buffer, access: 'exclusive' };
 }
-export function discard(buffer: DmaBuf): BufferUse {
+export function discard(buffer: Claimable): BufferUse {
   return { buffer, access: 'discard' };
 }
 
 /** What a job is. */
 export interface SubmitOptions {
-  /** At most ten links: buffers and in-fences together. Each buffer once. */
+  /** At most 64 links: buffers and in-fences together. Each buffer once. */
   readonly buffers?: readonly BufferUse[];
   /** Fences that must have signalled before the job starts, beside what its buffers wait for. */
-  readonly inFences?: readonly FencePoint[];
+  readonly inFences?: readonly FenceLike[];
   /** Anything msgpack can carry; what it means is between you and the actor that runs the job. */
   readonly payload?: unknown;
   /** Not started before this time, ms of the machine's clock. Granted nevertheless. */
@@ -46,12 +47,18 @@ export interface SubmitOptions {
   readonly onError?: 'cancel' | 'run';
 }
 
-const CLAIM: Readonly<Record<Access, number>> = {
+/** Claim flags of each use. */
+export const CLAIM: Readonly<Record<Access, number>> = {
   shared: 0,
   exclusive: LINK_FLAG.EXCLUSIVE,
   discard: LINK_FLAG.EXCLUSIVE | LINK_FLAG.DISCARD,
 };
 const NO_FENCES: readonly FencePoint[] = [];
+
+/** The single fences that several fence-like things consist of. */
+export function pointsOf(fences: readonly FenceLike[] | undefined): readonly FencePoint[] {
+  return fences === undefined || fences.length === 0 ? NO_FENCES : fences.flatMap((f) => f.points);
+}
 
 export class Context {
   /** Names it in any thread of the machine: `machine.contextById(id)`. */
@@ -63,6 +70,7 @@ export class Context {
   readonly #jobs: Jobs;
   readonly #waiter: FenceWaiter;
   readonly #pointer: number;
+  readonly #flags: number;
 
   constructor(kernel: Kernel, jobs: Jobs, waiter: FenceWaiter, pointer: number) {
     this.#k = kernel;
@@ -72,6 +80,8 @@ export class Context {
     this.id = jobs.contexts.idOf(pointer);
     this.target = kernel.words.get(pointer + CONTEXT.TARGET);
     this.name = jobs.contexts.nameOf(pointer);
+    const early = (kernel.words.get(pointer + CONTEXT.FLAGS) & CONTEXT_FLAG.EARLY) !== 0;
+    this.#flags = early ? JOB_FLAG.EARLY : 0;
   }
 
   /**
@@ -79,12 +89,12 @@ export class Context {
    * device or another job. The first job on a buffer that the target has not seen yet blocks for
    * some 100 µs while the broker hands the memory over.
    *
-   * EINVAL: a buffer named twice; EBADF: a closed one; E2BIG: more than ten links; EMSGSIZE: payload
+   * EINVAL: a buffer named twice; EBADF: a closed one; E2BIG: more than 64 links; EMSGSIZE: payload
    * too long; ENOSPC: the job table is full (wait for a fence, then try again); ENODEV, EOWNERDEAD:
    * the machine is gone. A refused call leaves no residue.
    */
   submit(options: SubmitOptions): Fence {
-    const { buffers = [], inFences = NO_FENCES, startAt = 0, onError = 'cancel' } = options;
+    const { buffers = [], startAt = 0, onError = 'cancel' } = options;
     this.#k.check('submit');
     if (this.#jobs.contexts.find(this.id) === 0) {
       throw new DmaBufError('ENOENT', 'submit', `context ${this.id} '${this.name}' is closed`);
@@ -94,8 +104,8 @@ export class Context {
     const point = this.#jobs.add({
       context: this.#pointer,
       claims,
-      inFences,
-      flags: onError === 'run' ? JOB_FLAG.RUN_ANYWAY : 0,
+      inFences: pointsOf(options.inFences),
+      flags: this.#flags | (onError === 'run' ? JOB_FLAG.RUN_ANYWAY : 0),
       startAt,
       limit: 0,
       payload: encodePayload(options.payload),

@@ -9,7 +9,7 @@
  */
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { CONTEXT, CONTEXT_RING_SIZE, CONTEXT_RING_WORDS, HEADER } from '../memory/layout.js';
+import { CONTEXT, CONTEXT_FLAG, CONTEXT_RING_SIZE, CONTEXT_RING_WORDS, HEADER } from '../memory/layout.js';
 import { readName, writeName } from '../memory/tables.js';
 
 const INDEX_BITS = 10;
@@ -26,7 +26,7 @@ export class Contexts {
   create(target: number, name: string, flags: number): number {
     const { words, locks, contexts, self } = this.#k;
     locks.lock(HEADER.CONTEXT_LOCK);
-    const context = contexts.findFree();
+    const context = contexts.findFree() || this.#findClosed();
     if (context === 0) {
       locks.unlock(HEADER.CONTEXT_LOCK);
       throw new DmaBufError(
@@ -45,19 +45,21 @@ export class Contexts {
     words.setDouble(context + CONTEXT.COMPLETED, 0);
     words.set(context + CONTEXT.ERRORS, 0);
     words.setDouble(context + CONTEXT.LOST, 0);
+    words.set(context + CONTEXT.CLOSED, 0);
+    words.set(context + CONTEXT.FINAL_ERROR, 0);
     writeName(words, context + CONTEXT.NAME, 8, name);
     words.store(context + CONTEXT.STATE, gen);
     locks.unlock(HEADER.CONTEXT_LOCK);
     return context;
   }
 
-  /** Frees a context; fences of it that are recycled then read ESTALE. EBUSY with jobs in flight. */
+  /** Closes a context. EBUSY with jobs in flight. */
   destroy(context: number): void {
     const { words, locks } = this.#k;
     locks.lock(context + CONTEXT.LOCK);
     const submitted = words.getDouble(context + CONTEXT.SUBMITTED);
     const busy = submitted - words.getDouble(context + CONTEXT.COMPLETED);
-    if (busy === 0) words.store(context + CONTEXT.STATE, 0);
+    if (busy === 0) words.store(context + CONTEXT.CLOSED, 1);
     locks.unlock(context + CONTEXT.LOCK);
     if (busy > 0) {
       throw new DmaBufError(
@@ -68,18 +70,38 @@ export class Contexts {
     }
   }
 
+  /** Closes a context whose fences beyond `from` all fail with `error` (a closed timeline's). */
+  closeWith(context: number, from: number, error: number): void {
+    const { words } = this.#k;
+    words.setDouble(context + CONTEXT.FINAL_FROM, from);
+    words.set(context + CONTEXT.FINAL_ERROR, error);
+    words.store(context + CONTEXT.CLOSED, 1);
+  }
+
   idOf(context: number): number {
     const { words, contexts } = this.#k;
     return (words.get(context + CONTEXT.GEN) << INDEX_BITS) | contexts.indexOf(context);
   }
 
-  /** Pointer of a context by id, 0 if it is gone. */
+  /** Pointer of a context by id, 0 if it is closed or gone. */
   find(id: number): number {
+    const context = this.#lookUp(id);
+    return context !== 0 && this.#k.words.load(context + CONTEXT.CLOSED) === 0 ? context : 0;
+  }
+
+  #lookUp(id: number): number {
     const { words, contexts } = this.#k;
     const index = id & INDEX_MASK;
-    if (index >= contexts.count) return 0;
+    const generation = id >>> INDEX_BITS;
+    if (index >= contexts.count || generation === 0) return 0;
     const context = contexts.at(index);
-    return words.load(context + CONTEXT.STATE) === id >>> INDEX_BITS ? context : 0;
+    return words.load(context + CONTEXT.STATE) === generation ? context : 0;
+  }
+
+  /** Name of a context by id, for messages; also of a closed one. */
+  nameById(id: number): string {
+    const context = this.#lookUp(id);
+    return context === 0 ? 'detached' : this.nameOf(context);
   }
 
   nameOf(context: number): string {
@@ -88,16 +110,21 @@ export class Contexts {
 
   /** Notes that a fence signalled. By the target, in seqno order unless UNORDERED. */
   completed(context: number, seqno: number, error: number): void {
-    const { words } = this.#k;
+    const { words, locks } = this.#k;
+    const anybody = (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) !== 0;
+    if (anybody) locks.lock(context + CONTEXT.LOCK);
     if (error !== 0) this.#noteError(context, seqno, error);
     words.setDouble(context + CONTEXT.COMPLETED, words.getDouble(context + CONTEXT.COMPLETED) + 1);
+    if (anybody) locks.unlock(context + CONTEXT.LOCK);
   }
 
   /** Status of a fence whose slot has been recycled: 1, −errno, or −ESTALE. */
   recall(id: number, seqno: number): number {
     const { words } = this.#k;
-    const context = this.find(id);
+    const context = this.#lookUp(id);
     if (context === 0) return -errno.ESTALE;
+    const final = words.load(context + CONTEXT.FINAL_ERROR);
+    if (final !== 0 && seqno > words.getDouble(context + CONTEXT.FINAL_FROM)) return final;
     for (let i = 0; i < CONTEXT_RING_SIZE; i++) {
       const entry = context + CONTEXT.RING + i * CONTEXT_RING_WORDS;
       if (words.getDouble(entry) === seqno && i < words.get(context + CONTEXT.ERRORS)) {
@@ -105,6 +132,14 @@ export class Contexts {
       }
     }
     return seqno > words.getDouble(context + CONTEXT.LOST) ? 1 : -errno.ESTALE;
+  }
+
+  /** A closed context whose slot is needed: its fences then read ESTALE. Under CONTEXT_LOCK. */
+  #findClosed(): number {
+    for (const context of this.#k.contexts.live()) {
+      if (this.#k.words.get(context + CONTEXT.CLOSED) !== 0) return context;
+    }
+    return 0;
   }
 
   #noteError(context: number, seqno: number, error: number): void {

@@ -10,7 +10,9 @@
 import { DmaBufError, errno, errnoName } from '../errno.js';
 import { WAIT_BOUND_MS, type Kernel } from '../kernel.js';
 import { JOB, JOB_STATE, JOB_STATE_MASK, JOB_WAITERS } from '../memory/layout.js';
+import type { Callback, Callbacks } from './callbacks.js';
 import type { Dependents } from './dependents.js';
+import type { FenceLike } from './fence-set.js';
 import type { FencePoint } from './jobs.js';
 
 /** When a job passed its stages, ms of the machine's clock; NaN for what has not happened. */
@@ -23,12 +25,25 @@ export interface FenceTimes {
 
 /** Waits for fences in the calling thread. */
 export class FenceWaiter {
+  readonly callbacks: Callbacks;
   readonly #k: Kernel;
   readonly #dependents: Dependents;
 
-  constructor(kernel: Kernel, dependents: Dependents) {
+  constructor(kernel: Kernel, dependents: Dependents, callbacks: Callbacks) {
     this.#k = kernel;
     this.#dependents = dependents;
+    this.callbacks = callbacks;
+  }
+
+  setDeadline(fence: FencePoint, ms: number): void {
+    if (this.status(fence) !== 0) return;
+    const { words } = this.#k;
+    const known = words.getDouble(fence.slot + JOB.DEADLINE);
+    if (known === 0 || ms < known) words.setDouble(fence.slot + JOB.DEADLINE, ms);
+  }
+
+  now(): number {
+    return this.#k.clock.now();
   }
 
   status(fence: FencePoint): number {
@@ -85,7 +100,7 @@ export class FenceWaiter {
 }
 
 /** A fence as the thread that holds it sees it. Made by `submit`, or by `machine.fence(point)`. */
-export class Fence implements FencePoint {
+export class Fence implements FencePoint, FenceLike {
   readonly slot: number;
   readonly generation: number;
   readonly context: number;
@@ -100,6 +115,11 @@ export class Fence implements FencePoint {
     this.generation = point.generation;
     this.context = point.context;
     this.seqno = point.seqno;
+  }
+
+  /** Itself, as whatever takes several fences wants it. */
+  get points(): readonly FencePoint[] {
+    return [this];
   }
 
   /**
@@ -152,6 +172,24 @@ export class Fence implements FencePoint {
     } finally {
       if (hold) this.#k.keepAlive.release();
     }
+  }
+
+  /**
+   * Runs `run` in this thread once the fence has signalled: when the thread next pumps, which event-loop
+   * threads do by themselves. ENOENT when it has signalled already: `run` is not called then
+   * (dma_fence_add_callback). Keeps the process alive until it has run or is removed.
+   */
+  addCallback(run: (fence: Fence) => void): Callback {
+    if (this.signalled) {
+      const detail = `fence ${this.context}:${this.seqno} has signalled; look at its status`;
+      throw new DmaBufError('ENOENT', 'add_callback', detail);
+    }
+    return this.#waiter.callbacks.onFence(this, () => run(this));
+  }
+
+  /** A hint that somebody wants it signalled by `ms` (machine's clock); the earliest hint stands. */
+  setDeadline(ms: number): void {
+    this.#waiter.setDeadline(this, ms);
   }
 
   /** When its job was queued, granted, started and done; undefined once its slot is recycled. */

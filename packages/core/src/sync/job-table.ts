@@ -11,16 +11,19 @@ import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { ACTOR, HEADER, JOB, JOB_GEN_SHIFT, JOB_STATE } from '../memory/layout.js';
 
-/** One leaf word of a ready set: two submitters then rarely touch the same one. */
-const BATCH = 32;
-const KEEP = 2 * BATCH;
+/** At most one leaf word of a ready set: two submitters then rarely touch the same one. */
+const LARGEST_BATCH = 32;
 
 export class JobTable {
   readonly #k: Kernel;
   readonly #free: number[] = [];
+  /** Slots moved at a time: few where few jobs are to go round all actors. */
+  readonly #batch: number;
 
   constructor(kernel: Kernel) {
     this.#k = kernel;
+    const share = Math.floor(kernel.jobs.count / (4 * kernel.actors.count));
+    this.#batch = Math.max(1, Math.min(LARGEST_BATCH, share));
   }
 
   /** Links all slots into the global list. Boot only. */
@@ -48,7 +51,7 @@ export class JobTable {
     words.store(job + JOB.STATE, (gen << JOB_GEN_SHIFT) | JOB_STATE.FREE);
     if (home === self) {
       this.#free.push(job);
-      if (this.#free.length > KEEP) this.#spill();
+      if (this.#free.length > 2 * this.#batch) this.#spill();
       return;
     }
     const returned = actors.at(home) + ACTOR.RETURNED;
@@ -107,7 +110,7 @@ export class JobTable {
     const { words, locks, self } = this.#k;
     locks.lock(HEADER.JOB_LOCK);
     let job = words.get(HEADER.FREE_JOBS);
-    for (let i = 0; i < BATCH && job !== 0; i++) {
+    for (let i = 0; i < this.#batch && job !== 0; i++) {
       words.set(job + JOB.HOME, self);
       this.#free.push(job);
       job = words.get(job + JOB.NEXT);
@@ -119,7 +122,7 @@ export class JobTable {
 
   #spill(): void {
     const { words, locks } = this.#k;
-    const batch = this.#free.splice(0, BATCH);
+    const batch = this.#free.splice(0, this.#batch);
     locks.lock(HEADER.JOB_LOCK);
     for (const job of batch) {
       words.set(job + JOB.HOME, 0);

@@ -32,13 +32,24 @@ import {
   JOB_STATE_MASK,
   JOB_WAITERS,
   LINK,
+  CONTEXT_FLAG,
   LINK_FLAG,
   MAX_LINKS,
   QUEUE,
+  RECORD_LINKS,
 } from '../memory/layout.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import { Contexts } from './contexts.js';
 import { Dependents } from './dependents.js';
+import {
+  eachLink,
+  isFurther,
+  linksIn,
+  MORE_SLOT,
+  nextRecord,
+  placeOf,
+  recordsFor,
+} from './job-links.js';
 import { JobTable } from './job-table.js';
 import { Queues } from './queue.js';
 import { ReadySets } from './ready-set.js';
@@ -74,6 +85,14 @@ export interface JobSpec {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const BARE: Omit<JobSpec, 'context'> = {
+  claims: [],
+  inFences: [],
+  flags: 0,
+  startAt: 0,
+  limit: 0,
+  payload: 0,
+};
 
 export class Jobs {
   readonly #k: Kernel;
@@ -90,6 +109,13 @@ export class Jobs {
   /** Actors to ring, and blocking jobs to wake, once no lock is held. */
   readonly #rings: number[] = [];
   readonly #wakes: number[] = [];
+  /** Jobs that end by themselves and have been granted. */
+  readonly #autos: number[] = [];
+  /** Records of the job being added, and the grants that each has at once. */
+  readonly #records: number[] = [];
+  readonly #bits: number[] = [];
+  /** The job being added has in-fences: others may grant it bits before it is published. */
+  #fenced = false;
   /** Told when a queue ran empty whose buffer has no reference left. */
   onOrphan: (queue: number) => void = () => {};
 
@@ -118,7 +144,9 @@ export class Jobs {
   add(spec: JobSpec): FencePoint {
     this.#validate(spec);
     const { words, locks, clock } = this.#k;
-    const job = this.table.alloc('submit');
+    this.#allocate(spec);
+    this.#fenced = spec.inFences.length > 0;
+    const job = this.#records[0] as number;
     const now = clock.now();
     const generation = words.get(job + JOB.GEN);
     const lock = spec.context + CONTEXT.LOCK;
@@ -126,13 +154,10 @@ export class Jobs {
     const seqno = words.getDouble(spec.context + CONTEXT.SUBMITTED) + 1;
     this.#build(job, spec, seqno, now);
     words.setDouble(spec.context + CONTEXT.SUBMITTED, seqno);
-    let granted = 0;
-    for (let i = 0; i < spec.inFences.length; i++) {
-      granted |= this.#dependOn(job, spec.claims.length + i, spec.inFences[i] as FencePoint);
-    }
+    this.#dependOnAll(spec);
     this.#lockAll();
-    granted |= this.#appendAll(job, spec.claims);
-    this.#publish(job, granted, now);
+    this.#appendAll(spec.claims, spec.claims.length + spec.inFences.length);
+    this.#publishAll(now);
     for (const queue of this.#sorted) locks.unlock(queue);
     locks.unlock(lock);
     this.flush();
@@ -142,11 +167,27 @@ export class Jobs {
     return { slot: job, generation, context, seqno };
   }
 
+  /**
+   * A fence that no device signals: RUNNING from the start, completed by whoever made it (a
+   * software timeline). `seqno` is its point on the context.
+   */
+  addBare(context: number, seqno: number): FencePoint {
+    const { words, clock } = this.#k;
+    const job = this.table.alloc('create_fence');
+    const spec = { ...BARE, context };
+    this.#fenced = true;
+    this.#build(job, spec, seqno, clock.now());
+    const state = words.load(job + JOB.STATE);
+    words.store(job + JOB.STATE, (state & ~JOB_STATE_MASK) | JOB_STATE.RUNNING);
+    const generation = words.get(job + JOB.GEN);
+    return { slot: job, generation, context: this.contexts.idOf(context), seqno };
+  }
+
   /** Takes a READY job for running; false if somebody else has (or it is gone). Its target only. */
   claim(job: number): boolean {
     const { words } = this.#k;
     for (;;) {
-      const state = words.load(job + JOB.STATE);
+      const state = words.get(job + JOB.STATE);
       if ((state & JOB_STATE_MASK) !== JOB_STATE.READY) return false;
       const next = (state & ~JOB_STATE_MASK) | JOB_STATE.RUNNING;
       if (words.cas(job + JOB.STATE, state, next)) return true;
@@ -159,17 +200,15 @@ export class Jobs {
    */
   blocker(job: number): number {
     const { words } = this.#k;
-    const dep = words.load(job + JOB.DEP_ERROR);
+    const dep = words.get(job + JOB.DEP_ERROR);
     if (dep !== 0) return dep;
     if ((words.get(job + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) !== 0) return 0;
-    const links = words.get(job + JOB.LINKS);
-    for (let i = 0; i < links; i++) {
-      const target = words.get(job + JOB.LINK + i * LINK.WORDS + LINK.TARGET);
-      if ((target & (LINK_FLAG.FENCE | LINK_FLAG.DISCARD)) !== 0) continue;
-      const error = words.get((target & LINK_FLAG.TARGET_MASK) + QUEUE.CONTENT_ERROR);
-      if (error !== 0) return error;
-    }
-    return 0;
+    let error = 0;
+    eachLink(this.#k, job, (_link, target) => {
+      if (error !== 0 || (target & (LINK_FLAG.FENCE | LINK_FLAG.DISCARD)) !== 0) return;
+      error = words.get((target & LINK_FLAG.TARGET_MASK) + QUEUE.CONTENT_ERROR);
+    });
+    return error;
   }
 
   /** Signals the fence of a RUNNING (or CANCELLING) job: 0 or −errno. Its claims stay. */
@@ -185,7 +224,7 @@ export class Jobs {
       error,
     );
     for (;;) {
-      const state = words.load(job + JOB.STATE);
+      const state = words.get(job + JOB.STATE);
       const next = (state & ~(JOB_STATE_MASK | JOB_WAITERS)) | JOB_STATE.DONE;
       if (!words.cas(job + JOB.STATE, state, next)) continue;
       if ((state & JOB_WAITERS) !== 0) seam.notify(words.i32, job + JOB.STATE, 0x7fffffff);
@@ -201,8 +240,9 @@ export class Jobs {
     const { words, actor } = this.#k;
     words.set(actor + ACTOR.FINISHING, job);
     this.#removeLinks(job);
-    const state = words.load(job + JOB.STATE);
-    words.store(job + JOB.STATE, (state & ~JOB_STATE_MASK) | JOB_STATE.RELEASED);
+    // Nobody else changes the word of a job that is DONE; unref publishes the store.
+    const state = words.get(job + JOB.STATE);
+    words.set(job + JOB.STATE, (state & ~JOB_STATE_MASK) | JOB_STATE.RELEASED);
     this.unref(job);
     words.set(actor + ACTOR.FINISHING, 0);
     this.flush();
@@ -215,8 +255,8 @@ export class Jobs {
 
   /**
    * Takes a PENDING job back: its claims go at once, so that readers behind a cancelled writer move
-   * up. A blocking job of this thread ends here; a device's job is handed to the device, which
-   * signals it in its context's order. False if it was granted before.
+   * up. A job of an unordered context (CPU access, callbacks) ends here; a device's job is handed to
+   * the device, which signals it in its context's order. False if it was granted before.
    */
   cancel(job: number, error: number): boolean {
     const { words, actor } = this.#k;
@@ -229,8 +269,7 @@ export class Jobs {
     words.set(actor + ACTOR.FINISHING, job);
     words.cas(job + JOB.DEP_ERROR, 0, error);
     this.#removeLinks(job);
-    words.set(job + JOB.LINKS, 0);
-    if ((words.get(job + JOB.FLAGS) & JOB_FLAG.BLOCKING) !== 0) {
+    if (this.#endsHere(job)) {
       this.complete(job, error);
       this.release(job);
     } else {
@@ -244,6 +283,7 @@ export class Jobs {
   /** Rings and wakes whoever was granted something meanwhile. With no queue lock held. */
   flush(): void {
     const { words, seam } = this.#k;
+    for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop()) this.#endAuto(job);
     for (let i = 0; i < this.#rings.length; i++) this.#bell.ring(this.#rings[i] as number);
     this.#rings.length = 0;
     for (let i = 0; i < this.#wakes.length; i++) {
@@ -306,24 +346,64 @@ export class Jobs {
     }
   }
 
+  /** Takes the records that a job needs; all or none. */
+  #allocate(spec: JobSpec): void {
+    const records = this.#records;
+    const count = recordsFor(spec.claims.length + spec.inFences.length);
+    records.length = 0;
+    try {
+      while (records.length < count) records.push(this.table.alloc('submit'));
+    } catch (error) {
+      for (const record of records) this.table.free(record);
+      throw error;
+    }
+    this.#bits.length = 0;
+  }
+
   #build(job: number, spec: JobSpec, seqno: number, now: number): void {
     const { words, self } = this.#k;
     const links = spec.claims.length + spec.inFences.length;
-    words.set(job + JOB.REFS, 1);
+    words.store(job + JOB.REFS, 1);
     words.set(job + JOB.CONTEXT, spec.context);
     words.set(job + JOB.OWNER, self);
     words.set(job + JOB.TARGET, words.get(spec.context + CONTEXT.TARGET));
     words.set(job + JOB.ERROR, 0);
     words.set(job + JOB.DEP_ERROR, 0);
-    words.set(job + JOB.LINKS, links);
     words.setDouble(job + JOB.SEQNO, seqno);
     words.setDouble(job + JOB.T_QUEUED, now);
     words.setDouble(job + JOB.START_AT, spec.startAt);
+    words.setDouble(job + JOB.DEADLINE, 0);
     words.set(job + JOB.LIMIT, spec.limit);
     this.#writePayload(job, spec);
+    this.#open(0, job, Math.min(links, RECORD_LINKS));
+    if (links > RECORD_LINKS) this.#buildFurther(links);
+  }
+
+  /** Further records of a job of more than ten links, each led to by the tenth of the one before. */
+  #buildFurther(links: number): void {
+    const { words } = this.#k;
+    for (let i = 1; i < this.#records.length; i++) {
+      const before = this.#records[i - 1] as number;
+      const record = this.#records[i] as number;
+      words.set(record + JOB.CONTEXT, before);
+      words.set(record + JOB.FLAGS, JOB_FLAG.MORE);
+      const lead = before + JOB.LINK + MORE_SLOT * LINK.WORDS;
+      words.set(lead + LINK.TARGET, record | LINK_FLAG.MORE);
+      this.#open(i, record, linksIn(links, i));
+    }
+  }
+
+  /**
+   * Opens a record, the mask bits that it does not use set. It becomes BUILDING only if others may
+   * look at it before it is published (in-fences); else its slot reads FREE until then.
+   */
+  #open(index: number, record: number, links: number): void {
+    const { words } = this.#k;
+    words.set(record + JOB.LINKS, links);
     const mask = (JOB_GRANT_MASK << links) & JOB_GRANT_MASK;
-    const gen = words.get(job + JOB.GEN) << JOB_GEN_SHIFT;
-    words.store(job + JOB.STATE, gen | mask | JOB_STATE.BUILDING);
+    const gen = words.get(record + JOB.GEN) << JOB_GEN_SHIFT;
+    this.#bits[index] = gen | mask;
+    if (this.#fenced) words.store(record + JOB.STATE, gen | mask | JOB_STATE.BUILDING);
   }
 
   #writePayload(job: number, spec: JobSpec): void {
@@ -341,17 +421,22 @@ export class Jobs {
     words.bytes(slot, payload.byteLength).set(payload);
   }
 
-  /** Registers link `i` of a job that is being built with a fence; its bit if that has signalled. */
-  #dependOn(job: number, i: number, fence: FencePoint): number {
-    const link = job + JOB.LINK + i * LINK.WORDS;
-    const settled = this.#dependents.add(link, fence);
-    if (settled === 0) return 0;
+  /** Registers the job with its in-fences; those that have signalled count as granted. */
+  #dependOnAll(spec: JobSpec): void {
     const { words } = this.#k;
-    words.set(link + LINK.TARGET, LINK_FLAG.FENCE);
-    if (settled < 0 && (words.get(job + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) === 0) {
-      words.cas(job + JOB.DEP_ERROR, 0, settled);
+    const job = this.#records[0] as number;
+    const links = spec.claims.length + spec.inFences.length;
+    for (let i = 0; i < spec.inFences.length; i++) {
+      const { record, slot } = placeOf(links, spec.claims.length + i);
+      const link = (this.#records[record] as number) + JOB.LINK + slot * LINK.WORDS;
+      const settled = this.#dependents.add(link, spec.inFences[i] as FencePoint);
+      if (settled === 0) continue;
+      words.set(link + LINK.TARGET, LINK_FLAG.FENCE);
+      this.#bits[record] = (this.#bits[record] as number) | (1 << (JOB_GRANT_SHIFT + slot));
+      if (settled < 0 && (words.get(job + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) === 0) {
+        words.cas(job + JOB.DEP_ERROR, 0, settled);
+      }
     }
-    return 1 << (JOB_GRANT_SHIFT + i);
   }
 
   #lockAll(): void {
@@ -359,8 +444,28 @@ export class Jobs {
     for (let i = 0; i < sorted.length; i++) this.#k.locks.lock(sorted[i] as number);
   }
 
-  /** Appends the links, all locks held; returns the bits of those granted at once. */
-  #appendAll(job: number, claims: readonly number[]): number {
+  /** Appends the links, all locks held, and notes those granted at once. */
+  #appendAll(claims: readonly number[], links: number): void {
+    const { words } = this.#k;
+    const order = this.#order();
+    words.setDouble((this.#records[0] as number) + JOB.ORDER, order);
+    for (let i = 0; i < claims.length; i++) {
+      const claim = claims[i] as number;
+      const queue = claim & LINK_FLAG.TARGET_MASK;
+      let record = 0;
+      let slot = i;
+      if (links > RECORD_LINKS) ({ record, slot } = placeOf(links, i));
+      const link = (this.#records[record] as number) + JOB.LINK + slot * LINK.WORDS;
+      words.set(link + LINK.TARGET, claim);
+      words.setDouble(queue + QUEUE.SEQ, order);
+      if (this.#queues.append(queue, link, (claim & LINK_FLAG.EXCLUSIVE) !== 0)) {
+        this.#bits[record] = (this.#bits[record] as number) | (1 << (JOB_GRANT_SHIFT + slot));
+      }
+    }
+  }
+
+  /** 1 + the largest sequence of the queues that are not empty: one total order, no shared counter. */
+  #order(): number {
     const { words } = this.#k;
     const sorted = this.#sorted;
     let order = 0;
@@ -369,52 +474,61 @@ export class Jobs {
       if (words.get(queue + QUEUE.HEAD) === 0) continue;
       order = Math.max(order, words.getDouble(queue + QUEUE.SEQ));
     }
-    order += 1;
-    words.setDouble(job + JOB.ORDER, order);
-    let granted = 0;
-    for (let i = 0; i < claims.length; i++) {
-      const claim = claims[i] as number;
-      const queue = claim & LINK_FLAG.TARGET_MASK;
-      const link = job + JOB.LINK + i * LINK.WORDS;
-      words.set(link + LINK.TARGET, claim);
-      words.setDouble(queue + QUEUE.SEQ, order);
-      if (this.#queues.append(queue, link, (claim & LINK_FLAG.EXCLUSIVE) !== 0)) {
-        granted |= 1 << (JOB_GRANT_SHIFT + i);
-      }
-    }
-    return granted;
+    return order + 1;
   }
 
-  /** BUILDING → PENDING, or READY when all bits are there (fence bits may arrive meanwhile). */
-  #publish(job: number, granted: number, now: number): void {
+  /** Publishes the records, the last first: a full one is a granted link of the one before it. */
+  #publishAll(now: number): void {
+    for (let i = this.#records.length - 1; i >= 0; i--) {
+      const full = this.#publish(this.#records[i] as number, this.#bits[i] as number, now);
+      if (!full || i === 0) continue;
+      this.#bits[i - 1] = (this.#bits[i - 1] as number) | (1 << (JOB_GRANT_SHIFT + MORE_SLOT));
+    }
+  }
+
+  /**
+   * → PENDING, or READY when all bits are there. Fence bits may have arrived in the word meanwhile;
+   * without in-fences nobody else can know the record, since all its queues are locked.
+   */
+  #publish(record: number, granted: number, now: number): boolean {
     const { words } = this.#k;
     for (;;) {
-      const state = words.load(job + JOB.STATE);
+      const state = this.#fenced ? words.get(record + JOB.STATE) : 0;
       const bits = (state & ~JOB_STATE_MASK) | granted;
       const full = (bits & JOB_GRANT_MASK) === JOB_GRANT_MASK;
-      if (full) this.#aboutToDispatch(job, now);
+      const further = this.#records.length > 1 && isFurther(this.#k, record);
+      if (full && !further) this.#aboutToDispatch(record, now);
       const next = bits | (full ? JOB_STATE.READY : JOB_STATE.PENDING);
-      if (!words.cas(job + JOB.STATE, state, next)) continue;
-      if (full) this.#dispatch(job);
-      return;
+      if (!this.#fenced) words.store(record + JOB.STATE, next);
+      else if (!words.cas(record + JOB.STATE, state, next)) continue;
+      if (!further) this.#published(record, full);
+      return full;
     }
+  }
+
+  /** A job that is to be handed over early goes to its target now, granted or not. */
+  #published(job: number, full: boolean): void {
+    const { words, jobs } = this.#k;
+    const early = (words.get(job + JOB.FLAGS) & JOB_FLAG.EARLY) !== 0;
+    if (early) this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
+    if (full) this.#dispatch(job);
   }
 
   /** Sets one bit of the granted mask; the last one makes a PENDING job READY. */
   #grant(job: number, bit: number): void {
     const { words, clock } = this.#k;
     for (;;) {
-      const state = words.load(job + JOB.STATE);
+      const state = words.get(job + JOB.STATE);
       let next = state | (1 << (JOB_GRANT_SHIFT + bit));
       const ready =
         (next & JOB_GRANT_MASK) === JOB_GRANT_MASK &&
         (state & JOB_STATE_MASK) === JOB_STATE.PENDING;
-      if (ready) {
-        next = (next & ~JOB_STATE_MASK) | JOB_STATE.READY;
-        this.#aboutToDispatch(job, clock.now());
-      }
+      const further = ready && isFurther(this.#k, job);
+      if (ready) next = (next & ~JOB_STATE_MASK) | JOB_STATE.READY;
+      if (ready && !further) this.#aboutToDispatch(job, clock.now());
       if (!words.cas(job + JOB.STATE, state, next)) continue;
-      if (ready) this.#dispatch(job);
+      if (further) this.#grant(words.get(job + JOB.CONTEXT), MORE_SLOT);
+      else if (ready) this.#dispatch(job);
       return;
     }
   }
@@ -428,15 +542,31 @@ export class Jobs {
   /** Hands a READY job to whoever runs it; the ring waits for {@link flush}. */
   #dispatch(job: number): void {
     const { words, actor, jobs, trace } = this.#k;
-    if ((words.get(job + JOB.FLAGS) & JOB_FLAG.BLOCKING) !== 0) {
-      this.#wakes.push(job);
-    } else {
-      const target = words.get(job + JOB.TARGET);
-      this.ready.push(target, jobs.indexOf(job));
-      if (!this.#rings.includes(target)) this.#rings.push(target);
-    }
+    const flags = words.get(job + JOB.FLAGS);
+    if ((flags & (JOB_FLAG.BLOCKING | JOB_FLAG.EARLY)) !== 0) this.#wakes.push(job);
+    else if ((flags & JOB_FLAG.AUTO) !== 0) this.#autos.push(job);
+    else this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
     words.set(actor + ACTOR.INTENT, 0);
+    if ((flags & JOB_FLAG.EARLY) !== 0) return; // its target waits on the state word by itself
     trace.emit(TRACE_KIND.GRANT, job, words.getDouble(job + JOB.SEQNO), 0, 0);
+  }
+
+  #push(target: number, index: number): void {
+    this.ready.push(target, index);
+    if (!this.#rings.includes(target)) this.#rings.push(target);
+  }
+
+  /** Whether a cancelled job is ended by its canceller, there being no order to keep. */
+  #endsHere(job: number): boolean {
+    const { words } = this.#k;
+    const flags = words.get(words.get(job + JOB.CONTEXT) + CONTEXT.FLAGS);
+    return (flags & CONTEXT_FLAG.UNORDERED) !== 0;
+  }
+
+  #endAuto(job: number): void {
+    if (!this.claim(job)) return;
+    this.complete(job, this.blocker(job));
+    this.release(job);
   }
 
   #redispatch(job: number): void {
@@ -453,32 +583,36 @@ export class Jobs {
   /** D8: a failed writer poisons the content; a full overwrite that succeeded clears it. */
   #markContent(job: number, error: number): void {
     const { words } = this.#k;
-    const links = words.get(job + JOB.LINKS);
-    for (let i = 0; i < links; i++) {
-      const target = words.get(job + JOB.LINK + i * LINK.WORDS + LINK.TARGET);
-      if ((target & LINK_FLAG.EXCLUSIVE) === 0 || (target & LINK_FLAG.FENCE) !== 0) continue;
+    eachLink(this.#k, job, (_link, target) => {
+      if ((target & LINK_FLAG.EXCLUSIVE) === 0 || (target & LINK_FLAG.FENCE) !== 0) return;
       const queue = target & LINK_FLAG.TARGET_MASK;
       if (error !== 0) words.set(queue + QUEUE.CONTENT_ERROR, error);
       else if ((target & LINK_FLAG.DISCARD) !== 0) words.set(queue + QUEUE.CONTENT_ERROR, 0);
+    });
+  }
+
+  /** Takes all links of a job back and frees its further records. */
+  #removeLinks(job: number): void {
+    eachLink(this.#k, job, (link, target) => {
+      if ((target & LINK_FLAG.FENCE) !== 0) this.#dependents.remove(link);
+      else this.#removeClaim(target & LINK_FLAG.TARGET_MASK, link);
+    });
+    const { words } = this.#k;
+    let further = nextRecord(this.#k, job);
+    words.set(job + JOB.LINKS, 0);
+    while (further !== 0) {
+      const next = nextRecord(this.#k, further);
+      this.table.free(further);
+      further = next;
     }
   }
 
-  #removeLinks(job: number): void {
+  #removeClaim(queue: number, link: number): void {
     const { words, locks } = this.#k;
-    const links = words.get(job + JOB.LINKS);
-    for (let i = 0; i < links; i++) {
-      const link = job + JOB.LINK + i * LINK.WORDS;
-      const target = words.get(link + LINK.TARGET);
-      if ((target & LINK_FLAG.FENCE) !== 0) {
-        this.#dependents.remove(link);
-        continue;
-      }
-      const queue = target & LINK_FLAG.TARGET_MASK;
-      locks.lock(queue);
-      this.#queues.remove(queue, link);
-      const orphan = words.get(queue + QUEUE.HEAD) === 0 && words.get(queue + QUEUE.ORPHAN) !== 0;
-      locks.unlock(queue);
-      if (orphan) this.onOrphan(queue);
-    }
+    locks.lock(queue);
+    this.#queues.remove(queue, link);
+    const orphan = words.get(queue + QUEUE.HEAD) === 0 && words.get(queue + QUEUE.ORPHAN) !== 0;
+    locks.unlock(queue);
+    if (orphan) this.onOrphan(queue);
   }
 }

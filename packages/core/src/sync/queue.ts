@@ -12,6 +12,7 @@
  * the job table (links, ORDER), which is what recovery does.
  */
 import type { Kernel } from '../kernel.js';
+import type { Words } from '../memory/words.js';
 import { JOB, JOB_GRANT_SHIFT, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
 
 /** Told of each link that is granted: sets the bit, and dispatches a job that has all. */
@@ -25,6 +26,15 @@ export function jobOfLink(link: number): number {
 /** Bit of the granted mask that a link has. */
 export function bitOfLink(link: number): number {
   return ((link & 63) - JOB.LINK) / LINK.WORDS;
+}
+
+/** Makes a free record a live, empty queue. Under BUFFER_LOCK. */
+export function formatQueue(words: Words, queue: number, buffer: number): void {
+  const gen = (words.get(queue + QUEUE.GEN) + 1) & 0x7fffffff || 1;
+  for (let i = 0; i < QUEUE.WORDS; i++) words.set(queue + i, 0);
+  words.set(queue + QUEUE.GEN, gen);
+  words.set(queue + QUEUE.BUFFER, buffer);
+  words.store(queue + QUEUE.STATE, gen);
 }
 
 export class Queues {
@@ -97,7 +107,7 @@ export class Queues {
   }
 
   #isGranted(link: number): boolean {
-    const state = this.#k.words.load(jobOfLink(link) + JOB.STATE);
+    const state = this.#k.words.get(jobOfLink(link) + JOB.STATE);
     return (state & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
   }
 }

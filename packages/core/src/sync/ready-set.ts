@@ -42,12 +42,15 @@ export class ReadySets {
     return true;
   }
 
-  /** Empties the set of an actor into `out` (job pointers). Only that actor's thread. */
+  /**
+   * Empties the set of an actor into `out` (job pointers). Only that actor's thread. Summaries are
+   * peeked at by plain loads: an actor goes to sleep on what {@link isEmpty} says, never on this.
+   */
   take(actor: number, out: number[]): void {
     const { words, jobs } = this.#k;
     const set = this.#base + actor * this.#stride;
     for (let i = 0; i < this.#summaries; i++) {
-      if (words.load(set + i) === 0) continue;
+      if (words.get(set + i) === 0) continue;
       let summary = words.exchange(set + i, 0);
       while (summary !== 0) {
         const leaf = 31 - Math.clz32(summary & -summary);
@@ -64,10 +67,15 @@ export class ReadySets {
 
   #setBit(index: number, bit: number): void {
     const { words } = this.#k;
+    let old = words.get(index);
     for (;;) {
-      const old = words.load(index);
-      const next = old | (1 << bit);
-      if (old === next || words.cas(index, old, next)) return;
+      // A bit that seems to be set may just have been taken: believe an ordered load only.
+      if ((old & (1 << bit)) !== 0) {
+        old = words.load(index);
+        if ((old & (1 << bit)) !== 0) return;
+      }
+      if (words.cas(index, old, old | (1 << bit))) return;
+      old = words.load(index);
     }
   }
 }

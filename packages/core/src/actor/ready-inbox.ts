@@ -1,0 +1,49 @@
+/**
+ * ReadyInbox: where the jobs of one thread's ready set go: callbacks of the thread itself are run,
+ * the rest waits for the thread's server (if it serves).
+ */
+import type { Kernel } from '../kernel.js';
+import { JOB, JOB_FLAG, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import type { ReadySets } from '../sync/ready-set.js';
+
+export class ReadyInbox {
+  readonly #k: Kernel;
+  readonly #ready: ReadySets;
+  readonly #taken: number[] = [];
+  #kept: number[] = [];
+  /** Runs the callbacks among a batch and returns the others. Set by Callbacks. */
+  callbacks: (ready: readonly number[]) => readonly number[] = (ready) => ready;
+  /** Whether a server takes the rest. */
+  serving = false;
+
+  constructor(kernel: Kernel, ready: ReadySets) {
+    this.#k = kernel;
+    this.#ready = ready;
+  }
+
+  get isEmpty(): boolean {
+    return this.#ready.isEmpty(this.#k.self);
+  }
+
+  /** Empties the ready set; true if it held anything. */
+  gather(): boolean {
+    if (this.isEmpty) return false;
+    const { words } = this.#k;
+    this.#taken.length = 0;
+    this.#ready.take(this.#k.self, this.#taken);
+    const live = this.#taken.filter((job) => {
+      const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+      const early = (words.get(job + JOB.FLAGS) & JOB_FLAG.EARLY) !== 0;
+      return state === JOB_STATE.READY || (early && state === JOB_STATE.PENDING);
+    });
+    for (const job of this.callbacks(live)) this.#kept.push(job);
+    return true;
+  }
+
+  /** What is there for the server, oldest first. */
+  take(): readonly number[] {
+    const kept = this.#kept;
+    this.#kept = [];
+    return kept;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Holds: claims of the calling thread itself (KDS: kds_waitall, kds_async_waitall,
+ * kds_resource_set_release).
+ *
+ * A hold is a job whose target is its own adder. Blocking mode sleeps on the job's state word until
+ * it is granted; callback mode runs a function when it is. Either way the thread owns
+ * the claims until it releases them, which signals the hold's fence.
+ */
+import { DmaBufError, errno } from '../errno.js';
+import { type Kernel, WAIT_BOUND_MS } from '../kernel.js';
+import {
+  CONTEXT_FLAG,
+  JOB,
+  JOB_FLAG,
+  JOB_STATE,
+  JOB_STATE_MASK,
+  JOB_WAITERS,
+} from '../memory/layout.js';
+import type { Callback, Callbacks } from './callbacks.js';
+import type { FencePoint, Jobs } from './jobs.js';
+
+/** Granted claims of this thread. */
+export class Hold {
+  /** Signals when the hold is released. */
+  readonly fence: FencePoint;
+  readonly #jobs: Jobs;
+  #held = true;
+
+  constructor(jobs: Jobs, fence: FencePoint) {
+    this.#jobs = jobs;
+    this.fence = fence;
+  }
+
+  /** Ends the claims: whoever waits behind them goes on. Harmless the second time. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#jobs.complete(this.fence.slot, 0);
+    this.#jobs.release(this.fence.slot);
+  }
+
+  /** −errno of the failed writer whose content is in one of the buffers, 0 if it is sound. */
+  get contentError(): number {
+    return this.#held ? this.#jobs.blocker(this.fence.slot) : 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+/** A set that was asked for in callback mode. */
+export interface PendingHold {
+  /** Takes the set back: the callback will not run. False if it has run (release the hold then). */
+  cancel(): boolean;
+}
+
+export class Holds {
+  readonly #k: Kernel;
+  readonly #jobs: Jobs;
+  readonly #callbacks: Callbacks;
+  #context = 0;
+
+  constructor(kernel: Kernel, jobs: Jobs, callbacks: Callbacks) {
+    this.#k = kernel;
+    this.#jobs = jobs;
+    this.#callbacks = callbacks;
+  }
+
+  /**
+   * Claims all at once and blocks until they are granted. ETIME when `timeout` ms run out (0 = only
+   * try): nothing stays queued. EINVAL: the same one twice.
+   */
+  wait(claims: readonly number[], timeout: number, syscall: string, what: string): Hold {
+    this.#context ||= this.#jobs.contexts.create(this.#k.self, 'cpu', CONTEXT_FLAG.UNORDERED);
+    const fence = this.#jobs.add({
+      context: this.#context,
+      claims,
+      inFences: [],
+      flags: JOB_FLAG.BLOCKING,
+      startAt: 0,
+      limit: 0,
+      payload: 0,
+    });
+    if (this.#granted(fence.slot, timeout, syscall)) {
+      this.#jobs.claim(fence.slot);
+      return new Hold(this.#jobs, fence);
+    }
+    const detail = `${what} is in use by queued jobs and did not come free within ${timeout} ms`;
+    throw new DmaBufError('ETIME', syscall, detail);
+  }
+
+  /** Claims all at once; `run` gets the hold when they are granted, at once if they are free. */
+  async(
+    claims: readonly number[],
+    inFences: readonly FencePoint[],
+    run: (hold: Hold) => void,
+  ): PendingHold {
+    const callback: Callback = this.#callbacks.onGrant(claims, inFences, (fence) => {
+      run(new Hold(this.#jobs, fence));
+    });
+    return { cancel: () => callback.remove() };
+  }
+
+  /** Sleeps until the job is READY; takes it back and returns false when the time runs out. */
+  #granted(job: number, timeout: number, syscall: string): boolean {
+    const { words, seam, clock } = this.#k;
+    const until = clock.now() + timeout;
+    for (;;) {
+      const state = words.load(job + JOB.STATE);
+      if ((state & JOB_STATE_MASK) === JOB_STATE.READY) return true;
+      const left = until - clock.now();
+      if (left <= 0 && this.#jobs.cancel(job, -errno.ETIME)) return false;
+      if (left <= 0) continue;
+      const armed = state | JOB_WAITERS;
+      if (state !== armed && !words.cas(job + JOB.STATE, state, armed)) continue;
+      const bound = Math.min(left, WAIT_BOUND_MS);
+      const result = seam.wait(words.i32, job + JOB.STATE, armed, bound);
+      if (result === 'woken') this.#k.countWakeup();
+      if (result === 'timeout') this.#k.checkAfterSleep(syscall);
+    }
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * Software timelines (drivers/dma-buf/sw_sync.c): a counter, and fences that signal when it
+ * reaches their points. For tests, for frame numbers, for anything the CPU decides.
+ *
+ * The pending fences of a timeline are bare jobs, linked through their first link in ascending order
+ * of their points, under the timeline's LOCK. Closing the last fd signals the rest with ENOENT.
+ */
+import { DmaBufError, errno } from '../errno.js';
+import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
+import type { Kernel } from '../kernel.js';
+import { CONTEXT_FLAG, HEADER, JOB, LINK, OBJECT, TIMELINE } from '../memory/layout.js';
+import { readName, writeName } from '../memory/tables.js';
+import { Fence, type FenceWaiter } from './fence.js';
+import type { Jobs } from './jobs.js';
+
+/** Largest step of one increment: the kernel's, so that comparisons cannot wrap. */
+export const MAX_INCREMENT = 0x7fffffff;
+
+/** Timelines in kernel memory. */
+export class Timelines {
+  readonly #k: Kernel;
+  readonly #jobs: Jobs;
+
+  constructor(kernel: Kernel, jobs: Jobs) {
+    this.#k = kernel;
+    this.#jobs = jobs;
+  }
+
+  /** A timeline at 0 with one reference. ENOSPC. */
+  create(name: string): number {
+    const context = this.#jobs.contexts.create(this.#k.self, name, CONTEXT_FLAG.UNORDERED);
+    const { words, locks, timelines } = this.#k;
+    locks.lock(HEADER.FENCE_LOCK);
+    const timeline = timelines.findFree();
+    if (timeline !== 0) {
+      const gen = (words.get(timeline + TIMELINE.GEN) + 1) & 0x7fffffff || 1;
+      words.set(timeline + TIMELINE.GEN, gen);
+      words.store(timeline + TIMELINE.REFS, 1);
+      words.set(timeline + TIMELINE.HEAD, 0);
+      words.setDouble(timeline + TIMELINE.VALUE, 0);
+      words.set(timeline + TIMELINE.CONTEXT, context);
+      writeName(words, timeline + TIMELINE.NAME, 8, name);
+      words.store(timeline + TIMELINE.STATE, gen);
+    }
+    locks.unlock(HEADER.FENCE_LOCK);
+    if (timeline !== 0) return timeline;
+    this.#jobs.contexts.closeWith(context, 0, 0);
+    const detail = `all ${timelines.count} timelines are in use; close some, or boot with a larger tables.timelines`;
+    throw new DmaBufError('ENOSPC', 'timeline', detail);
+  }
+
+  ref(timeline: number): void {
+    this.#k.words.add(timeline + TIMELINE.REFS, 1);
+  }
+
+  /** Drops a reference; with the last one the pending fences fail with ENOENT. */
+  unref(timeline: number): void {
+    const { words } = this.#k;
+    if (words.add(timeline + TIMELINE.REFS, -1) !== 1) return;
+    const context = words.get(timeline + TIMELINE.CONTEXT);
+    this.#jobs.contexts.closeWith(context, this.value(timeline), -errno.ENOENT);
+    this.#signal(timeline, Infinity, -errno.ENOENT);
+    words.store(timeline + TIMELINE.STATE, 0);
+  }
+
+  value(timeline: number): number {
+    return this.#k.words.getDouble(timeline + TIMELINE.VALUE);
+  }
+
+  nameOf(timeline: number): string {
+    return readName(this.#k.words, timeline + TIMELINE.NAME, 8);
+  }
+
+  /** A fence that signals when the timeline reaches `point`; at once if it is past it. */
+  createFence(timeline: number, point: number): ReturnType<Jobs['addBare']> {
+    const { words, locks } = this.#k;
+    const fence = this.#jobs.addBare(words.get(timeline + TIMELINE.CONTEXT), point);
+    locks.lock(timeline + TIMELINE.LOCK);
+    const passed = words.getDouble(timeline + TIMELINE.VALUE) >= point;
+    if (!passed) this.#insert(timeline, fence.slot, point);
+    locks.unlock(timeline + TIMELINE.LOCK);
+    if (passed) this.#end(fence.slot, 0);
+    return fence;
+  }
+
+  /** Advances the timeline and signals what it has reached, in order. */
+  increment(timeline: number, by: number): void {
+    const { words, locks } = this.#k;
+    locks.lock(timeline + TIMELINE.LOCK);
+    const value = words.getDouble(timeline + TIMELINE.VALUE) + by;
+    words.setDouble(timeline + TIMELINE.VALUE, value);
+    locks.unlock(timeline + TIMELINE.LOCK);
+    this.#signal(timeline, value, 0);
+  }
+
+  /** Earliest deadline hint among the pending fences, ms; 0 when there is none. */
+  deadline(timeline: number): number {
+    const { words, locks } = this.#k;
+    let earliest = 0;
+    locks.lock(timeline + TIMELINE.LOCK);
+    let job = words.get(timeline + TIMELINE.HEAD);
+    for (; job !== 0; job = words.get(job + JOB.LINK + LINK.NEXT)) {
+      const deadline = words.getDouble(job + JOB.DEADLINE);
+      if (deadline !== 0 && (earliest === 0 || deadline < earliest)) earliest = deadline;
+    }
+    locks.unlock(timeline + TIMELINE.LOCK);
+    return earliest;
+  }
+
+  /** Ends the fences up to `value`, one by one: none is signalled under the lock. */
+  #signal(timeline: number, value: number, error: number): void {
+    const { words, locks } = this.#k;
+    for (;;) {
+      locks.lock(timeline + TIMELINE.LOCK);
+      const job = words.get(timeline + TIMELINE.HEAD);
+      const due = job !== 0 && words.getDouble(job + JOB.SEQNO) <= value;
+      if (due) words.set(timeline + TIMELINE.HEAD, words.get(job + JOB.LINK + LINK.NEXT));
+      locks.unlock(timeline + TIMELINE.LOCK);
+      if (!due) return;
+      this.#end(job, error);
+    }
+  }
+
+  #end(job: number, error: number): void {
+    this.#jobs.complete(job, error);
+    this.#jobs.release(job);
+  }
+
+  /** Puts a fence behind the last one that is not later. */
+  #insert(timeline: number, job: number, point: number): void {
+    const { words } = this.#k;
+    let before = 0;
+    let next = words.get(timeline + TIMELINE.HEAD);
+    while (next !== 0 && words.getDouble(next + JOB.SEQNO) <= point) {
+      before = next;
+      next = words.get(next + JOB.LINK + LINK.NEXT);
+    }
+    words.set(job + JOB.LINK + LINK.NEXT, next);
+    if (before === 0) words.set(timeline + TIMELINE.HEAD, job);
+    else words.set(before + JOB.LINK + LINK.NEXT, job);
+  }
+}
+
+/** A process's handle of one fd of a timeline. */
+export class Timeline {
+  readonly fd: number;
+  readonly #k: Kernel;
+  readonly #fds: FdTable;
+  readonly #timelines: Timelines;
+  readonly #waiter: FenceWaiter;
+  readonly #pointer: number;
+  #open = true;
+
+  constructor(
+    kernel: Kernel,
+    fds: FdTable,
+    timelines: Timelines,
+    waiter: FenceWaiter,
+    fd: number,
+  ) {
+    this.#k = kernel;
+    this.#fds = fds;
+    this.#timelines = timelines;
+    this.#waiter = waiter;
+    this.fd = fd;
+    this.#pointer = fds.get(fd, OBJECT.TIMELINE, 'timeline');
+  }
+
+  /** Installs a new timeline's first reference as an fd. EMFILE gives it back. */
+  static install(fds: FdTable, timelines: Timelines, pointer: number): number {
+    try {
+      return fds.install(objectWord(OBJECT.TIMELINE, pointer), FD_RDWR, 'timeline');
+    } catch (error) {
+      timelines.unref(pointer);
+      throw error;
+    }
+  }
+
+  /** What the counter stands at. */
+  get value(): number {
+    this.#check('timeline_value');
+    return this.#timelines.value(this.#pointer);
+  }
+
+  get name(): string {
+    return this.#timelines.nameOf(this.#pointer);
+  }
+
+  /**
+   * SW_SYNC_IOC_CREATE_FENCE: a fence that signals when the counter reaches `point`, at once if it is
+   * there. EINVAL: not a positive integer; ENOSPC: the job table is full.
+   */
+  createFence(point: number): Fence {
+    this.#check('create_fence');
+    if (!Number.isSafeInteger(point) || point < 0) {
+      const detail = `point ${point} of timeline '${this.name}'; give an integer of at least 0`;
+      throw new DmaBufError('EINVAL', 'create_fence', detail);
+    }
+    return new Fence(this.#k, this.#waiter, this.#timelines.createFence(this.#pointer, point));
+  }
+
+  /** SW_SYNC_IOC_INC: advances the counter. EINVAL: not an integer from 0 to 2³¹ − 1. */
+  increment(by: number = 1): void {
+    this.#check('timeline_inc');
+    if (!Number.isInteger(by) || by < 0 || by > MAX_INCREMENT) {
+      const detail = `an increment of ${by}; give an integer from 0 to ${MAX_INCREMENT}`;
+      throw new DmaBufError('EINVAL', 'timeline_inc', detail);
+    }
+    this.#timelines.increment(this.#pointer, by);
+  }
+
+  /** SW_SYNC_GET_DEADLINE: the earliest deadline hint of a pending fence, ms. ENOENT: none. */
+  get deadline(): number {
+    this.#check('get_deadline');
+    const deadline = this.#timelines.deadline(this.#pointer);
+    if (deadline !== 0) return deadline;
+    const detail = `no pending fence of timeline '${this.name}' has a deadline`;
+    throw new DmaBufError('ENOENT', 'get_deadline', detail);
+  }
+
+  /** Closes the fd; the last one of a timeline fails its pending fences with ENOENT. EBADF twice. */
+  close(): void {
+    this.#check('close');
+    this.#open = false;
+    this.#fds.remove(this.fd, 'close');
+    this.#timelines.unref(this.#pointer);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#open) this.close();
+  }
+
+  #check(syscall: string): void {
+    if (this.#open) return;
+    throw new DmaBufError('EBADF', syscall, `this handle's fd ${this.fd} has been closed`);
+  }
+}
