@@ -7,6 +7,7 @@ import { type Clock, manualClock, realClock } from './clock.js';
 import { DmaBufError } from './errno.js';
 import {
   ACTOR,
+  ACTOR_STATE,
   BUFFER,
   CONTEXT,
   HEADER,
@@ -129,6 +130,14 @@ export class Kernel {
         `the broker has given no sign of life for ${HEARTBEAT_LIMIT_MS} ms; boot a new machine`,
       );
     }
+  }
+
+  /** Throws ESRCH unless `actor` is the id of a live actor. */
+  mustLive(actor: number, syscall: string): void {
+    const known = Number.isInteger(actor) && actor > 0 && actor < this.actors.count;
+    const state = known ? this.words.load(this.actors.at(actor) + ACTOR.STATE) : 0;
+    if (state === ACTOR_STATE.LIVE) return;
+    throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
   }
 
   /** Name of an actor, for messages. */

@@ -7,11 +7,11 @@
  */
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, JOB, LINK_FLAG, QUEUE } from '../memory/layout.js';
+import { ACTOR, JOB, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { type FrameMetadata, readMetadata, writeMetadata } from '../dmabuf/metadata.js';
 import { BufferRecord } from '../dmabuf/ops.js';
-import { eachLink } from '../sync/job-links.js';
+import { firstLink, nextLink } from '../sync/job-links.js';
 import type { Jobs } from '../sync/jobs.js';
 import { decodePayload } from '../sync/payload.js';
 
@@ -107,9 +107,10 @@ export class Job {
     this.seqno = words.getDouble(pointer + JOB.SEQNO);
     this.owner = words.get(pointer + JOB.OWNER);
     const buffers: JobBuffer[] = [];
-    eachLink(kernel, pointer, (_link, target) => {
+    for (let link = firstLink(words, pointer); link !== 0; link = nextLink(words, link)) {
+      const target = words.get(link + LINK.TARGET);
       if ((target & LINK_FLAG.FENCE) === 0) buffers.push(new JobBuffer(kernel, regions, target));
-    });
+    }
     this.buffers = buffers;
   }
 
@@ -141,9 +142,14 @@ export class Job {
     return this.#state !== 'running';
   }
 
+  /** Whether {@link complete} has been called. */
+  get completed(): boolean {
+    return this.#state === 'completed' || this.#state === 'released';
+  }
+
   /** Signals the fence: 0, or −errno. Claims stay until {@link release}. EALREADY the second time. */
   complete(error: number = 0): void {
-    if (this.#state === 'completed' || this.#state === 'released') {
+    if (this.completed) {
       const detail = `job ${this.context}:${this.seqno} is complete already`;
       throw new DmaBufError('EALREADY', 'complete', detail);
     }

@@ -50,7 +50,7 @@ export async function joinServices(
  * Joins a machine from a token (`workerData` of {@link Machine.invite}). Asynchronous, since it loads
  * the driver halves that the machine was booted with. `leave()` ends the membership.
  */
-export async function join(token: JoinToken): Promise<Machine> {
+export async function join(token: unknown): Promise<Machine> {
   if (!isToken(token)) {
     throw new TypeError(
       'join: token must be what machine.invite() gave as workerData (sent with its transferList)',
@@ -63,7 +63,9 @@ export async function join(token: JoinToken): Promise<Machine> {
   });
 }
 
-function isToken(token: JoinToken): token is JoinToken & { boot: BootToken } {
-  const { boot, port } = token;
-  return typeof boot === 'object' && boot !== null && 'control' in boot && port !== undefined;
+function isToken(token: unknown): token is JoinToken & { boot: BootToken } {
+  if (typeof token !== 'object' || token === null) return false;
+  if (!('actor' in token && 'port' in token && 'boot' in token)) return false;
+  const { boot } = token;
+  return typeof boot === 'object' && boot !== null && 'control' in boot;
 }

@@ -332,7 +332,9 @@ export class Machine {
   async leave(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
-    const { kernel, ipc, fds, objects, jobs, port } = this.#s;
+    const { kernel, ipc, fds, objects, jobs, holds, callbacks, port } = this.#s;
+    callbacks.close();
+    holds.close();
     ipc.discard();
     for (const { fd, object } of [...fds.open()]) {
       fds.remove(fd, 'leave');

@@ -244,7 +244,8 @@ export class Server implements JobServer {
     const blocker = this.#jobs.blocker(pointer);
     const job = new Job(this.#k, this.#regions, this.#jobs, this, pointer, blocker);
     const line = this.#lineOf(job.context, pointer);
-    line.timed = false;
+    // Jobs before the newest one that was let through may start while that one waits for its time.
+    if (job.seqno === line.next - 1) line.timed = false;
     if (!line.unordered) words.setDouble(line.context + CONTEXT.STARTED, job.seqno);
     trace.emit(TRACE_KIND.START, pointer, job.seqno, job.context, 0);
     try {
@@ -270,14 +271,14 @@ export class Server implements JobServer {
   /** The handler is through with a job: it ends now, unless it was deferred. */
   #returned(job: Job): void {
     this.#k.trace.emit(TRACE_KIND.END, job.pointer, job.seqno, job.context, 0);
-    if (!job.deferred) job.finish();
+    if (!job.deferred) job.finish(job.blocker);
     const line = this.#lines.get(job.context);
     if (line !== undefined) this.#advance(line);
   }
 
   /** A DmaBufError fails the job; any other exception is a bug of the handler and ends the actor. */
   #fail(job: Job, error: unknown): void {
-    if (!job.deferred) job.finish(errnoOf(error));
+    if (!job.completed) job.finish(errnoOf(error));
     if (!(error instanceof DmaBufError)) throw error;
   }
 

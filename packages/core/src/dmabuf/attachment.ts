@@ -17,14 +17,15 @@ export class Attachment {
 
   constructor(services: BufferServices, record: BufferRecord, actor: number, reach: Reach) {
     const { kernel, buffers, regions } = services;
+    kernel.mustLive(actor, 'attach');
     this.#s = services;
     this.record = record;
     this.importer = { actor, name: kernel.nameOf(actor), reach };
     checkReach(record, this.importer);
+    regions.deliver(record.region, actor);
     buffers.opsOf(record).attach?.(record, this.importer);
     buffers.ref(record.pointer);
     kernel.words.add(record.pointer + BUFFER.ATTACHMENTS, 1);
-    regions.deliver(record.region, actor);
   }
 
   /** Ends it. Harmless the second time. Jobs that are queued still run. */

@@ -38,14 +38,19 @@ export class Buffers {
     this.#ops = ops;
   }
 
-  /** Makes a dma-buf with one reference, which the caller turns into an fd. ENFILE when full. */
+  /**
+   * Makes a dma-buf with one reference, which the caller turns into an fd. ENFILE when a table is
+   * full: a region that was made for this buffer alone is then given up, too.
+   */
   export(info: ExportInfo): number {
     const { words, locks, buffers, queues, self } = this.#k;
     locks.lock(HEADER.BUFFER_LOCK);
     const buffer = buffers.findFree();
     const queue = buffer === 0 ? 0 : queues.findFree();
     if (queue === 0) {
+      const unused = words.get(info.region + REGION.BUFFERS) === 0 && this.#regions.leave(info.region);
       locks.unlock(HEADER.BUFFER_LOCK);
+      if (unused) this.#regions.dropped(info.region);
       throw this.#full(buffer === 0 ? 'buffers' : 'queues');
     }
     formatQueue(words, queue, buffer);

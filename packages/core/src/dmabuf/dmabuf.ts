@@ -39,6 +39,8 @@ export class DmaBuf implements Claimable {
   /** The kernel's record of it, for driver halves. */
   readonly record: BufferRecord;
   readonly #s: BufferServices;
+  /** Generation of the record: together with its pointer, which buffer this is. */
+  readonly #generation: number;
   #delivered: number = -1;
   #open = true;
 
@@ -47,6 +49,7 @@ export class DmaBuf implements Claimable {
     this.fd = fd;
     this.record = services.buffers.record(services.fds.get(fd, OBJECT.DMABUF, 'dma_buf_get'));
     this.size = this.record.size;
+    this.#generation = services.kernel.words.get(this.record.pointer + BUFFER.GEN);
   }
 
   /** Turns a buffer's first reference into an fd of this process. EMFILE gives the buffer back. */
@@ -185,7 +188,11 @@ export class DmaBuf implements Claimable {
   }
 
   #check(syscall: string): void {
-    if (this.#open) return;
+    // The fd may have been closed through another handle of it, and be in use anew.
+    const { fds, kernel } = this.#s;
+    const { pointer } = this.record;
+    const named = this.#open && fds.names(this.fd, objectWord(OBJECT.DMABUF, pointer));
+    if (named && kernel.words.get(pointer + BUFFER.GEN) === this.#generation) return;
     throw new DmaBufError('EBADF', syscall, `this handle's fd ${this.fd} has been closed`);
   }
 

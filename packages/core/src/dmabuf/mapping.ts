@@ -62,8 +62,12 @@ export class Mapping {
     const timeout = options.timeout ?? Infinity;
     const claim = !write ? 'shared' : discard && !read ? 'discard' : 'exclusive';
     const hold = options.sync === false ? undefined : this.#hold(CLAIM[claim], timeout);
-    const ops = buffers.opsOf(this.#record);
-    if (options.cache !== false) ops.prepareAccess?.(this.#record, use);
+    try {
+      if (options.cache !== false) buffers.opsOf(this.#record).prepareAccess?.(this.#record, use);
+    } catch (error) {
+      hold?.release();
+      throw error;
+    }
     kernel.words.add(this.#record.pointer + BUFFER.PREPARES, 1);
     this.#brackets++;
     return new Bracket(this.#s, this.#record, use, hold, options.cache !== false, () => {
@@ -180,10 +184,13 @@ export class Bracket {
     }
     this.#open = false;
     const { kernel, buffers } = this.#s;
-    if (this.#cache) buffers.opsOf(this.#record).finishAccess?.(this.#record, this.#use);
-    kernel.words.add(this.#record.pointer + BUFFER.FINISHES, 1);
-    this.#hold?.release();
-    this.#closed();
+    try {
+      if (this.#cache) buffers.opsOf(this.#record).finishAccess?.(this.#record, this.#use);
+    } finally {
+      kernel.words.add(this.#record.pointer + BUFFER.FINISHES, 1);
+      this.#hold?.release();
+      this.#closed();
+    }
   }
 
   [Symbol.dispose](): void {

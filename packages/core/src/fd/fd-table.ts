@@ -67,6 +67,11 @@ export class FdTable {
     );
   }
 
+  /** Whether an fd is open and names this very object word. */
+  names(fd: number, object: number): boolean {
+    return this.#k.words.get(this.#base + fd * FD_WORDS) === object;
+  }
+
   /** The whole object word and flags of an open fd. EBADF. */
   entry(fd: number, syscall: string): { object: number; flags: number } {
     const object = this.#object(fd, syscall);

@@ -77,7 +77,7 @@ export class Regions {
   /** Counts a buffer out of its region; true if the region is to be dropped. Under BUFFER_LOCK. */
   leave(region: number): boolean {
     const { words } = this.#k;
-    const left = words.get(region + REGION.BUFFERS) - 1;
+    const left = Math.max(0, words.get(region + REGION.BUFFERS) - 1);
     words.set(region + REGION.BUFFERS, left);
     if (left > 0 || words.get(region + REGION.KIND) === REGION_KIND.POOL) return false;
     words.store(region + REGION.STATE, 0);

@@ -79,6 +79,13 @@ export class Callbacks {
     return this.#inbox.gather();
   }
 
+  /** Takes back what is armed, and the context: on leave. */
+  close(): void {
+    for (const { fence } of [...this.#entries.values()]) this.#remove(fence);
+    if (this.#context !== 0) this.#jobs.contexts.destroy(this.#context);
+    this.#context = 0;
+  }
+
   #arm(claims: readonly number[], inFences: readonly FencePoint[], run: Granted): Callback {
     this.#context ||= this.#jobs.contexts.create(
       this.#k.self,

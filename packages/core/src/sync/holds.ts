@@ -24,17 +24,22 @@ export class Hold {
   /** Signals when the hold is released. */
   readonly fence: FencePoint;
   readonly #jobs: Jobs;
+  readonly #all: Set<Hold>;
   #held = true;
 
-  constructor(jobs: Jobs, fence: FencePoint) {
+  /** `all`: the holds of this thread. */
+  constructor(jobs: Jobs, fence: FencePoint, all: Set<Hold>) {
     this.#jobs = jobs;
     this.fence = fence;
+    this.#all = all;
+    all.add(this);
   }
 
   /** Ends the claims: whoever waits behind them goes on. Harmless the second time. */
   release(): void {
     if (!this.#held) return;
     this.#held = false;
+    this.#all.delete(this);
     this.#jobs.complete(this.fence.slot, 0);
     this.#jobs.release(this.fence.slot);
   }
@@ -59,6 +64,8 @@ export class Holds {
   readonly #k: Kernel;
   readonly #jobs: Jobs;
   readonly #callbacks: Callbacks;
+  /** Granted and not yet released. */
+  readonly #held: Set<Hold> = new Set();
   #context = 0;
 
   constructor(kernel: Kernel, jobs: Jobs, callbacks: Callbacks) {
@@ -84,7 +91,7 @@ export class Holds {
     });
     if (this.#granted(fence.slot, timeout, syscall)) {
       this.#jobs.claim(fence.slot);
-      return new Hold(this.#jobs, fence);
+      return new Hold(this.#jobs, fence, this.#held);
     }
     const detail = `${what} is in use by queued jobs and did not come free within ${timeout} ms`;
     throw new DmaBufError('ETIME', syscall, detail);
@@ -97,9 +104,16 @@ export class Holds {
     run: (hold: Hold) => void,
   ): PendingHold {
     const callback: Callback = this.#callbacks.onGrant(claims, inFences, (fence) => {
-      run(new Hold(this.#jobs, fence));
+      run(new Hold(this.#jobs, fence, this.#held));
     });
     return { cancel: () => callback.remove() };
+  }
+
+  /** Releases what this thread still holds, and its context: on leave. */
+  close(): void {
+    for (const hold of this.#held) hold.release();
+    if (this.#context !== 0) this.#jobs.contexts.destroy(this.#context);
+    this.#context = 0;
   }
 
   /** Sleeps until the job is READY; takes it back and returns false when the time runs out. */

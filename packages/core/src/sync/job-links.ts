@@ -7,6 +7,7 @@
  * of links.
  */
 import type { Kernel } from '../kernel.js';
+import type { Words } from '../memory/words.js';
 import { JOB, JOB_FLAG, LINK, LINK_FLAG, RECORD_LINKS } from '../memory/layout.js';
 
 /** The slot of a record that leads to the next one. */
@@ -30,24 +31,18 @@ export function placeOf(links: number, i: number): { record: number; slot: numbe
   return { record, slot: i - record * MORE_SLOT };
 }
 
-/** Calls `visit` with each link (pointer, TARGET word) of a job, in order. */
-export function eachLink(
-  kernel: Kernel,
-  job: number,
-  visit: (link: number, target: number) => void,
-): void {
-  const { words } = kernel;
-  for (let record = job; record !== 0; ) {
-    const links = words.get(record + JOB.LINKS);
-    let next = 0;
-    for (let i = 0; i < links; i++) {
-      const link = record + JOB.LINK + i * LINK.WORDS;
-      const target = words.get(link + LINK.TARGET);
-      if ((target & LINK_FLAG.MORE) !== 0) next = target & LINK_FLAG.TARGET_MASK;
-      else visit(link, target);
-    }
-    record = next;
-  }
+/** Walking the links of a job: `for (let l = firstLink(words, job); l !== 0; l = nextLink(words, l))`. */
+export function firstLink(words: Words, job: number): number {
+  return words.get(job + JOB.LINKS) === 0 ? 0 : job + JOB.LINK;
+}
+
+/** The link after `link`, in further records too; 0 after the last one. */
+export function nextLink(words: Words, link: number): number {
+  const record = link & ~63;
+  const next = link + LINK.WORDS;
+  if ((next - record - JOB.LINK) / LINK.WORDS >= words.get(record + JOB.LINKS)) return 0;
+  const target = words.get(next + LINK.TARGET);
+  return (target & LINK_FLAG.MORE) === 0 ? next : (target & LINK_FLAG.TARGET_MASK) + JOB.LINK;
 }
 
 /** The record after `record`, 0 for the last one. */

@@ -42,10 +42,11 @@ import { TRACE_KIND } from '../trace/ring.js';
 import { Contexts } from './contexts.js';
 import { Dependents } from './dependents.js';
 import {
-  eachLink,
+  firstLink,
   isFurther,
   linksIn,
   MORE_SLOT,
+  nextLink,
   nextRecord,
   placeOf,
   recordsFor,
@@ -106,14 +107,19 @@ export class Jobs {
   readonly #payloadWords: number;
   /** Queue pointers of the job being added, ascending: the lock order. */
   readonly #sorted: number[] = [];
+  #sortedCount = 0;
+  /** Records of the job being added, and the grants that each has at once. */
+  readonly #records: number[] = [0];
+  readonly #bits: number[] = [0];
+  #recordCount = 0;
+  // Scratch lists keep their length and are counted beside: shortening an array is slow.
   /** Actors to ring, and blocking jobs to wake, once no lock is held. */
   readonly #rings: number[] = [];
+  #ringCount = 0;
   readonly #wakes: number[] = [];
+  #wakeCount = 0;
   /** Jobs that end by themselves and have been granted. */
   readonly #autos: number[] = [];
-  /** Records of the job being added, and the grants that each has at once. */
-  readonly #records: number[] = [];
-  readonly #bits: number[] = [];
   /** The job being added has in-fences: others may grant it bits before it is published. */
   #fenced = false;
   /** Told when a queue ran empty whose buffer has no reference left. */
@@ -154,16 +160,17 @@ export class Jobs {
     const seqno = words.getDouble(spec.context + CONTEXT.SUBMITTED) + 1;
     this.#build(job, spec, seqno, now);
     words.setDouble(spec.context + CONTEXT.SUBMITTED, seqno);
+    const context = this.contexts.idOf(spec.context);
+    const target = words.get(spec.context + CONTEXT.TARGET);
+    // Traced before others can see the job, so that its end is never recorded before its start.
+    this.#k.trace.emit(TRACE_KIND.QUEUE, job, seqno, context, target);
     this.#dependOnAll(spec);
     this.#lockAll();
     this.#appendAll(spec.claims, spec.claims.length + spec.inFences.length);
     this.#publishAll(now);
-    for (const queue of this.#sorted) locks.unlock(queue);
+    for (let i = 0; i < this.#sortedCount; i++) locks.unlock(this.#sorted[i] as number);
     locks.unlock(lock);
     this.flush();
-    const context = this.contexts.idOf(spec.context);
-    const target = words.get(spec.context + CONTEXT.TARGET);
-    this.#k.trace.emit(TRACE_KIND.QUEUE, job, seqno, context, target);
     return { slot: job, generation, context, seqno };
   }
 
@@ -203,12 +210,13 @@ export class Jobs {
     const dep = words.get(job + JOB.DEP_ERROR);
     if (dep !== 0) return dep;
     if ((words.get(job + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) !== 0) return 0;
-    let error = 0;
-    eachLink(this.#k, job, (_link, target) => {
-      if (error !== 0 || (target & (LINK_FLAG.FENCE | LINK_FLAG.DISCARD)) !== 0) return;
-      error = words.get((target & LINK_FLAG.TARGET_MASK) + QUEUE.CONTENT_ERROR);
-    });
-    return error;
+    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
+      const target = words.get(link + LINK.TARGET);
+      if ((target & (LINK_FLAG.FENCE | LINK_FLAG.DISCARD)) !== 0) continue;
+      const error = words.get((target & LINK_FLAG.TARGET_MASK) + QUEUE.CONTENT_ERROR);
+      if (error !== 0) return error;
+    }
+    return 0;
   }
 
   /** Signals the fence of a RUNNING (or CANCELLING) job: 0 or −errno. Its claims stay. */
@@ -282,15 +290,14 @@ export class Jobs {
 
   /** Rings and wakes whoever was granted something meanwhile. With no queue lock held. */
   flush(): void {
+    if (this.#ringCount === 0 && this.#wakeCount === 0 && this.#autos.length === 0) return;
     const { words, seam } = this.#k;
-    for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop()) this.#endAuto(job);
-    for (let i = 0; i < this.#rings.length; i++) this.#bell.ring(this.#rings[i] as number);
-    this.#rings.length = 0;
-    for (let i = 0; i < this.#wakes.length; i++) {
-      const index = (this.#wakes[i] as number) + JOB.STATE;
+    while (this.#ringCount > 0) this.#bell.ring(this.#rings[--this.#ringCount] as number);
+    while (this.#wakeCount > 0) {
+      const index = (this.#wakes[--this.#wakeCount] as number) + JOB.STATE;
       if ((words.load(index) & JOB_WAITERS) !== 0) seam.notify(words.i32, index, 0x7fffffff);
     }
-    this.#wakes.length = 0;
+    for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop()) this.#endAuto(job);
   }
 
   /** A job's payload: the integer, or a private copy of its msgpack bytes. */
@@ -327,7 +334,7 @@ export class Jobs {
   /** Fills #sorted with the queues in lock order; EINVAL when one is named twice. */
   #sort(claims: readonly number[]): void {
     const sorted = this.#sorted;
-    sorted.length = 0;
+    this.#sortedCount = claims.length;
     for (let i = 0; i < claims.length; i++) {
       const queue = (claims[i] as number) & LINK_FLAG.TARGET_MASK;
       let at = i;
@@ -348,16 +355,18 @@ export class Jobs {
 
   /** Takes the records that a job needs; all or none. */
   #allocate(spec: JobSpec): void {
-    const records = this.#records;
     const count = recordsFor(spec.claims.length + spec.inFences.length);
-    records.length = 0;
+    this.#recordCount = 0;
     try {
-      while (records.length < count) records.push(this.table.alloc('submit'));
+      while (this.#recordCount < count) {
+        this.#records[this.#recordCount] = this.table.alloc('submit');
+        this.#bits[this.#recordCount] = 0;
+        this.#recordCount++;
+      }
     } catch (error) {
-      for (const record of records) this.table.free(record);
+      while (this.#recordCount > 0) this.table.free(this.#records[--this.#recordCount] as number);
       throw error;
     }
-    this.#bits.length = 0;
   }
 
   #build(job: number, spec: JobSpec, seqno: number, now: number): void {
@@ -382,7 +391,7 @@ export class Jobs {
   /** Further records of a job of more than ten links, each led to by the tenth of the one before. */
   #buildFurther(links: number): void {
     const { words } = this.#k;
-    for (let i = 1; i < this.#records.length; i++) {
+    for (let i = 1; i < this.#recordCount; i++) {
       const before = this.#records[i - 1] as number;
       const record = this.#records[i] as number;
       words.set(record + JOB.CONTEXT, before);
@@ -440,8 +449,7 @@ export class Jobs {
   }
 
   #lockAll(): void {
-    const sorted = this.#sorted;
-    for (let i = 0; i < sorted.length; i++) this.#k.locks.lock(sorted[i] as number);
+    for (let i = 0; i < this.#sortedCount; i++) this.#k.locks.lock(this.#sorted[i] as number);
   }
 
   /** Appends the links, all locks held, and notes those granted at once. */
@@ -467,10 +475,9 @@ export class Jobs {
   /** 1 + the largest sequence of the queues that are not empty: one total order, no shared counter. */
   #order(): number {
     const { words } = this.#k;
-    const sorted = this.#sorted;
     let order = 0;
-    for (let i = 0; i < sorted.length; i++) {
-      const queue = sorted[i] as number;
+    for (let i = 0; i < this.#sortedCount; i++) {
+      const queue = this.#sorted[i] as number;
       if (words.get(queue + QUEUE.HEAD) === 0) continue;
       order = Math.max(order, words.getDouble(queue + QUEUE.SEQ));
     }
@@ -479,7 +486,7 @@ export class Jobs {
 
   /** Publishes the records, the last first: a full one is a granted link of the one before it. */
   #publishAll(now: number): void {
-    for (let i = this.#records.length - 1; i >= 0; i--) {
+    for (let i = this.#recordCount - 1; i >= 0; i--) {
       const full = this.#publish(this.#records[i] as number, this.#bits[i] as number, now);
       if (!full || i === 0) continue;
       this.#bits[i - 1] = (this.#bits[i - 1] as number) | (1 << (JOB_GRANT_SHIFT + MORE_SLOT));
@@ -496,7 +503,7 @@ export class Jobs {
       const state = this.#fenced ? words.get(record + JOB.STATE) : 0;
       const bits = (state & ~JOB_STATE_MASK) | granted;
       const full = (bits & JOB_GRANT_MASK) === JOB_GRANT_MASK;
-      const further = this.#records.length > 1 && isFurther(this.#k, record);
+      const further = this.#recordCount > 1 && isFurther(this.#k, record);
       if (full && !further) this.#aboutToDispatch(record, now);
       const next = bits | (full ? JOB_STATE.READY : JOB_STATE.PENDING);
       if (!this.#fenced) words.store(record + JOB.STATE, next);
@@ -543,17 +550,19 @@ export class Jobs {
   #dispatch(job: number): void {
     const { words, actor, jobs, trace } = this.#k;
     const flags = words.get(job + JOB.FLAGS);
-    if ((flags & (JOB_FLAG.BLOCKING | JOB_FLAG.EARLY)) !== 0) this.#wakes.push(job);
+    // Once pushed the job may be run, and its slot be recycled, at any time.
+    const early = (flags & JOB_FLAG.EARLY) !== 0; // its target waits on the state word by itself
+    if (!early) trace.emit(TRACE_KIND.GRANT, job, words.getDouble(job + JOB.SEQNO), 0, 0);
+    if (early || (flags & JOB_FLAG.BLOCKING) !== 0) this.#wakes[this.#wakeCount++] = job;
     else if ((flags & JOB_FLAG.AUTO) !== 0) this.#autos.push(job);
     else this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
     words.set(actor + ACTOR.INTENT, 0);
-    if ((flags & JOB_FLAG.EARLY) !== 0) return; // its target waits on the state word by itself
-    trace.emit(TRACE_KIND.GRANT, job, words.getDouble(job + JOB.SEQNO), 0, 0);
   }
 
   #push(target: number, index: number): void {
     this.ready.push(target, index);
-    if (!this.#rings.includes(target)) this.#rings.push(target);
+    for (let i = 0; i < this.#ringCount; i++) if (this.#rings[i] === target) return;
+    this.#rings[this.#ringCount++] = target;
   }
 
   /** Whether a cancelled job is ended by its canceller, there being no order to keep. */
@@ -583,21 +592,23 @@ export class Jobs {
   /** D8: a failed writer poisons the content; a full overwrite that succeeded clears it. */
   #markContent(job: number, error: number): void {
     const { words } = this.#k;
-    eachLink(this.#k, job, (_link, target) => {
-      if ((target & LINK_FLAG.EXCLUSIVE) === 0 || (target & LINK_FLAG.FENCE) !== 0) return;
+    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
+      const target = words.get(link + LINK.TARGET);
+      if ((target & LINK_FLAG.EXCLUSIVE) === 0 || (target & LINK_FLAG.FENCE) !== 0) continue;
       const queue = target & LINK_FLAG.TARGET_MASK;
       if (error !== 0) words.set(queue + QUEUE.CONTENT_ERROR, error);
       else if ((target & LINK_FLAG.DISCARD) !== 0) words.set(queue + QUEUE.CONTENT_ERROR, 0);
-    });
+    }
   }
 
   /** Takes all links of a job back and frees its further records. */
   #removeLinks(job: number): void {
-    eachLink(this.#k, job, (link, target) => {
+    const { words } = this.#k;
+    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
+      const target = words.get(link + LINK.TARGET);
       if ((target & LINK_FLAG.FENCE) !== 0) this.#dependents.remove(link);
       else this.#removeClaim(target & LINK_FLAG.TARGET_MASK, link);
-    });
-    const { words } = this.#k;
+    }
     let further = nextRecord(this.#k, job);
     words.set(job + JOB.LINKS, 0);
     while (further !== 0) {

@@ -22,12 +22,15 @@ import {
   JOB,
   layoutOf,
   MACHINE,
+  QUEUE,
+  REGION,
+  REGION_KIND,
   ROLE,
   TRACE,
   type TableSizes,
 } from '../memory/layout.js';
 import { CountedWords } from '../memory/words.js';
-import { type RegionToken, threadMem } from '../substrate/memory.js';
+import { type RegionMemory, type RegionToken, threadMem } from '../substrate/memory.js';
 import type { Seam, WaitResult } from '../substrate/seam.js';
 import { JobTable } from '../sync/job-table.js';
 import { TRACE_KIND } from '../trace/ring.js';
@@ -104,6 +107,15 @@ export class FakeMachine {
     this.words.setDouble(HEADER.MANUAL_TIME, this.words.getDouble(HEADER.MANUAL_TIME) + ms);
   }
 
+  /** Makes a pool, as boot does, that belongs to actor 0. */
+  addPool(bytes: number): { region: number; memory: RegionMemory } {
+    const { regions } = this.actor(0).services;
+    const memory = threadMem.makePool(bytes);
+    const region = regions.adopt(REGION_KIND.POOL, memory);
+    this.#tokens.set(`${region}:${this.words.get(region + REGION.STATE)}`, memory.token);
+    return { region, memory };
+  }
+
   /** A server of an actor; `run()` returns when it would go to sleep. */
   server(index: number, handlers: Handlers & { ioctl?: IoctlHandler }): { run(): void } {
     const { kernel, regions, jobs, bell, inbox, ipc } = this.actor(index).services;
@@ -152,17 +164,20 @@ export class FakeMachine {
 
   /**
    * Everything that a refused call could have left behind, as text: live records word by word (but
-   * for generations and free lists), open fds, ready sets, mailbox indexes, counters.
+   * for generations, free lists and the queues' Lamport clocks), open fds, ready sets, mailbox indexes, counters.
    */
   dump(): string {
     const { kernel } = this.actor(0).services;
     const lines: string[] = [];
-    const record = (name: string, pointer: number, words: number): void => {
-      lines.push(`${name} ${pointer}: ${[...this.words.i32.subarray(pointer, pointer + words)].join(' ')}`);
+    const record = (name: string, pointer: number, size: number, clock = -2): void => {
+      const words = this.words.i32.slice(pointer, pointer + size);
+      words.fill(0, Math.max(0, clock), clock + 2);
+      lines.push(`${name} ${pointer}: ${words.join(' ')}`);
     };
-    for (const name of ['contexts', 'regions', 'buffers', 'queues'] as const) {
+    for (const name of ['contexts', 'regions', 'buffers'] as const) {
       for (const pointer of kernel[name].live()) record(name, pointer, kernel[name].size);
     }
+    for (const queue of kernel.queues.live()) record('queue', queue, QUEUE.WORDS, QUEUE.SEQ);
     for (let i = 0; i < kernel.jobs.count; i++) {
       const job = kernel.jobs.at(i);
       if ((this.words.get(job + JOB.STATE) & 0xf) !== 0) record('job', job, JOB.WORDS);
