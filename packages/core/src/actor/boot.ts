@@ -44,7 +44,11 @@ export interface BootOptions {
   /** Record a trace (default false). */
   readonly trace?: boolean;
   /** Entry modules of the workers, for bundlers that move them. */
-  readonly urls?: { readonly broker?: string; readonly device?: string };
+  readonly urls?: {
+    readonly broker?: string;
+    readonly device?: string;
+    readonly reaper?: string;
+  };
 }
 
 const BOOT_LIMIT_MS = 10_000;
@@ -97,6 +101,7 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   reserveActor(services, 'broker', ROLE.BROKER);
   reserveActor(services, 'main', ROLE.PROCESS);
   for (const { spec } of devices) reserveActor(services, spec.name, ROLE.DEVICE);
+  const reaper = reserveActor(services, 'reaper', ROLE.REAPER);
   const pool = makePool(services, options.pool ?? 0);
   words.store(HEADER.STATE, MACHINE.RUNNING);
   words.store(services.kernel.actor + ACTOR.STATE, ACTOR_STATE.LIVE);
@@ -106,6 +111,8 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
     first: { actor: mainId, port: port2 },
     devices,
     deviceMain: options.urls?.device ?? new URL('./device-main.js', import.meta.url).href,
+    reaperMain: options.urls?.reaper ?? new URL('./reaper-main.js', import.meta.url).href,
+    reaper,
     regions: pool,
   };
   const brokerUrl = options.urls?.broker ?? new URL('./broker.js', import.meta.url).href;
@@ -203,7 +210,7 @@ function checkTables(tables: TableSizes): TableSizes {
     if (Number.isInteger(value) && value >= low && value <= high) return;
     throw new RangeError(`boot: tables.${name} must be an integer from ${low} to ${high}, not ${value}`);
   };
-  limit('actors', 2, 63);
+  limit('actors', 3, 63);
   limit('jobs', 32, 1 << 20);
   limit('payloadBytes', 16, 65536);
   limit('buffers', 1, 1 << 16);

@@ -5,8 +5,8 @@
  * wait; it runs no driver code.
  *
  * Each process's port is its life line: `close` without `leave` before it means that the process died.
- * A device that dies, and a process that dies with jobs of its own in flight, is a fault of the whole
- * machine: FAULT_ERRNO and the text are stored before FAULT_ACTOR, which publishes them; then
+ * What a dead process leaves behind is settled by the reaper, a worker that starts at the first death. A
+ * device that dies, and a process that dies with jobs of others in hand, is a fault of the whole machine: FAULT_ERRNO and the text are stored before FAULT_ACTOR, which publishes them; then
  * everybody who sleeps is woken and finds it.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
@@ -36,6 +36,7 @@ import { threadSeam } from '../substrate/seam.js';
 import type { FromBroker, ToBroker } from './broker-port.js';
 import type { DeviceTask } from './device-main.js';
 import type { BootToken } from './join.js';
+import type { Reaped, ReaperTask } from './reaper.js';
 import type { DeviceSpec } from './spec.js';
 
 /** What the booting process starts the broker with. */
@@ -46,6 +47,9 @@ export interface BrokerTask {
   readonly first: { readonly actor: number; readonly port: MessagePort };
   readonly devices: readonly { readonly actor: number; readonly driver: string; readonly spec: DeviceSpec }[];
   readonly deviceMain: string;
+  readonly reaperMain: string;
+  /** Slot of the reaper. */
+  readonly reaper: number;
   /** Regions that exist at boot: the pool. */
   readonly regions: readonly { readonly region: number; readonly generation: number; readonly token: RegionToken }[];
 }
@@ -72,6 +76,8 @@ class Broker {
   /** Requests for regions whose maker's message has not arrived yet. */
   readonly #waiting: Waiting[] = [];
   readonly #ended: Promise<unknown>[] = [];
+  /** Where the dead are sent; there once somebody has died. */
+  #reaper: { readonly work: MessagePort; readonly host: Host } | undefined;
   readonly #finished: Promise<void>;
   #finish: () => void = () => {};
   #stopping = false;
@@ -239,18 +245,42 @@ class Broker {
     const { words, actors } = this.#k;
     const at = actors.at(actor);
     words.store(at + ACTOR.STATE, ACTOR_STATE.DEAD);
-    if (words.get(at + ACTOR.ROLE) === ROLE.DEVICE) return; // its run() says why
-    if (this.#concerns(actor)) this.#fault(actor, 'its thread ended with jobs in flight');
+    if (words.get(at + ACTOR.ROLE) !== ROLE.PROCESS) return; // its run() says why
+    if (this.#serves(actor)) this.#fault(actor, 'its thread ended with jobs of others in hand');
+    else this.#reap(actor);
   }
 
-  /** Whether a job in flight was added by an actor, or is to be run by it. */
-  #concerns(actor: number): boolean {
+  #reap(dead: number): void {
+    this.#reaper ??= this.#startReaper();
+    this.#reaper.work.postMessage(dead);
+  }
+
+  #startReaper(): { readonly work: MessagePort; readonly host: Host } {
+    const { boot, reaper: actor, reaperMain } = this.#task;
+    const host = workerHost(reaperMain, 1);
+    const life = new MessageChannel();
+    const work = new MessageChannel();
+    this.#adopt(actor, life.port2);
+    const task: ReaperTask = { actor, port: life.port1, boot, work: work.port1 };
+    host.start(task, [life.port1, work.port1]).catch((error: unknown) => {
+      if (!this.#stopping) this.#fault(actor, textOf(error));
+    });
+    work.port2.on('message', ({ dead, settled }: Reaped) => {
+      if (settled) this.#k.words.store(this.#k.actors.at(dead) + ACTOR.STATE, ACTOR_STATE.FREE);
+      else this.#fault(dead, 'its thread ended while it held a lock');
+    });
+    return { work: work.port2, host };
+  }
+
+  /** Whether a job in flight that somebody else added is to be run by an actor. */
+  #serves(actor: number): boolean {
     const { words, jobs } = this.#k;
     for (let i = 0; i < jobs.count; i++) {
       const job = jobs.at(i);
       const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
       if (state === JOB_STATE.FREE || state === JOB_STATE.RELEASED) continue;
-      if (words.get(job + JOB.OWNER) === actor || words.get(job + JOB.TARGET) === actor) return true;
+      const target = words.get(job + JOB.TARGET);
+      if (target === actor && words.get(job + JOB.OWNER) !== actor) return true;
     }
     return false;
   }
@@ -294,7 +324,8 @@ class Broker {
     });
     await Promise.race([Promise.all(this.#ended), grace]);
     clearTimeout(timer);
-    await this.#host?.destroy();
+    this.#reaper?.work.close();
+    await Promise.all([this.#host?.destroy(), this.#reaper?.host.destroy()]);
     this.#finish();
   }
 }

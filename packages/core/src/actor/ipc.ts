@@ -147,12 +147,18 @@ export class Ipc {
     return { fd, from: mail.from, tag: decodePayload(mail.body) };
   }
 
-  /** Drops the references of fds that nobody received: on leave. */
+  /** Drops the references of fds that nobody received: on leave, when STATE says so already. */
   discard(): void {
+    this.#mail.shut();
     this.#sort();
     for (const mail of this.#arrived.splice(0)) {
       this.#objects.unref(mail.object);
     }
+  }
+
+  /** Drops the references of fds in flight to a dead actor. By the reaper. */
+  discardMailOf(dead: number): void {
+    for (const mail of this.#mail.drain(dead)) this.#objects.unref(mail.object);
   }
 
   #sort(): void {

@@ -13,6 +13,9 @@ import { writeName } from '../memory/tables.js';
 import { CLAIM, Context, pointsOf, type BufferUse } from '../sync/context.js';
 import { type FenceLike, FenceSet, mergePoints, waitForAny } from '../sync/fence-set.js';
 import type { Hold, PendingHold } from '../sync/holds.js';
+import { FenceArray } from '../sync/fence-array.js';
+import { FenceChain } from '../sync/fence-chain.js';
+import { unwrap } from '../sync/fence-container.js';
 import { Queue } from '../sync/queue-object.js';
 import { SyncFile } from '../sync/sync-file.js';
 import { Timeline } from '../sync/timeline.js';
@@ -20,6 +23,7 @@ import { Fence } from '../sync/fence.js';
 import type { FencePoint } from '../sync/jobs.js';
 import { exportTrace, type TraceFile } from '../trace/perfetto.js';
 import { TRACE_KIND } from '../trace/ring.js';
+import { advance } from './advance.js';
 import type { DriverDoor } from './door.js';
 import type { IoctlHandler, ReceivedFd, ReceivedMessage } from './ipc.js';
 import type { DeviceNode } from './names.js';
@@ -75,6 +79,15 @@ export class Machine {
   /** Now, ms of the machine's clock: what start times and timestamps are compared with. */
   now(): number {
     return this.#s.kernel.clock.now();
+  }
+
+  /**
+   * Moves the manual clock on and returns when every actor that was due has come to rest. Blocks. EINVAL
+   * when the machine runs on the real clock.
+   */
+  advance(ms: number): void {
+    const { kernel, bell, jobs, mail } = this.#s;
+    advance({ kernel, bell, ready: jobs.ready, mail }, ms);
   }
 
   /** The directory of device nodes: path → which actor serves it. */
@@ -205,6 +218,28 @@ export class Machine {
     return new FenceSet(waiter, mergePoints(waiter, pointsOf(fences)));
   }
 
+  /**
+   * Several fences as one that signals when all have, or with `any` as soon as one has
+   * (dma_fence_array); the error of the first that failed is its own. Pins nothing. EINVAL: no fences, or
+   * an array or chain among them.
+   */
+  fenceArray(fences: readonly FenceLike[], options: { readonly any?: boolean } = {}): FenceArray {
+    return new FenceArray(this.#s.kernel, this.#s.waiter, fences, options.any === true);
+  }
+
+  /**
+   * A link of a timeline of fences (dma_fence_chain): signals when `fence` and all links before it have.
+   * `prev` is the link before it, or a fence to begin with. Pins nothing. EINVAL.
+   */
+  fenceChain(prev: FenceLike | undefined, fence: FenceLike, seqno: number): FenceChain {
+    return new FenceChain(this.#s.kernel, this.#s.waiter, prev, fence, seqno);
+  }
+
+  /** The fences in arrays, chains, sets and sync files, each once (dma_fence_unwrap). */
+  unwrap(...fences: readonly FenceLike[]): readonly Fence[] {
+    return unwrap(fences).map((point) => this.fence(point));
+  }
+
   /** Blocks until one of the fences has signalled; its index. ETIME. */
   waitAny(fences: readonly FenceLike[], timeout: number = Infinity): number {
     const { kernel, waiter, callbacks } = this.#s;
@@ -332,16 +367,12 @@ export class Machine {
   async leave(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
-    const { kernel, ipc, fds, objects, jobs, holds, callbacks, port } = this.#s;
-    callbacks.close();
-    holds.close();
-    ipc.discard();
-    for (const { fd, object } of [...fds.open()]) {
-      fds.remove(fd, 'leave');
-      objects.unref(object);
-    }
-    jobs.table.flush();
+    const { kernel, port } = this.#s;
+    // Of a machine that is over nothing is given back: its locks may be held by the dead.
+    const over = kernel.over;
+    if (!over) this.#endHolds();
     kernel.words.store(kernel.actor + ACTOR.STATE, ACTOR_STATE.LEFT);
+    if (!over) this.#giveBack();
     port.post({ type: 'leave' });
     await Promise.resolve();
     port.close();
@@ -359,9 +390,26 @@ export class Machine {
     await this.shutdown();
   }
 
+  #endHolds(): void {
+    this.#s.callbacks.close();
+    this.#s.holds.close();
+  }
+
+  #giveBack(): void {
+    const { ipc, fds, objects, jobs } = this.#s;
+    ipc.discard();
+    for (const { fd, object } of [...fds.open()]) {
+      fds.remove(fd, 'leave');
+      objects.unref(object);
+    }
+    jobs.table.flush();
+  }
+
   #server(handlers: ServeHandlers): Server {
     const { kernel, regions, jobs, bell, inbox, ipc } = this.#s;
-    const mail = { read: () => ipc.serve(handlers.ioctl), isEmpty: () => ipc.isEmpty };
+    // Handlers may be an instance of a class.
+    const ioctl = handlers.ioctl?.bind(handlers);
+    const mail = { read: () => ipc.serve(ioctl), isEmpty: () => ipc.isEmpty };
     return new Server(kernel, regions, jobs, bell, inbox, handlers, mail);
   }
 

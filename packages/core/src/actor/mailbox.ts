@@ -9,7 +9,7 @@
  */
 import { DmaBufError } from '../errno.js';
 import { type Kernel, WAIT_BOUND_MS } from '../kernel.js';
-import { HEADER, MAIL, MAIL_SLOT } from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, HEADER, MAIL, MAIL_SLOT } from '../memory/layout.js';
 import type { Doorbell } from './doorbell.js';
 
 /** Kinds of message. */
@@ -47,7 +47,8 @@ export class Mailboxes {
 
   /**
    * Sends to an actor. When its mailbox is full the call blocks until there is room, or with
-   * `block: false` throws EAGAIN. EMSGSIZE: longer than the whole mailbox.
+   * `block: false` throws EAGAIN. EMSGSIZE: longer than the whole mailbox; ESRCH: its owner has
+   * left, be it while the sender waits.
    */
   send(to: number, mail: Omit<Mail, 'from'>, options: { block: boolean }): void {
     const { words, locks } = this.#k;
@@ -55,6 +56,10 @@ export class Mailboxes {
     const need = this.#slotsFor(mail.body.byteLength);
     for (;;) {
       locks.lock(box + MAIL.LOCK);
+      if (!this.#isLive(to)) {
+        locks.unlock(box + MAIL.LOCK);
+        throw new DmaBufError('ESRCH', 'send', `actor ${to} is not alive`);
+      }
       const tail = words.get(box + MAIL.TAIL);
       const room = this.#slots - ((tail - words.load(box + MAIL.HEAD)) | 0);
       if (room >= need) {
@@ -72,9 +77,38 @@ export class Mailboxes {
     }
   }
 
+  /** After the owner's STATE has changed from LIVE: no message arrives once this returns. */
+  shut(): void {
+    const lock = this.#base + this.#k.self * this.#stride + MAIL.LOCK;
+    this.#k.locks.lock(lock);
+    this.#k.locks.unlock(lock);
+  }
+
+  #isLive(actor: number): boolean {
+    const { words, actors } = this.#k;
+    return words.load(actors.at(actor) + ACTOR.STATE) === ACTOR_STATE.LIVE;
+  }
+
+  /** Empties the mailbox of a dead actor. By the reaper alone. */
+  *drain(dead: number): Generator<Mail> {
+    const { words } = this.#k;
+    const box = this.#base + dead * this.#stride;
+    for (;;) {
+      const head = words.load(box + MAIL.HEAD);
+      if (words.load(box + MAIL.TAIL) === head) return;
+      const mail = this.#read(box, head);
+      words.store(box + MAIL.HEAD, (head + this.#slotsFor(mail.body.byteLength)) | 0);
+      yield mail;
+    }
+  }
+
   isEmpty(): boolean {
-    const { words, self } = this.#k;
-    const box = this.#base + self * this.#stride;
+    return this.isEmptyOf(this.#k.self);
+  }
+
+  isEmptyOf(actor: number): boolean {
+    const { words } = this.#k;
+    const box = this.#base + actor * this.#stride;
     return words.load(box + MAIL.TAIL) === words.load(box + MAIL.HEAD);
   }
 

@@ -42,6 +42,7 @@ export interface Services extends BufferServices {
   readonly timelines: Timelines;
   readonly files: SyncFiles;
   readonly objects: Objects;
+  readonly mail: Mailboxes;
   readonly ipc: Ipc;
   readonly port: BrokerPort;
   readonly doors: readonly DriverDoor[];
@@ -97,7 +98,7 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
     (spec, i) => new DriverDoor({ ...base, bell }, spec, i + 1, words.get(HEADER.DRIVERS + i)),
   );
   const { devices, bootToken } = options;
-  return { ...base, jobs, waiter, fences, bell, inbox, callbacks, timelines, files, objects, ipc, port, doors, devices, bootToken, ops };
+  return { ...base, jobs, waiter, fences, bell, inbox, callbacks, timelines, files, objects, mail, ipc, port, doors, devices, bootToken, ops };
 }
 
 /** Loads the driver halves and registers their exporter ops. */

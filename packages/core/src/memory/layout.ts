@@ -96,7 +96,7 @@ export const ACTOR = {
 } as const;
 
 export const ACTOR_STATE = { FREE: 0, RESERVED: 1, LIVE: 2, LEFT: 3, DEAD: 4 } as const;
-export const ROLE = { BROKER: 1, PROCESS: 2, DEVICE: 3 } as const;
+export const ROLE = { BROKER: 1, PROCESS: 2, DEVICE: 3, REAPER: 4 } as const;
 
 /** Values of {@link ACTOR.WAITING}. */
 export const ASLEEP = 1;
@@ -127,8 +127,9 @@ export const CONTEXT_RING_WORDS = 4;
  * UNORDERED: jobs start as they are granted (CPU access, callbacks), and anybody may complete them:
  * fences may signal in any order, and what "target only" says below is under LOCK.
  * EARLY: jobs are handed to their target when they are added, which waits for the grant by itself.
+ * TIMELINE: beside UNORDERED: anybody completes them, but in the order of their points (sw_sync).
  */
-export const CONTEXT_FLAG = { UNORDERED: 1, EARLY: 2 } as const;
+export const CONTEXT_FLAG = { UNORDERED: 1, EARLY: 2, TIMELINE: 4 } as const;
 
 /** A region: one block of memory that substrates can hand over as a whole (design D2, D4). */
 export const REGION = {
@@ -218,7 +219,7 @@ export const JOB = {
   T_DONE: 22, // the completer
   START_AT: 24, // double, ms: not started before
   LIMIT: 26, // ms from start to complete; 0 = the machine's
-  NEXT: 27, // list of free jobs
+  NEXT: 27, // list of free jobs; PRIVATE while on its home's private stack; own or CAS push
   PAYLOAD: 28, // bytes in its payload slot
   DEP_ERROR: 29, // CAS from 0: −errno of a failed dependency, or of a cancel
   LINKS: 30, // number of links
@@ -286,6 +287,9 @@ export const JOB_GRANT_MASK = 0xfff0;
 export const JOB_WAITERS = 0x10000;
 export const JOB_GEN_SHIFT = 17;
 
+/** JOB.NEXT of a slot on a private stack: how the slots of a dead actor are told from those in transit. */
+export const PRIVATE = -1;
+
 export const JOB_FLAG = {
   BLOCKING: 1, // its adder waits on JOB.STATE; not pushed to a ready set
   RUN_ANYWAY: 2, // run even if a dependency failed
@@ -293,6 +297,7 @@ export const JOB_FLAG = {
   EARLY: 8, // pushed when added; its target waits on JOB.STATE by itself (hardware semaphore)
   AUTO: 16, // ends by itself as soon as it is granted (an imported sync file)
   MORE: 32, // not a job: the further links of the job in JOB.CONTEXT (see JobLinks)
+  BARE: 64, // a software timeline's fence: RUNNING until the timeline signals it
 } as const;
 
 /** Kinds of object that an fd can name (fd entry word 0 = kind << 28 | pointer). */

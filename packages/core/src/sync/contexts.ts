@@ -98,6 +98,14 @@ export class Contexts {
     return words.load(context + CONTEXT.STATE) === generation ? context : 0;
   }
 
+  /** Whether fences of a context (by id; also a closed one) signal in the order of their seqnos. */
+  inOrder(id: number): boolean {
+    const context = this.#lookUp(id);
+    if (context === 0) return false;
+    const flags = this.#k.words.get(context + CONTEXT.FLAGS);
+    return (flags & CONTEXT_FLAG.UNORDERED) === 0 || (flags & CONTEXT_FLAG.TIMELINE) !== 0;
+  }
+
   /** Name of a context by id, for messages; also of a closed one. */
   nameById(id: number): string {
     const context = this.#lookUp(id);

@@ -48,6 +48,11 @@ export class Dependents {
     return this.#contexts.recall(fence.context, fence.seqno);
   }
 
+  /** Whether the fences of a context signal in the order of their seqnos. */
+  inOrder(context: number): boolean {
+    return this.#contexts.inOrder(context);
+  }
+
   /** Puts a link on a fence's list; 0 if it now waits there, else the fence's status. */
   add(link: number, fence: FencePoint): number {
     const status = this.status(fence);

@@ -12,21 +12,28 @@ import type { FencePoint } from './jobs.js';
 export interface FenceLike {
   /** The fences that it consists of. */
   readonly points: readonly FencePoint[];
+  /** 0 pending, 1 signalled, −errno, where that is more than what the points say. */
+  readonly status?: number;
+  /** All fences in it, where {@link points} leaves some out. */
+  leaves?(): readonly FencePoint[];
 }
 
 /**
  * One point per context, the latest; signalled ones dropped unless they failed; by context, then
- * seqno.
+ * seqno. Of a context whose fences signal in any order (CPU holds, imported sync files) every point is
+ * kept: there, the latest says nothing of the others.
  */
 export function mergePoints(
   waiter: FenceWaiter,
   points: Iterable<FencePoint>,
 ): readonly FencePoint[] {
-  const latest = new Map<number, FencePoint>();
+  const latest = new Map<string, FencePoint>();
   for (const point of points) {
     if (waiter.status(point) === 1) continue;
-    const known = latest.get(point.context);
-    if (known === undefined || known.seqno < point.seqno) latest.set(point.context, point);
+    const { context, seqno } = point;
+    const line = waiter.inOrder(context) ? `${context}` : `${context}:${seqno}`;
+    const known = latest.get(line);
+    if (known === undefined || known.seqno < seqno) latest.set(line, point);
   }
   return [...latest.values()].sort((a, b) => a.context - b.context || a.seqno - b.seqno);
 }
@@ -103,11 +110,12 @@ export function waitForAny(
   fences: readonly FenceLike[],
   timeoutMs: number,
 ): number {
-  const first = (): number => fences.findIndex((f) => statusOfAll(waiter, f.points) !== 0);
+  const first = (): number =>
+    fences.findIndex((f) => (f.status ?? statusOfAll(waiter, f.points)) !== 0);
   const ready = first();
   if (ready >= 0 || timeoutMs === 0) return ready;
   const until = kernel.clock.now() + timeoutMs;
-  const armed = fences.flatMap((f) => f.points.map((p) => callbacks.onFence(p, () => {})));
+  const armed = fences.flatMap((f) => (f.leaves?.() ?? f.points).map((p) => callbacks.onFence(p, () => {})));
   try {
     for (;;) {
       const index = first();

@@ -46,6 +46,18 @@ export class FenceWaiter {
     return this.#k.clock.now();
   }
 
+  /** When a fence signalled, ms; −Infinity when its slot has been recycled since. */
+  doneAt(fence: FencePoint): number {
+    const { words } = this.#k;
+    const at = words.getDouble(fence.slot + JOB.T_DONE);
+    return words.load(fence.slot + JOB.GEN) === fence.generation ? at : -Infinity;
+  }
+
+  /** Whether the fences of a context signal in the order of their seqnos. */
+  inOrder(context: number): boolean {
+    return this.#dependents.inOrder(context);
+  }
+
   status(fence: FencePoint): number {
     return this.#dependents.status(fence);
   }

@@ -9,7 +9,7 @@
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, HEADER, JOB, JOB_GEN_SHIFT, JOB_STATE } from '../memory/layout.js';
+import { ACTOR, HEADER, JOB, JOB_GEN_SHIFT, JOB_STATE, JOB_STATE_MASK, PRIVATE } from '../memory/layout.js';
 
 /** At most one leaf word of a ready set: two submitters then rarely touch the same one. */
 const LARGEST_BATCH = 32;
@@ -39,6 +39,7 @@ export class JobTable {
   alloc(syscall: string): number {
     const job = this.#free.pop() ?? this.#refill(syscall);
     const { words } = this.#k;
+    words.set(job + JOB.NEXT, 0);
     words.store(job + JOB.GEN, (words.get(job + JOB.GEN) + 1) | 0);
     return job;
   }
@@ -50,7 +51,7 @@ export class JobTable {
     const home = words.get(job + JOB.HOME);
     words.store(job + JOB.STATE, (gen << JOB_GEN_SHIFT) | JOB_STATE.FREE);
     if (home === self) {
-      this.#free.push(job);
+      this.#keep(job);
       if (this.#free.length > 2 * this.#batch) this.#spill();
       return;
     }
@@ -73,9 +74,28 @@ export class JobTable {
     const { words, jobs } = this.#k;
     let free = 0;
     for (let i = 0; i < jobs.count; i++) {
-      if ((words.load(jobs.at(i)) & 0xf) === JOB_STATE.FREE) free++;
+      if ((words.load(jobs.at(i)) & JOB_STATE_MASK) === JOB_STATE.FREE) free++;
     }
     return free;
+  }
+
+  /** Takes over the free slots of a dead actor's private stack. */
+  adoptFree(dead: number): void {
+    const { words, jobs, self } = this.#k;
+    this.#takeReturned(dead);
+    for (let i = 0; i < jobs.count; i++) {
+      const job = jobs.at(i);
+      if ((words.load(job + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.FREE) continue;
+      if (words.get(job + JOB.HOME) !== dead || words.get(job + JOB.NEXT) !== PRIVATE) continue;
+      words.set(job + JOB.HOME, self);
+      this.#keep(job);
+    }
+    while (this.#free.length > 2 * this.#batch) this.#spill();
+  }
+
+  #keep(job: number): void {
+    this.#k.words.set(job + JOB.NEXT, PRIVATE);
+    this.#free.push(job);
   }
 
   #refill(syscall: string): number {
@@ -101,7 +121,7 @@ export class JobTable {
     while (job !== 0) {
       const next = words.get(job + JOB.NEXT);
       words.set(job + JOB.HOME, self);
-      this.#free.push(job);
+      this.#keep(job);
       job = next;
     }
   }
@@ -111,9 +131,10 @@ export class JobTable {
     locks.lock(HEADER.JOB_LOCK);
     let job = words.get(HEADER.FREE_JOBS);
     for (let i = 0; i < this.#batch && job !== 0; i++) {
+      const next = words.get(job + JOB.NEXT);
       words.set(job + JOB.HOME, self);
-      this.#free.push(job);
-      job = words.get(job + JOB.NEXT);
+      this.#keep(job);
+      job = next;
     }
     words.set(HEADER.FREE_JOBS, job);
     locks.unlock(HEADER.JOB_LOCK);

@@ -181,7 +181,7 @@ export class Jobs {
   addBare(context: number, seqno: number): FencePoint {
     const { words, clock } = this.#k;
     const job = this.table.alloc('create_fence');
-    const spec = { ...BARE, context };
+    const spec = { ...BARE, context, flags: JOB_FLAG.BARE };
     this.#fenced = true;
     this.#build(job, spec, seqno, clock.now());
     const state = words.load(job + JOB.STATE);

@@ -58,9 +58,9 @@ export class SyncFile implements FenceLike {
     }
   }
 
-  /** Its fences: in-fences of a submit, parts of a merge. Those long signalled are left out. */
+  /** Its fences: in-fences of a submit, parts of a merge. Those long signalled well are left out. */
   get points(): readonly FencePoint[] {
-    return this.#held().filter((point) => point.known === 0);
+    return this.#held().filter((point) => point.known !== 1);
   }
 
   /** 0 while any fence is active, 1 when all have signalled, −errno of the first that failed. */
@@ -97,6 +97,11 @@ export class SyncFile implements FenceLike {
       throw new DmaBufError('ETIME', 'sync_wait', detail);
     }
     return this.status;
+  }
+
+  /** SYNC_IOC_SET_DEADLINE: hands a deadline hint (ms of the machine's clock) on to each fence. */
+  setDeadline(ms: number): void {
+    for (const point of this.points) this.#s.waiter.setDeadline(point, ms);
   }
 
   /** Resolves with the status when all have signalled. */

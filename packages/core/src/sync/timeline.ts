@@ -28,7 +28,8 @@ export class Timelines {
 
   /** A timeline at 0 with one reference. ENOSPC. */
   create(name: string): number {
-    const context = this.#jobs.contexts.create(this.#k.self, name, CONTEXT_FLAG.UNORDERED);
+    const flags = CONTEXT_FLAG.UNORDERED | CONTEXT_FLAG.TIMELINE;
+    const context = this.#jobs.contexts.create(this.#k.self, name, flags);
     const { words, locks, timelines } = this.#k;
     locks.lock(HEADER.FENCE_LOCK);
     const timeline = timelines.findFree();
