@@ -73,6 +73,9 @@ const FORMATS: ReadonlyMap<FourCC, FormatInfo> = new Map(
   ].map((info) => [info.fourcc, info]),
 );
 
+/** All codes that this project knows. */
+export const DRM_FORMATS: readonly FourCC[] = [...FORMATS.keys()];
+
 /** The layout of a format, or undefined for a code that this project does not know. */
 export function formatInfo(fourcc: FourCC): FormatInfo | undefined {
   return FORMATS.get(fourcc);

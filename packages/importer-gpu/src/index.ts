@@ -1,1 +1,56 @@
-export {};
+/**
+ * @dmabuf/importer-gpu: a GPU as a worker actor. It converts, scales and blends frames in dma-bufs
+ * with wasm SIMD kernels, in place.
+ *
+ * `boot({ drivers: [gpu()] })`, then `GpuContext.create(machine)`.
+ */
+export { gpu, type GpuOptions } from './spec.js';
+export {
+  GpuContext,
+  type GpuContextOptions,
+  type GpuHandle,
+  type GpuSubmitOptions,
+} from './context.js';
+export {
+  DRM_FORMAT_MOD_LINEAR,
+  type GpuImage,
+  type FrameRequest,
+  type ImageRequest,
+} from './image.js';
+export {
+  blend,
+  blit,
+  clear,
+  copy,
+  fill,
+  fit,
+  type BlendCommand,
+  type BlitCommand,
+  type ClearCommand,
+  type Command,
+  type CopyCommand,
+  type FillCommand,
+  type Size,
+} from './command.js';
+export type { GpuStats } from './stats.js';
+export type { BlendMode, Rect } from './kernels/kernels.js';
+export type { ColorEncoding, ColorRange, ColorSpec } from './kernels/color.js';
+export { scratchBytes } from './scratch-size.js';
+export {
+  DRM_FORMATS,
+  DRM_FORMAT_ARGB8888,
+  DRM_FORMAT_NV12,
+  DRM_FORMAT_NV21,
+  DRM_FORMAT_P010,
+  DRM_FORMAT_RGB565,
+  DRM_FORMAT_XRGB8888,
+  DRM_FORMAT_YUV420,
+  DRM_FORMAT_YUYV,
+  formatInfo,
+  formatName,
+  packedLayout,
+  type FormatInfo,
+  type FourCC,
+  type PlaneInfo,
+  type PlaneLayout,
+} from './fourcc.js';

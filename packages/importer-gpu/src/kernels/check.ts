@@ -86,7 +86,12 @@ export function planeAt(image: Image, index: number): PlaneLayout {
   return plane;
 }
 
-export function checkRect(call: string, role: string, image: Image, rect: Rect): void {
+export function checkRect(
+  call: string,
+  role: string,
+  image: Pick<Image, 'width' | 'height'>,
+  rect: Rect,
+): void {
   const { x, y, width, height } = rect;
   integers(`${call}: ${role} rectangle`, x, y, width, height);
   if (width < 1 || height < 1) fail(call, `${role} rectangle ${show(rect)} is empty`);

@@ -25,6 +25,9 @@ export interface WasmKernelOptions {
   readonly module?: WebAssembly.Module;
 }
 
+/** Bytes beyond `scaleScratchBytes` that a range needs, since it is used from a multiple of 16. */
+export const SCRATCH_SLACK = 15;
+
 let compiled: WebAssembly.Module | undefined;
 
 /**
@@ -131,7 +134,8 @@ function makeOps(
 
   function scratchFor(op: ScaleOp, range: WasmKernelOptions['scratch']): number {
     const need =
-      scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, op.yuv !== undefined) + 15;
+      scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, op.yuv !== undefined) +
+      SCRATCH_SLACK;
     const have = range?.byteLength ?? 0;
     if (range === undefined || have < need) {
       throw new DmaBufError(

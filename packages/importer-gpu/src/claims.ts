@@ -1,0 +1,53 @@
+/**
+ * Claims: from what a job's steps read and write, how it claims each buffer (design D6, D8).
+ *
+ * Read only: shared. Written: exclusive; or discard, when the first step that touches the buffer
+ * overwrites all of the image without reading it (clear, fill, blit, copy over the whole image) and
+ * nothing else in that buffer is read: a failed writer before such a job does not matter.
+ * A buffer that is read and written has one claim.
+ */
+import type { Access } from '@dmabuf/core';
+import { overwritesAll, type Step } from './step.js';
+
+/** What of an image decides. */
+export interface ClaimImage {
+  /** The same number for images of the same buffer. */
+  readonly key: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+interface Use {
+  written: boolean;
+  /** Index of the image that the first step overwrote whole; −1: none. */
+  discards: number;
+}
+
+/** How each buffer is claimed, by key, in the order in which steps touch them. */
+export function deriveClaims(
+  steps: readonly Step[],
+  images: readonly ClaimImage[],
+): ReadonlyMap<number, Access> {
+  const uses = new Map<number, Use>();
+  const read = (index: number, image: ClaimImage): void => {
+    const use = uses.get(image.key);
+    if (use === undefined) uses.set(image.key, { written: false, discards: -1 });
+    else if (use.discards !== index) use.discards = -1;
+  };
+  for (const step of steps) {
+    const source = images[step.src];
+    if (source !== undefined) read(step.src, source);
+    const target = images[step.dst];
+    if (target === undefined) continue;
+    if (step.op === 'blend') read(step.dst, target);
+    const use = uses.get(target.key);
+    const discards = overwritesAll(step, target) ? step.dst : -1;
+    if (use === undefined) uses.set(target.key, { written: true, discards });
+    else use.written = true;
+  }
+  const access = ({ written, discards }: Use): Access => {
+    if (!written) return 'shared';
+    return discards >= 0 ? 'discard' : 'exclusive';
+  };
+  return new Map([...uses].map(([key, use]) => [key, access(use)]));
+}

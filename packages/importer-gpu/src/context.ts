@@ -1,0 +1,296 @@
+/**
+ * GpuContext: an application's ordered line of jobs for the GPU, and the images that it draws with.
+ *
+ * A job is a list of commands. submit checks all of them, derives which buffers the job reads
+ * and writes, queues it on those and returns its fence; the device runs it when its buffers'
+ * queues let it. Nobody waits in between, so jobs may be queued as far ahead as the job table goes.
+ */
+import {
+  DmaBufError,
+  type BufferUse,
+  type Context,
+  type DmaBuf,
+  type Fence,
+  type FencePoint,
+  type Machine,
+  type SubmitOptions,
+} from '@dmabuf/core';
+import type { DriverDoor } from '@dmabuf/core/driver';
+import { deriveClaims } from './claims.js';
+import type { Command } from './command.js';
+import { GpuImage, type FrameRequest, type ImageRequest, type ImageServices } from './image.js';
+import { ImageTable } from './image-table.js';
+import { IOCTL, SCRATCH_TAG } from './ioctl.js';
+import { isGpuInfo } from './spec.js';
+import { readStats, type GpuStats } from './stats.js';
+import { apply, checkingKernels, encodeSteps, toStep, type Step } from './step.js';
+
+export interface GpuContextOptions {
+  /** Path of the GPU; default `'/dev/dri/renderD128'`. */
+  readonly path?: string;
+  /** For traces; at most 31 bytes. Default `'gpu'`. */
+  readonly name?: string;
+  /**
+   * A buffer in the pool that the GPU may write to at any time while the context is open, for
+   * scaling in wasm ({@link scratchBytes} says how large). The device uses the largest that
+   * any context has given it; without one, it scales in TypeScript, some ten times slower, with the
+   * same result. The caller may close its handle.
+   */
+  readonly scratch?: DmaBuf;
+}
+
+/** What another thread needs to go on with a context: `GpuContext.fromHandle`. Plain data. */
+export interface GpuHandle {
+  readonly path: string;
+  readonly context: number;
+}
+
+export interface GpuSubmitOptions {
+  /** Run one after the other. */
+  readonly commands: readonly Command[];
+  /** Fences to wait for beside what the buffers' queues say. */
+  readonly inFences?: NonNullable<SubmitOptions['inFences']>;
+  /** What a failed dependency does: `cancel` (default) fails the job with its errno, `run` runs it. */
+  readonly onError?: 'cancel' | 'run';
+}
+
+const DEFAULT_PATH = '/dev/dri/renderD128';
+
+export class GpuContext {
+  readonly path: string;
+  readonly #machine: Machine;
+  readonly #door: DriverDoor;
+  readonly #context: Context;
+  readonly #images: ImageServices;
+  /** Whether this object made the context, and so closes it. */
+  readonly #owner: boolean;
+  #scratch = false;
+  #open = true;
+
+  private constructor(
+    machine: Machine,
+    path: string,
+    open: (actor: number) => Context,
+    owner: boolean,
+  ) {
+    const node = machine.device(path);
+    if (!isGpuInfo(node.info)) {
+      const detail = `'${path}' is a device of driver '${node.driver}', no GPU`;
+      throw new DmaBufError('ENODEV', 'open', detail);
+    }
+    this.path = path;
+    this.#machine = machine;
+    this.#door = machine.driver(node.driver);
+    const reach = node.info.poolOnly ? { pool: true } : {};
+    const { actor } = node;
+    this.#images = { door: this.#door, table: new ImageTable(this.#door), actor, reach };
+    this.#owner = owner;
+    this.#context = open(actor);
+  }
+
+  /**
+   * Opens a context. The caller closes it. ENOENT, ENODEV: no GPU at `path`; ENOSPC: the context
+   * table is full; EINVAL: the scratch is not in the pool. Blocks for an ioctl when `scratch`
+   * is given.
+   */
+  static create(machine: Machine, options: GpuContextOptions = {}): GpuContext {
+    const { path = DEFAULT_PATH, name = 'gpu', scratch } = options;
+    const open = (actor: number): Context => machine.createContext(actor, name);
+    const context = new GpuContext(machine, path, open, true);
+    if (scratch === undefined) return context;
+    try {
+      context.#offer(scratch);
+    } catch (error) {
+      context.close();
+      throw error;
+    }
+    return context;
+  }
+
+  /**
+   * A context that another thread opened; both may submit, in one order. Closing this object leaves
+   * the context open. ENOENT: it was closed; EINVAL: it is another device's.
+   */
+  static fromHandle(machine: Machine, handle: GpuHandle): GpuContext {
+    const open = (actor: number): Context => {
+      const context = machine.contextById(handle.context);
+      if (context.target === actor) return context;
+      const detail = `context ${context.id} belongs to actor ${context.target}, not to '${handle.path}'`;
+      throw new DmaBufError('EINVAL', 'open', detail);
+    };
+    return new GpuContext(machine, handle.path, open, false);
+  }
+
+  get handle(): GpuHandle {
+    return { path: this.path, context: this.#context.id };
+  }
+
+  /** Name given at {@link create}. */
+  get name(): string {
+    return this.#context.name;
+  }
+
+  /**
+   * Imports a buffer as an image of known geometry. The caller closes the image, and may close its
+   * own handle of the buffer before. Any context of the same GPU takes it. Blocks for some 100 µs
+   * when this thread or the device has not seen the memory before.
+   *
+   * EINVAL: unknown format, bad size, pitch below the least, plane outside the buffer, modifier,
+   * memory that the GPU cannot reach; what the exporter's attach throws; EBADF; EMFILE;
+   * ENOSPC: the image table is full. A refused import leaves no residue.
+   */
+  importImage(request: ImageRequest): GpuImage {
+    this.#check('import_image');
+    return GpuImage.import(this.#images, request);
+  }
+
+  /**
+   * Imports a buffer whose writer describes each content in its metadata (a decoder's output,
+   * queued ahead): every job reads format, planes, crop and colour when it runs. Such an image is a
+   * source only; {x: 0, y: 0} is the top left of its visible part. A job that finds no
+   * metadata fails with ENODATA, a larger picture than stated EOVERFLOW, an unknown format or
+   * planes outside the buffer EINVAL: for that frame alone. Errors of the call as importImage.
+   */
+  importFrame(request: FrameRequest): GpuImage {
+    this.#check('import_image');
+    return GpuImage.importFrame(this.#images, request);
+  }
+
+  /**
+   * An image that another thread imported, given an fd of its buffer. The caller closes it. ENOENT:
+   * nobody holds it any more; EINVAL: the buffer is another one.
+   */
+  imageById(id: number, buffer: DmaBuf): GpuImage {
+    this.#check('import_image');
+    return GpuImage.byId(this.#images, id, buffer);
+  }
+
+  /**
+   * Queues a job and returns its fence. Does not block. Images that it reads are claimed shared,
+   * images that it writes exclusive, or discard when the first command that touches one overwrites
+   * all of it (claims.ts).
+   *
+   * EINVAL: a rectangle outside its image, a format that a command does not take, overlap: with the
+   * command's index; ENOENT: a closed image; EMSGSIZE: too many commands for a payload
+   * (`tables.payloadBytes`); E2BIG: more buffers and fences than a job can name; ENOSPC: the job table is
+   * full; ENODEV, EOWNERDEAD: the machine is gone. TypeError for arguments of a wrong type.
+   * A refused job leaves no residue.
+   */
+  submit(options: GpuSubmitOptions): Fence {
+    const { commands, inFences = [], onError = 'cancel' } = options;
+    this.#check('submit');
+    const images: GpuImage[] = [];
+    const indexOf = (image: GpuImage): number => this.#indexOf(images, image);
+    const steps = commands.map((command, i) =>
+      explained(i, command.op, () => toStep(command, indexOf)),
+    );
+    steps.forEach((step, i) => explained(i, step.op, () => dryRun(step, images)));
+    const { table } = this.#images;
+    const ids = images.map((image) => image.id);
+    for (const id of ids) table.ref(id);
+    try {
+      const payload = encodeSteps(ids, steps);
+      return this.#context.submit({ buffers: usesOf(steps, images), inFences, onError, payload });
+    } catch (error) {
+      for (const id of ids) table.unref(id);
+      throw error;
+    }
+  }
+
+  /** Counters of the GPU, all contexts together. Does not block. */
+  stats(): GpuStats {
+    return readStats(this.#door);
+  }
+
+  /**
+   * What a job of the GPU failed with, in words; undefined if the device did not fail it, or has
+   * failed 64 jobs since. Blocks for an ioctl.
+   */
+  explain(fence: FencePoint): string | undefined {
+    const { actor } = this.#images;
+    const answer = this.#machine.ioctl(actor, IOCTL.EXPLAIN, [fence.context, fence.seqno]);
+    return typeof answer === 'string' ? answer : undefined;
+  }
+
+  /**
+   * Closes the context, and takes its scratch back. Images stay. EBUSY while its jobs are in
+   * flight. Harmless the second time.
+   */
+  close(): void {
+    if (!this.#open) return;
+    if (this.#owner) this.#context.close();
+    this.#open = false;
+    if (!this.#scratch) return;
+    this.#scratch = false;
+    this.#machine.ioctl(this.#images.actor, IOCTL.DROP_SCRATCH, this.#context.id);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #check(syscall: string): void {
+    if (this.#open) return;
+    throw new DmaBufError('ENOENT', syscall, `context ${this.#context.id} is closed`);
+  }
+
+  #offer(scratch: DmaBuf): void {
+    const { actor } = this.#images;
+    if (!scratch.record.inPool) {
+      const detail = `buffer ${scratch.record.ino} lies outside the pool; allocate scratch from a carveout or CMA heap`;
+      throw new DmaBufError('EINVAL', 'gpu_scratch', detail);
+    }
+    this.#machine.passFd(actor, scratch.fd, [SCRATCH_TAG, this.#context.id]);
+    this.#machine.ioctl(actor, IOCTL.SCRATCH, this.#context.id);
+    this.#scratch = true;
+  }
+
+  #indexOf(images: GpuImage[], image: GpuImage): number {
+    if (!(image instanceof GpuImage)) {
+      throw new TypeError(
+        'submit: src and dst must be images that importImage or importFrame gave',
+      );
+    }
+    const known = images.findIndex((i) => i.id === image.id);
+    if (known >= 0) return known;
+    if (!image.isOpen) {
+      throw new DmaBufError('ENOENT', 'submit', `image ${image.id} is closed`);
+    }
+    if (image.actor !== this.#images.actor) {
+      const detail = `image ${image.id} was imported into another GPU (actor ${image.actor})`;
+      throw new DmaBufError('EINVAL', 'submit', detail);
+    }
+    return images.push(image) - 1;
+  }
+}
+
+/** Runs all checks of a step, with kernels that do nothing else. */
+function dryRun(step: Step, images: readonly GpuImage[]): void {
+  const dst = images[step.dst];
+  if (dst !== undefined) apply(checkingKernels, step, dst.surface, images[step.src]?.surface);
+}
+
+/** Adds to a refusal which command it is about. */
+function explained<T>(index: number, op: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof DmaBufError)) throw error;
+    throw new DmaBufError(error.code, 'submit', `command ${index} (${op}): ${error.detail}`);
+  }
+}
+
+/** The buffers of a job, each once, with their claims. */
+function usesOf(steps: readonly Step[], images: readonly GpuImage[]): BufferUse[] {
+  const keyed = images.map((image) => ({
+    key: image.buffer.record.pointer,
+    width: image.width,
+    height: image.height,
+  }));
+  const uses: BufferUse[] = [];
+  for (const [key, access] of deriveClaims(steps, keyed)) {
+    const image = images.find(({ buffer }) => buffer.record.pointer === key);
+    if (image !== undefined) uses.push({ buffer: image.buffer, access });
+  }
+  return uses;
+}

@@ -1,0 +1,230 @@
+/**
+ * The GPU's device half: takes the jobs of all contexts, one at a time, and does their commands in
+ * order with the kernels, in place on the buffers. Synchronous; keeps nothing of a job.
+ *
+ * A job whose geometry comes from metadata is checked as a whole before its first command runs, so
+ * a fault in it touches nothing. A failed job poisons what it was to write, by core's rule.
+ */
+import { DmaBufError, type Job } from '@dmabuf/core';
+import type { DeviceEnv, DeviceFactory, DriverDoor } from '@dmabuf/core/driver';
+import { Failures } from './failures.js';
+import { formatInfo } from './fourcc.js';
+import { ImageTable } from './image-table.js';
+import { IOCTL } from './ioctl.js';
+import { blocks } from './kernels/check.js';
+import { plainKernels } from './kernels/plain.js';
+import { eitherKernels, SCRATCH_SLACK } from './kernels/wasm.js';
+import type { Image, Kernels } from './kernels/kernels.js';
+import { scaleScratchBytes } from './kernels/scale-map.js';
+import { GPU } from './layout.js';
+import { Scratch } from './scratch.js';
+import { type JobSurface, Surfaces } from './surfaces.js';
+import {
+  apply,
+  checkingKernels,
+  decodeSteps,
+  isYuv,
+  originOf,
+  overwritesAll,
+  targetOf,
+  type Step,
+} from './step.js';
+
+class GpuDevice {
+  readonly #door: DriverDoor;
+  readonly #table: ImageTable;
+  readonly #surfaces: Surfaces;
+  readonly #scratch: Scratch;
+  readonly #failures: Failures = new Failures();
+  readonly #pool: WebAssembly.Memory | undefined;
+  #kernels: Kernels;
+  #scratchBytes = 0;
+  #freed = 0;
+
+  constructor({ machine, door }: DeviceEnv) {
+    this.#door = door;
+    this.#table = new ImageTable(door);
+    this.#surfaces = new Surfaces(this.#table);
+    this.#scratch = new Scratch(machine);
+    this.#pool = door.hasPool ? door.poolMemory() : undefined;
+    this.#kernels = eitherKernels(this.#pool);
+  }
+
+  run(job: Job): void {
+    const { words, base } = this.#door;
+    try {
+      this.#render(job);
+      words.set(base + GPU.JOBS, words.get(base + GPU.JOBS) + 1);
+    } catch (error) {
+      this.#countFailed();
+      if (error instanceof DmaBufError) this.#failures.note(job.context, job.seqno, error.message);
+      throw error;
+    }
+  }
+
+  failed(job: Job): void {
+    this.#countFailed();
+    for (const id of imagesOf(job)) this.#table.unref(id);
+    job.finish(job.blocker);
+  }
+
+  tick(): number {
+    const freed = this.#door.words.load(this.#door.base + GPU.FREED);
+    if (freed !== this.#freed) {
+      this.#freed = freed;
+      this.#surfaces.sweep();
+    }
+    return Infinity;
+  }
+
+  ioctl(request: string, args: unknown): unknown {
+    if (request === IOCTL.EXPLAIN) {
+      const [context, seqno] = integers(request, args, 2);
+      return this.#failures.find(context ?? 0, seqno ?? 0) ?? null;
+    }
+    if (request === IOCTL.SCRATCH || request === IOCTL.DROP_SCRATCH) {
+      const [context = 0] = integers(request, [args], 1);
+      if (request === IOCTL.SCRATCH) this.#scratch.accept(context);
+      else this.#scratch.drop(context);
+      this.#useScratch();
+      return null;
+    }
+    const known = Object.values(IOCTL).join(', ');
+    throw new DmaBufError('ENOTTY', request, `the GPU knows ${known}`);
+  }
+
+  stop(): void {
+    this.#scratch.close();
+  }
+
+  /** Makes the kernels anew when the scratch has changed. */
+  #useScratch(): void {
+    const { words, base } = this.#door;
+    const { range } = this.#scratch;
+    this.#scratchBytes = range?.byteLength ?? 0;
+    words.set(base + GPU.SCRATCH, this.#scratchBytes);
+    this.#kernels = eitherKernels(this.#pool, range === undefined ? {} : { scratch: range });
+  }
+
+  #render(job: Job): void {
+    const { images, steps } = decodeSteps(job.payload);
+    try {
+      const surfaces = images.map((id) => this.#surfaces.resolve(id, job));
+      if (surfaces.some(({ frame }) => frame)) {
+        for (const step of steps) {
+          apply(checkingKernels, step, writable(surfaces, step), surfaces[step.src]);
+        }
+      }
+      for (const step of steps) this.#do(job, step, writable(surfaces, step), surfaces[step.src]);
+      describeTargets(steps, surfaces);
+    } finally {
+      for (const id of images) this.#table.unref(id);
+    }
+  }
+
+  #do(job: Job, step: Step, dst: JobSurface, src: JobSurface | undefined): void {
+    const { words, base } = this.#door;
+    const wasm = this.#inPool(dst.image) && (src === undefined || this.#inPool(src.image));
+    const enough = !wasm || this.#scratchBytes >= scratchFor(step, dst, src);
+    apply(enough ? this.#kernels : plainKernels, step, dst, src);
+    const counter = base + (wasm && enough ? GPU.WASM : GPU.PLAIN);
+    words.set(counter, words.get(counter) + 1);
+    if (!enough) words.set(base + GPU.NO_SCRATCH, words.get(base + GPU.NO_SCRATCH) + 1);
+    const { width, height } = targetOf(step, dst);
+    words.setDouble(base + GPU.PIXELS, words.getDouble(base + GPU.PIXELS) + width * height);
+    if (step.op === 'copy') this.#countCopied(job, step, dst);
+  }
+
+  #countCopied(job: Job, step: Step, dst: JobSurface): void {
+    const { words, base } = this.#door;
+    const format = formatInfo(dst.image.fourcc);
+    if (format === undefined) return;
+    const planes = blocks(dst.image, format, targetOf(step, dst));
+    const bytes = planes.reduce((sum, { rowBytes, rows }) => sum + rowBytes * rows, 0);
+    words.setDouble(base + GPU.COPIED, words.getDouble(base + GPU.COPIED) + bytes);
+    job.countCopied(bytes);
+  }
+
+  #countFailed(): void {
+    const { words, base } = this.#door;
+    words.set(base + GPU.FAILED, words.get(base + GPU.FAILED) + 1);
+  }
+
+  #inPool(image: Image): boolean {
+    return this.#pool !== undefined && image.memory === this.#pool.buffer;
+  }
+}
+
+/** Ids of a job that is not run; none when its payload makes no sense. */
+function imagesOf(job: Job): readonly number[] {
+  try {
+    return decodeSteps(job.payload).images;
+  } catch {
+    return [];
+  }
+}
+
+/** The destination of a step. EPERM when the job claims its buffer shared. */
+function writable(surfaces: readonly JobSurface[], step: Step): JobSurface {
+  const dst = surfaces[step.dst];
+  if (dst?.buffer.exclusive === true && !dst.frame) return dst;
+  const detail = `command '${step.op}' writes a buffer that the job claims only to read`;
+  throw new DmaBufError('EPERM', 'gpu_job', detail);
+}
+
+/** Bytes of scratch that a step needs to run in wasm. */
+function scratchFor(step: Step, dst: JobSurface, src: JobSurface | undefined): number {
+  if (step.op !== 'blit' || src === undefined) return 0;
+  const to = targetOf(step, dst);
+  const from = originOf(step, src);
+  if (to.width === from.width && to.height === from.height) return 0;
+  const bilinear = step.filter === 'bilinear';
+  return scaleScratchBytes(from.width, to.width, bilinear, isYuv(src.image)) + SCRATCH_SLACK;
+}
+
+/**
+ * Says in the metadata of each written buffer what is in it now. Time and sequence are those of the
+ * first picture that was drawn into it; without one they stay, or go when all was overwritten.
+ */
+function describeTargets(steps: readonly Step[], surfaces: readonly JobSurface[]): void {
+  for (const [index, dst] of surfaces.entries()) {
+    const writes = steps.filter((step) => step.dst === index);
+    if (writes.length === 0) continue;
+    const drawn = writes.find(({ op }) => op === 'blit' || op === 'copy');
+    const source = drawn === undefined ? undefined : surfaces[drawn.src];
+    const erased = source === undefined && writes.some((step) => overwritesAll(step, dst));
+    const { sequence, timestamp } = (source ?? dst).buffer.metadata;
+    const { fourcc, width, height, planes } = dst.image;
+    const yuv = isYuv(dst.image);
+    dst.buffer.metadata = {
+      fourcc,
+      width,
+      height,
+      crop: { left: 0, top: 0, width, height },
+      pitches: planes.map(({ pitch }) => pitch),
+      offsets: planes.map(({ offset }) => offset),
+      range: yuv ? dst.color.range : 'full',
+      matrix: dst.color.encoding,
+      sequence: erased ? 0 : sequence,
+      timestamp: erased ? 0 : timestamp,
+    };
+  }
+}
+
+function integers(request: string, args: unknown, count: number): readonly number[] {
+  const values: unknown[] = Array.isArray(args) ? args : [];
+  const numbers = values.filter((v): v is number => typeof v === 'number' && Number.isInteger(v));
+  if (numbers.length === count && values.length === count) return numbers;
+  throw new DmaBufError('EINVAL', request, `takes ${count} integers, got ${JSON.stringify(args)}`);
+}
+
+export const createDevice: DeviceFactory = (env) => {
+  const device = new GpuDevice(env);
+  return {
+    run: (job) => device.run(job),
+    failed: (job) => device.failed(job),
+    tick: () => device.tick(),
+    ioctl: (request, args) => device.ioctl(request, args),
+    stop: () => device.stop(),
+  };
+};

@@ -1,0 +1,55 @@
+/**
+ * The GPU's words of kernel memory: counters of the device, and the table of imported images.
+ *
+ * As in core's layout: offsets in words, each field with its writer. "device" = the device half
+ * alone; "at import" = the importing thread, before it publishes STATE; "any" = atomic adds.
+ */
+
+/** Offsets from the driver's base. Doubles sit at even offsets. */
+export const GPU = {
+  LOCK: 0, // owner lock of the image table's allocation
+  FREED: 1, // any: image records ever freed; the device then forgets what it kept of them
+  LIVE: 2, // any: image records in use
+  JOBS: 4, // device: jobs that it ran without a fault
+  FAILED: 5, // device: jobs that failed or were cancelled
+  WASM: 6, // device: kernel runs in wasm, on pool memory
+  PLAIN: 7, // device: kernel runs in TypeScript
+  NO_SCRATCH: 8, // device: those of PLAIN that only a larger scratch kept out of wasm
+  SCRATCH: 9, // device: bytes of scratch that it has
+  PIXELS: 10, // double, device: pixels written
+  COPIED: 12, // double, device: bytes that copy commands moved
+  IMAGES: 32, // the table of images
+} as const;
+
+/** An imported image. */
+export const IMAGE = {
+  STATE: 0, // generation if live, 0 if free; the last store of an import
+  GEN: 1, // L(LOCK)
+  REFS: 2, // any: open handles, and jobs in flight
+  BUFFER: 3, // at import, as all below: pointer of the buffer's record
+  INO: 4, // its inode number
+  FRAME: 5, // 1: geometry is read from the buffer's metadata when a job runs
+  FOURCC: 6,
+  WIDTH: 7, // of a frame: the largest
+  HEIGHT: 8,
+  COLOR: 9, // index into COLORS
+  PITCHES: 10, // 3 words, bytes
+  OFFSETS: 13, // 3 words, bytes, unsigned
+  WORDS: 32,
+} as const;
+
+/** Image ids: generation << IMAGE_BITS | index. Positive int32, short in msgpack. */
+export const IMAGE_BITS = 12;
+
+/** Most images that a GPU's table can be given room for. */
+export const MAX_IMAGES: number = 1 << IMAGE_BITS;
+
+/** Words for a table of `images`. */
+export function gpuWords(images: number): number {
+  return GPU.IMAGES + images * IMAGE.WORDS;
+}
+
+/** Images that `words` have room for. */
+export function imagesIn(words: number): number {
+  return Math.floor((words - GPU.IMAGES) / IMAGE.WORDS);
+}
