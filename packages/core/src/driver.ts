@@ -8,11 +8,18 @@ export type { Handlers } from './actor/server.js';
 export type { ExportInfo } from './dmabuf/buffers.js';
 export {
   BufferRecord,
+  contiguousOps,
   type CpuUse,
+  type Direction,
   type DmaBufOps,
   type Importer,
   type Reach,
+  type SgEntry,
+  type SgTable,
 } from './dmabuf/ops.js';
+export type { Place } from './dmabuf/moves.js';
+export { Vmap } from './dmabuf/vmap.js';
+export { CACHE_LINE } from './dmabuf/cache.js';
 export { BUFFER_FLAG } from './memory/layout.js';
 export { Locks } from './memory/lock.js';
 export { Words } from './memory/words.js';

@@ -18,11 +18,44 @@ export type { DeviceSpec, DriverSpec } from './actor/spec.js';
 export type { DeviceNode } from './actor/names.js';
 export type { ReceivedFd, ReceivedMessage } from './actor/ipc.js';
 export type { ActorStats, MachineStats } from './actor/stats.js';
-export { DmaBuf } from './dmabuf/dmabuf.js';
-export { Attachment } from './dmabuf/attachment.js';
-export { Bracket, Mapping, type BracketOptions } from './dmabuf/mapping.js';
+export { DmaBuf, SEEK_END, SEEK_SET } from './dmabuf/dmabuf.js';
+export { Attachment, type AttachOptions } from './dmabuf/attachment.js';
+export { Bracket, BracketSet } from './dmabuf/bracket.js';
+export type { MmapOptions } from './dmabuf/dma-buf-mmap.js';
+export {
+  Mapping,
+  type AccessRange,
+  type BracketModes,
+  type BracketOptions,
+  type MappingAccess,
+} from './dmabuf/mapping.js';
+export {
+  BufInfo,
+  type BufferAttachment,
+  type BufferCounters,
+  type BufferFence,
+  type BufferInfo,
+  type BufferMapping,
+} from './dmabuf/bufinfo.js';
+export {
+  DMA_BUF_IOCTL_EXPORT_SYNC_FILE,
+  DMA_BUF_IOCTL_FINISH_ACCESS,
+  DMA_BUF_IOCTL_IMPORT_SYNC_FILE,
+  DMA_BUF_IOCTL_PREPARE_ACCESS,
+  DMA_BUF_IOCTL_SYNC,
+  DMA_BUF_SET_NAME_A,
+  DMA_BUF_SET_NAME_B,
+  DMA_BUF_SYNC_END,
+  DMA_BUF_SYNC_READ,
+  DMA_BUF_SYNC_RW,
+  DMA_BUF_SYNC_START,
+  DMA_BUF_SYNC_WRITE,
+  type DmaBufExportSyncFile,
+  type DmaBufImportSyncFile,
+  type DmaBufSync,
+} from './dmabuf/ioctl.js';
 export type { FrameMetadata } from './dmabuf/metadata.js';
-export type { Reach } from './dmabuf/ops.js';
+export type { Direction, Reach, SgEntry, SgTable } from './dmabuf/ops.js';
 export {
   Context,
   discard,
@@ -34,6 +67,9 @@ export {
 } from './sync/context.js';
 export type { Callback } from './sync/callbacks.js';
 export { FenceSet, type FenceLike } from './sync/fence-set.js';
+export { FenceArray } from './sync/fence-array.js';
+export { FenceChain } from './sync/fence-chain.js';
+export type { FenceContainer } from './sync/fence-container.js';
 export { Hold, type PendingHold } from './sync/holds.js';
 export { Queue, type Claimable } from './sync/queue-object.js';
 export { SyncFile, type FenceInfo, type SyncFileInfo } from './sync/sync-file.js';

@@ -11,6 +11,7 @@ import {
   BUFFER,
   CONTEXT,
   HEADER,
+  HOLDER,
   JOB,
   MACHINE,
   MACHINE_FLAG,
@@ -52,8 +53,10 @@ export class Kernel {
   readonly jobs: Table;
   readonly timelines: Table;
   readonly syncFiles: Table;
+  readonly holders: Table;
   #beat = -1;
   #beatSeen = 0;
+  #beatAsked = 0;
 
   constructor(words: Words, self: number, seam: Seam, mem: Mem) {
     if (words.get(HEADER.MAGIC) !== MAGIC) {
@@ -87,6 +90,7 @@ export class Kernel {
       SYNC_FILE.WORDS,
       SYNC_FILE.STATE,
     );
+    this.holders = table(HEADER.HOLDERS, HEADER.HOLDER_COUNT, HOLDER.WORDS, HOLDER.STATE);
     this.trace = new TraceRing(words, self, this.actor, this.clock);
   }
 
@@ -120,7 +124,10 @@ export class Kernel {
     this.check(syscall);
     const beat = this.words.load(HEADER.HEARTBEAT);
     const now = performance.now();
-    if (beat !== this.#beat) {
+    // Whoever has not looked for long (busy, or the whole process was stopped) starts anew.
+    const awake = now - this.#beatAsked < HEARTBEAT_LIMIT_MS / 2;
+    this.#beatAsked = now;
+    if (beat !== this.#beat || !awake) {
       this.#beat = beat;
       this.#beatSeen = now;
     } else if (now - this.#beatSeen > HEARTBEAT_LIMIT_MS && beat !== 0) {

@@ -57,6 +57,9 @@ export class FlipQueue {
   /** The ready ones among them, in queue order: at most as many as there are framebuffers. */
   readonly #ready: QueuedFlip[] = [];
   #nextOrder = 0;
+  /** Present time of the newest flip, and whether those of all pending ones ascend in queue order. */
+  #newest = -Infinity;
+  #ascending = true;
   /** Order of the newest flip that was shown; what is older has been overtaken. */
   #shownOrder = -1;
   #epoch: number | undefined;
@@ -93,6 +96,13 @@ export class FlipQueue {
     if (at !== undefined && !Number.isFinite(at)) {
       throw new TypeError(`present time of flip ${id} must be finite ms, not ${at}`);
     }
+    if (this.#flips.size === 0) {
+      this.#ascending = true;
+      this.#newest = -Infinity;
+    }
+    const time = at ?? -Infinity;
+    if (time < this.#newest) this.#ascending = false;
+    this.#newest = time;
     this.#flips.set(id, { id, order: this.#nextOrder++, at, ready: false });
   }
 
@@ -168,6 +178,7 @@ export class FlipQueue {
     for (const flip of this.#ready) {
       const due = this.#dueTime(flip);
       if (due !== undefined && (earliest === undefined || due < earliest)) earliest = due;
+      if (this.#ascending) break;
     }
     return earliest;
   }
@@ -179,10 +190,14 @@ export class FlipQueue {
   }
 
   #newestDue(vblank: number): QueuedFlip | undefined {
-    return this.#ready.findLast((flip) => {
+    let newest: QueuedFlip | undefined;
+    for (const flip of this.#ready) {
       const due = this.#dueTime(flip);
-      return due !== undefined && due <= vblank + this.#tolerance;
-    });
+      if (due !== undefined && due <= vblank + this.#tolerance) newest = flip;
+      // A clip that is queued as a whole: what stands behind is due later still.
+      else if (this.#ascending) break;
+    }
+    return newest;
   }
 
   /** When a flip is due; undefined while that is not known, as the sequence has not begun. */

@@ -1,1 +1,73 @@
-export {};
+/**
+ * @dmabuf/importer-kms: a KMS display as two worker actors.
+ *
+ * Give `kms()` to `boot({ drivers: [...] })`; then `Display.open(machine)`, in any thread.
+ */
+import type { DriverSpec } from '@dmabuf/core';
+import { checkOptions, type KmsOptions } from './options.js';
+import { registerWords } from './registers.js';
+
+export { Display } from './display.js';
+export type {
+  DisplayHandle,
+  DisplayStats,
+  FramebufferOptions,
+  InFences,
+  QueueFlipOptions,
+  QueueWritebackOptions,
+  SinkOptions,
+  WritebackStats,
+} from './display.js';
+export { Framebuffer, type FramebufferHandle } from './display-framebuffer.js';
+export { WritebackSink } from './display-sink.js';
+export type { SinkReport } from './sink-request.js';
+export { OutputError } from './output-file.js';
+export type { KmsOptions } from './options.js';
+export type { FlipSpeed } from './flip-queue.js';
+export type { LatenessSummary } from './lateness.js';
+export { makeMode, parseMode, sameMode, type DisplayMode } from './mode.js';
+export {
+  DRM_FORMAT_ARGB8888,
+  DRM_FORMAT_NV12,
+  DRM_FORMAT_RGB565,
+  DRM_FORMAT_XRGB8888,
+  DRM_FORMAT_YUV420,
+  fourccCode,
+  fourccName,
+} from './fourcc.js';
+export { DRM_FORMAT_MOD_LINEAR, DRM_MODE_FB_MODIFIERS } from './framebuffer.js';
+export { termColour, type TermColour, type TermViewOptions } from './term-view.js';
+export { readY4m, Y4M_MATRICES, type Y4mFile, type Y4mMatrix } from './y4m.js';
+
+/**
+ * The display as a driver: one card with a CRTC worker (`/dev/dri/card0`), which keeps vblank, and a
+ * writeback worker (`/dev/dri/card0-writeback`), which records. For `boot`; plain data. EINVAL for a
+ * mode out of range; RangeError or TypeError for other options.
+ */
+export function kms(options: KmsOptions = {}): DriverSpec {
+  const settings = checkOptions(options);
+  const { card } = settings;
+  const path = `/dev/dri/card${card}`;
+  const writeback = `${path}-writeback`;
+  return {
+    name: card === 0 ? 'kms' : `kms${card}`,
+    module: new URL('./driver.js', import.meta.url).href,
+    words: registerWords(settings.framebuffers),
+    options: settings,
+    devices: [
+      {
+        name: `card${card}`,
+        path,
+        module: new URL('./crtc-device.js', import.meta.url).href,
+        info: { writeback },
+        options: settings,
+      },
+      {
+        name: `card${card}-writeback`,
+        path: writeback,
+        module: new URL('./writeback-device.js', import.meta.url).href,
+        options: settings,
+      },
+    ],
+  };
+}

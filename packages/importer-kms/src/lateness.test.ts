@@ -1,3 +1,4 @@
+import { Words } from '@dmabuf/core/driver';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -68,20 +69,21 @@ test('merging two gives the histogram of all their values', () => {
 
 test('it lies in shared words that another histogram object reads', () => {
   const memory = new WebAssembly.Memory({ shared: true, initial: 1, maximum: 1 });
-  const words = new Int32Array(memory.buffer, 4096, LATENESS_WORDS);
-  const writer = new LatenessHistogram(words);
-  const reader = new LatenessHistogram(words);
+  const words = new Words(memory.buffer);
+  const writer = new LatenessHistogram(words, 1024);
+  const reader = new LatenessHistogram(words, 1024);
   writer.record(0.25);
   assert.is(reader.count, 1);
   assert.is(reader.summary().max, 0.25);
   reader.reset();
   assert.is(writer.count, 0);
-  const outside = new Int32Array(memory.buffer);
-  assert.ok(outside.every((word) => word === 0));
+  assert.ok(words.i32.every((word) => word === 0));
 });
 
 test('too few words are a RangeError', () => {
-  assert.throws(() => new LatenessHistogram(new Int32Array(LATENESS_WORDS - 1)), RangeError);
+  const words = new Words(new ArrayBuffer(LATENESS_WORDS * 4));
+  assert.throws(() => new LatenessHistogram(words, 1), RangeError);
+  assert.throws(() => new LatenessHistogram(words, -1), RangeError);
 });
 
 test.run();

@@ -1,10 +1,12 @@
 /**
- * Histogram of flip lateness in caller-supplied words, so that it can lie in shared memory.
+ * Histogram of flip lateness in words of kernel memory.
  *
  * One writer (the CRTC's device half) records; anybody may read percentiles meanwhile and gets
  * a picture that is at most a few records out of step. Buckets are log-linear, 16 to an octave,
  * as in HdrHistogram: whole µs (rounded down) below 32 µs, then to 1/16 (6.25 %), up to 134 s.
  */
+
+import { Words } from '@dmabuf/core/driver';
 
 /** Buckets in an octave, and the width of the exact part. */
 const SUB_BUCKETS = 16;
@@ -40,19 +42,21 @@ function upperEdge(bucket: number): number {
 }
 
 export class LatenessHistogram {
-  readonly #words: Int32Array<ArrayBufferLike>;
+  readonly #words: Words;
+  readonly #base: number;
 
   /**
-   * Over the first {@link LATENESS_WORDS} words of `words`, which stay the caller's and keep
-   * what they hold: a restarted device goes on counting. Default: private memory.
+   * Over the {@link LATENESS_WORDS} words at `base`, which stay the caller's and keep what they hold:
+   * a restarted device goes on counting. Default: private memory.
    */
-  constructor(words: Int32Array<ArrayBufferLike> = new Int32Array(LATENESS_WORDS)) {
-    if (words.length < LATENESS_WORDS) {
+  constructor(words: Words = new Words(new ArrayBuffer(LATENESS_WORDS * 4)), base: number = 0) {
+    if (base < 0 || words.i32.length < base + LATENESS_WORDS) {
       throw new RangeError(
-        `a lateness histogram takes ${LATENESS_WORDS} words, not ${words.length}`,
+        `a lateness histogram takes ${LATENESS_WORDS} words from ${base}, there are ${words.i32.length}`,
       );
     }
     this.#words = words;
+    this.#base = base;
   }
 
   /** Flips recorded. */
@@ -70,18 +74,18 @@ export class LatenessHistogram {
     const value = Number.isNaN(us) ? MAX_US : clamped;
     this.#add(bucketOf(value), 1);
     this.#add(COUNT_WORD, 1);
-    if (value > this.#word(MAX_WORD)) this.#words[MAX_WORD] = value;
+    if (value > this.#word(MAX_WORD)) this.#set(MAX_WORD, value);
   }
 
   /** Adds what another histogram has counted; that one stays as it is. */
   merge(other: LatenessHistogram): void {
     for (let word = 0; word <= COUNT_WORD; word++) this.#add(word, other.#word(word));
-    this.#words[MAX_WORD] = Math.max(this.#word(MAX_WORD), other.#word(MAX_WORD));
+    this.#set(MAX_WORD, Math.max(this.#word(MAX_WORD), other.#word(MAX_WORD)));
   }
 
   /** Back to empty. Only the writer may call this. */
   reset(): void {
-    this.#words.fill(0, 0, LATENESS_WORDS);
+    for (let word = 0; word < LATENESS_WORDS; word++) this.#set(word, 0);
   }
 
   /** The value in ms that the given share (0 to 1) of all flips did not exceed; 0 when empty. */
@@ -102,10 +106,14 @@ export class LatenessHistogram {
 
   /** Counters are unsigned: 2³² flips are two years at 60 Hz. */
   #word(index: number): number {
-    return (this.#words[index] ?? 0) >>> 0;
+    return this.#words.get(this.#base + index) >>> 0;
   }
 
   #add(index: number, amount: number): void {
-    this.#words[index] = (this.#words[index] ?? 0) + amount;
+    this.#set(index, this.#words.get(this.#base + index) + amount);
+  }
+
+  #set(index: number, value: number): void {
+    this.#words.set(this.#base + index, value);
   }
 }

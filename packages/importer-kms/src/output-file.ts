@@ -20,6 +20,8 @@ export class OutputError extends Error {
   readonly errno: number;
   readonly syscall: string;
   readonly path: string;
+  /** What was wrong, and the remedy. */
+  readonly detail: string;
 
   constructor(code: string, errno: number, syscall: string, file: string, detail: string) {
     const text = getSystemErrorMap().get(errno)?.[1] ?? 'cannot write';
@@ -28,6 +30,7 @@ export class OutputError extends Error {
     this.errno = errno;
     this.syscall = syscall;
     this.path = file;
+    this.detail = detail;
   }
 }
 
@@ -42,8 +45,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full; what was whole before is kept',
 };
 
-/** The error for what a call on `file` threw. */
-function outputError(error: unknown, syscall: string, file: string): unknown {
+/** The error for what a call on `file` threw; what is no system error passes through. */
+export function outputError(error: unknown, syscall: string, file: string): unknown {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') {
     return error;
   }
@@ -95,6 +98,11 @@ export class OutputFile {
     const opened = this.#temporary ?? this.#target;
     const flags = this.#temporary === undefined ? 'w' : 'wx';
     this.#fd = attempt('open', file, () => fs.openSync(opened, flags));
+  }
+
+  /** Bytes written so far. */
+  get bytes(): number {
+    return this.#written;
   }
 
   /** Whether it still takes bytes. */

@@ -17,6 +17,8 @@ export { OutputError } from './output-file.js';
 export interface FrameSink {
   /** Frames taken whole. */
   readonly frames: number;
+  /** Bytes written so far. */
+  readonly bytes: number;
   /**
    * Takes one frame and returns when the sink needs its memory no more. On OutputError (a full
    * disk) the frame is not taken; the sink may be aborted, which keeps the frames before it.
@@ -48,6 +50,10 @@ export class Y4mSink implements FrameSink {
     return this.#frames;
   }
 
+  get bytes(): number {
+    return this.#file.bytes;
+  }
+
   frame(frame: ScanoutFrame): void {
     this.#file.write(this.#encoder.frame(frame));
     this.#file.markWhole();
@@ -77,6 +83,10 @@ export class PngSink implements FrameSink {
 
   get frames(): number {
     return this.#frames;
+  }
+
+  get bytes(): number {
+    return this.#file.bytes;
   }
 
   /** Copies the frame, row padding included: encoding every frame would be wasted work. */
@@ -115,6 +125,7 @@ export class PngSeriesSink implements FrameSink {
   readonly #pattern: string;
   #next: OutputFile | undefined;
   #frames = 0;
+  #bytes = 0;
 
   /** `pattern` has one `%d` or `%0Nd` in its file name. Opens the first file at once. */
   constructor(pattern: string) {
@@ -124,6 +135,10 @@ export class PngSeriesSink implements FrameSink {
 
   get frames(): number {
     return this.#frames;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   frame(frame: ScanoutFrame): void {
@@ -136,6 +151,7 @@ export class PngSeriesSink implements FrameSink {
       throw error;
     }
     file.close();
+    this.#bytes += file.bytes;
     this.#frames++;
   }
 

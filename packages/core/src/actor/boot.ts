@@ -52,6 +52,8 @@ export interface BootOptions {
 }
 
 const BOOT_LIMIT_MS = 10_000;
+/** Words at HEADER.DRIVERS. */
+const MAX_DRIVERS = 32;
 
 /**
  * Boots a machine and joins it as process `main`. Resolves when all devices serve. Rejects with
@@ -60,6 +62,9 @@ const BOOT_LIMIT_MS = 10_000;
  */
 export async function boot(options: BootOptions = {}): Promise<Machine> {
   const { drivers = [] } = options;
+  if (drivers.length > MAX_DRIVERS) {
+    throw new RangeError(`boot: ${drivers.length} drivers; a machine takes ${MAX_DRIVERS} at most`);
+  }
   const tables = checkTables({ ...DEFAULT_TABLES, ...options.tables });
   const layout = layoutOf(
     tables,
@@ -170,6 +175,7 @@ export function format(
       [HEADER.CONTEXT_COUNT, tables.contexts],
       [HEADER.TIMELINE_COUNT, tables.timelines],
       [HEADER.SYNC_FILE_COUNT, tables.syncFiles],
+      [HEADER.HOLDER_COUNT, tables.holders],
       [HEADER.REGION_COUNT, tables.regions],
       [HEADER.BUFFER_COUNT, tables.buffers],
       [HEADER.QUEUE_COUNT, tables.queues],
@@ -219,6 +225,7 @@ function checkTables(tables: TableSizes): TableSizes {
   limit('contexts', 1, 1023);
   limit('timelines', 1, 1 << 16);
   limit('syncFiles', 1, 1 << 16);
+  limit('holders', 1, 1 << 16);
   limit('fds', 1, 1 << 16);
   limit('mailSlots', 2, 4096);
   limit('mailBytes', 64, 65536);

@@ -27,7 +27,7 @@ import {
   REGION,
   ROLE,
 } from '../memory/layout.js';
-import { markImporter } from '../memory/regions.js';
+import { markImporter, unmarkImporter } from '../memory/regions.js';
 import { writeName } from '../memory/tables.js';
 import { Words } from '../memory/words.js';
 import { type Host, workerHost } from '../substrate/actors.js';
@@ -98,7 +98,7 @@ class Broker {
   async run(): Promise<void> {
     const { words, actor } = this.#k;
     words.store(actor + ACTOR.STATE, ACTOR_STATE.LIVE);
-    const beat = setInterval(() => words.add(HEADER.HEARTBEAT, 1), HEARTBEAT_MS);
+    const beat = setInterval(() => this.#beat(), HEARTBEAT_MS);
     words.add(HEADER.HEARTBEAT, 1);
     this.#adopt(this.#task.first.actor, this.#task.first.port);
     for (const device of this.#task.devices) this.#start(device);
@@ -234,8 +234,24 @@ class Broker {
     this.#ports.delete(actor);
     port?.close();
     if (!this.#stopping && words.get(actors.at(actor) + ACTOR.ROLE) === ROLE.PROCESS) {
-      words.store(actors.at(actor) + ACTOR.STATE, ACTOR_STATE.FREE);
+      this.#vacate(actor);
     }
+  }
+
+  /** Frees a process's place; whoever gets it next has no memory yet. */
+  #vacate(actor: number): void {
+    const { words, actors, regions } = this.#k;
+    for (const region of regions.live()) unmarkImporter(this.#k, region, actor);
+    words.store(actors.at(actor) + ACTOR.STATE, ACTOR_STATE.FREE);
+  }
+
+  /**
+   * Shows that the broker lives. While the machine is over it wakes everybody once more: an
+   * asynchronous wait has no bound, and may have begun just after it was to be woken.
+   */
+  #beat(): void {
+    this.#k.words.add(HEADER.HEARTBEAT, 1);
+    if (this.#k.over) this.#wakeAll();
   }
 
   /** A port closed without leave: its process died. */
@@ -266,7 +282,7 @@ class Broker {
       if (!this.#stopping) this.#fault(actor, textOf(error));
     });
     work.port2.on('message', ({ dead, settled }: Reaped) => {
-      if (settled) this.#k.words.store(this.#k.actors.at(dead) + ACTOR.STATE, ACTOR_STATE.FREE);
+      if (settled) this.#vacate(dead);
       else this.#fault(dead, 'its thread ended while it held a lock');
     });
     return { work: work.port2, host };

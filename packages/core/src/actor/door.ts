@@ -4,6 +4,9 @@
  */
 import { DmaBuf, type BufferServices } from '../dmabuf/dmabuf.js';
 import type { ExportInfo } from '../dmabuf/buffers.js';
+import type { Place } from '../dmabuf/moves.js';
+import type { BufferRecord } from '../dmabuf/ops.js';
+import { Vmap } from '../dmabuf/vmap.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Locks } from '../memory/lock.js';
@@ -39,6 +42,29 @@ export class DriverDoor {
   export(info: Omit<ExportInfo, 'exporter'>): DmaBuf {
     const buffer = this.#s.buffers.export({ ...info, exporter: this.index });
     return DmaBuf.fromExport(this.#s, buffer);
+  }
+
+  /**
+   * Gives a buffer that was exported with `region: 0` its memory. By an op that core calls under the buffer's
+   * lock (map, mmap, vmap, pin), when it finds `buffer.region` 0.
+   */
+  back(buffer: BufferRecord, place: Place): void {
+    this.#s.buffers.back(buffer, place.region, place.offset);
+  }
+
+  /**
+   * Moves a buffer of the driver's with its content (dma_buf_move_notify); returns its old place, which is
+   * free. Blocks until the jobs that were queued before have ended; dynamic importers are told. EBUSY:
+   * pinned, or mapped by a CPU; ETIME after `timeout` ms (default: no limit); EINVAL: the place.
+   */
+  move(buffer: BufferRecord, to: Place, timeout: number = Infinity): Place {
+    return this.#s.moves.move(buffer, to, timeout);
+  }
+
+  /** A kernel mapping of all of a buffer (dma_buf_vmap). The caller ends it. EINVAL: no such op; EPERM. */
+  vmap(buffer: DmaBuf): Vmap {
+    buffer.queuePointer('dma_buf_vmap'); // EBADF once closed
+    return new Vmap(this.#s, buffer.record);
   }
 
   /** Makes a region of its own for a buffer: page-sized, zeroed. ENOMEM, ENOSPC. */

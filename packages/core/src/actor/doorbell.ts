@@ -46,7 +46,12 @@ export class Doorbell {
 
   /** {@link sleep} for actors that live in an event loop; keeps the process alive meanwhile. */
   async sleepAsync(idle: () => boolean, until: number): Promise<void> {
-    const { words, seam, keepAlive } = this.#k;
+    const { words, seam, keepAlive, clock } = this.#k;
+    if (until <= clock.now()) {
+      // No sleep at all, for a timer takes 1 ms at least: one turn of the event loop.
+      await new Promise((resolve) => setImmediate(resolve));
+      return;
+    }
     this.#arm(until);
     if (idle()) {
       keepAlive.acquire();

@@ -5,10 +5,16 @@
  * calling thread on kernel memory; what blocks says so.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { DmaBuf } from '../dmabuf/dmabuf.js';
+import { wantFlags } from '../args.js';
+import type { BracketSet } from '../dmabuf/bracket.js';
+import { type BufInfo, bufinfo } from '../dmabuf/bufinfo.js';
+import { checkName, DmaBuf, seekIn } from '../dmabuf/dmabuf.js';
+import { giveBackHolders } from '../dmabuf/give-back.js';
+import { type BracketModes, Mapping, type MappingAccess } from '../dmabuf/mapping.js';
 import { pageAlign } from '../dmabuf/system-heap.js';
 import { DmaBufError } from '../errno.js';
-import { ACTOR, ACTOR_STATE, CONTEXT_FLAG, HEADER, ROLE } from '../memory/layout.js';
+import { kindOf, pointerOf } from '../fd/fd-table.js';
+import { ACTOR, ACTOR_STATE, CONTEXT_FLAG, HEADER, OBJECT, ROLE } from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
 import { CLAIM, Context, pointsOf, type BufferUse } from '../sync/context.js';
 import { type FenceLike, FenceSet, mergePoints, waitForAny } from '../sync/fence-set.js';
@@ -105,15 +111,19 @@ export class Machine {
 
   /**
    * Allocates a dma-buf of zeroed memory of its own (system heap), rounded up to pages. The caller
-   * owns the fd. EINVAL: not a positive size; ENOMEM; ENFILE, ENOSPC, EMFILE: a table is full.
+   * owns the fd. With `deferred`, memory is allocated at the first map, mmap or job. EINVAL: not a
+   * positive size, a name of more than 31 bytes; ENOMEM; ENFILE, ENOSPC, EMFILE: a table is full.
    */
-  alloc(bytes: number, options: { readonly name?: string } = {}): DmaBuf {
+  alloc(bytes: number, options: { readonly name?: string; readonly deferred?: boolean } = {}): DmaBuf {
     if (typeof bytes !== 'number') throw new TypeError(`alloc: bytes must be a number, not ${bytes}`);
     if (!Number.isSafeInteger(bytes) || bytes <= 0) {
       throw new DmaBufError('EINVAL', 'alloc', `a buffer of ${bytes} bytes; give a positive integer`);
     }
-    const { regions, buffers } = this.#s;
-    const region = regions.make(pageAlign(bytes));
+    const { kernel, regions, buffers } = this.#s;
+    kernel.check('alloc');
+    wantFlags('alloc', options, ['deferred']);
+    checkName(options.name ?? '', 'alloc');
+    const region = options.deferred === true ? 0 : regions.make(pageAlign(bytes));
     const info = { region, offset: 0, size: bytes, exporter: 0, flags: 0, priv: [] };
     return DmaBuf.fromExport(this.#s, buffers.export({ ...info, name: options.name ?? '' }));
   }
@@ -121,6 +131,40 @@ export class Machine {
   /** A handle for an fd that is open in this process (one that arrived by `receiveFd`). EBADF. */
   dmabuf(fd: number): DmaBuf {
     return new DmaBuf(this.#s, fd);
+  }
+
+  /**
+   * One access bracket over several mappings, as one atomic step: all buffers are claimed together, so two
+   * threads that want each other's cannot deadlock; all or none. The caller finishes the set. Errors as
+   * of {@link Mapping.prepareAccess}; EINVAL: a buffer twice, or none.
+   */
+  prepareAccess(parts: readonly MappingAccess[], modes: BracketModes = {}): BracketSet {
+    return Mapping.prepareAll(this.#s, parts, modes);
+  }
+
+  /**
+   * ioctl(2) on an fd of this process, by Linux's request numbers (DMA_BUF_IOCTL_SYNC and the like; struct
+   * arguments as objects); 0. ({@link ioctl} without Fd calls a device's handler by name.) EBADF; ENOTTY:
+   * unknown request, or the fd is no dma-buf; else what the request fails with.
+   */
+  ioctlFd(fd: number, request: number, arg?: unknown): number {
+    return this.#s.ioctls.call(fd, request, arg);
+  }
+
+  /** lseek(2) on an fd: how a dma-buf's size is asked. EBADF: not open, or no dma-buf; EINVAL. */
+  lseek(fd: number, offset: number, whence: number): number {
+    const { fds, buffers } = this.#s;
+    const { object } = fds.entry(fd, 'llseek');
+    if (kindOf(object) === OBJECT.DMABUF) return seekIn(buffers.record(pointerOf(object)), offset, whence);
+    throw new DmaBufError('EBADF', 'llseek', `fd ${fd} is no dma-buf`);
+  }
+
+  /** Every live buffer, who holds it, its queue and fences; `String()` of it is what debugfs prints. */
+  bufinfo(): BufInfo {
+    const { kernel, buffers, holders, importers, jobs, doors } = this.#s;
+    const expName = (index: number): string =>
+      index === 0 ? 'system' : (doors[index - 1]?.spec.name ?? `driver${index}`);
+    return bufinfo({ kernel, buffers, holders, importers, contexts: jobs.contexts, expName });
   }
 
   /** A fence again from its plain value, as it arrived from another thread. */
@@ -139,6 +183,7 @@ export class Machine {
     options: { readonly early?: boolean } = {},
   ): Context {
     const actor = typeof target === 'number' ? target : target.actor;
+    this.#s.kernel.check('create_context');
     this.#mustLive(actor, 'create_context');
     const flags = options.early === true ? CONTEXT_FLAG.EARLY : 0;
     return this.#context(this.#s.jobs.contexts.create(actor, name, flags));
@@ -398,6 +443,7 @@ export class Machine {
   #giveBack(): void {
     const { ipc, fds, objects, jobs } = this.#s;
     ipc.discard();
+    giveBackHolders(this.#s, this.self);
     for (const { fd, object } of [...fds.open()]) {
       fds.remove(fd, 'leave');
       objects.unref(object);
@@ -454,6 +500,10 @@ export function reserveActor(
   if (actor !== 0) {
     words.set(actor + ACTOR.GEN, words.get(actor + ACTOR.GEN) + 1);
     words.set(actor + ACTOR.ROLE, role);
+    for (const field of ['WAITING', 'WAKEUPS', 'SERVING', 'JOBS_DONE', 'JOBS_FAILED'] as const) {
+      words.store(actor + ACTOR[field], 0);
+    }
+    words.setDouble(actor + ACTOR.COPIED, 0);
     writeName(words, actor + ACTOR.NAME, 8, name);
     words.store(actor + ACTOR.STATE, ACTOR_STATE.RESERVED);
   }

@@ -13,6 +13,8 @@ export class ReadyInbox {
   #kept: number[] = [];
   /** Runs the callbacks among a batch and returns the others. Set by Callbacks. */
   callbacks: (ready: readonly number[]) => readonly number[] = (ready) => ready;
+  /** Moves of buffers that this thread is to be told of: looked at whenever jobs are. */
+  moves: { readonly pending: boolean; run(): void } | undefined;
   /** Whether a server takes the rest. */
   serving = false;
 
@@ -22,12 +24,13 @@ export class ReadyInbox {
   }
 
   get isEmpty(): boolean {
-    return this.#ready.isEmpty(this.#k.self);
+    return this.#ready.isEmpty(this.#k.self) && this.moves?.pending !== true;
   }
 
   /** Empties the ready set; true if it held anything. */
   gather(): boolean {
     if (this.isEmpty) return false;
+    this.moves?.run();
     const { words } = this.#k;
     this.#taken.length = 0;
     this.#ready.take(this.#k.self, this.#taken);

@@ -11,9 +11,11 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { errno } from '../errno.js';
+import { giveBackHolders } from '../dmabuf/give-back.js';
 import { FdTable } from '../fd/fd-table.js';
 import {
   ACTOR,
+  BUFFER,
   CONTEXT,
   CONTEXT_FLAG,
   HEADER,
@@ -60,6 +62,7 @@ export async function runReaper(task: ReaperTask): Promise<void> {
 export function reap(services: Services, dead: number): boolean {
   if (holdsLock(services, dead)) return false;
   endHolds(services, dead);
+  giveBackHolders(services, dead);
   const fds = new FdTable(services.kernel, dead);
   for (const { fd, object } of [...fds.open()]) {
     fds.remove(fd, 'reap');
@@ -86,6 +89,7 @@ function holdsLock(services: Services, dead: number): boolean {
   for (const context of kernel.contexts.live()) if (held(context + CONTEXT.LOCK)) return true;
   for (const queue of kernel.queues.live()) if (held(queue + QUEUE.LOCK)) return true;
   for (const timeline of kernel.timelines.live()) if (held(timeline + TIMELINE.LOCK)) return true;
+  for (const buffer of kernel.buffers.live()) if (held(buffer + BUFFER.LOCK)) return true;
   for (let i = 0; i < kernel.jobs.count; i++) {
     if (held(kernel.jobs.at(i) + JOB.DEP_LOCK)) return true;
   }

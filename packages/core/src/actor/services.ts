@@ -4,7 +4,14 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { Buffers } from '../dmabuf/buffers.js';
+import { checkOps } from '../dmabuf/check-ops.js';
+import { CpuAccess } from '../dmabuf/cpu-access.js';
+import { CpuClaims } from '../dmabuf/cpu-claims.js';
 import type { BufferServices } from '../dmabuf/dmabuf.js';
+import { Holders } from '../dmabuf/holders.js';
+import { Importers } from '../dmabuf/importers.js';
+import { DmaBufIoctls } from '../dmabuf/ioctl.js';
+import { Moves } from '../dmabuf/moves.js';
 import type { DmaBufOps } from '../dmabuf/ops.js';
 import { systemHeapOps } from '../dmabuf/system-heap.js';
 import { FdTable } from '../fd/fd-table.js';
@@ -71,8 +78,9 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
   const bell = new Doorbell(kernel);
   const port = new BrokerPort(kernel, options.port);
   const regions = new Regions(kernel, port);
-  const ops: (DmaBufOps | undefined)[] = [systemHeapOps];
+  const ops: (DmaBufOps | undefined)[] = [];
   const buffers = new Buffers(kernel, regions, ops);
+  ops.push(systemHeapOps(regions, buffers));
   const jobs = new Jobs(
     kernel,
     bell,
@@ -93,7 +101,15 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
   const objects = new Objects({ dmabuf: buffers, syncFile: files, timeline: timelines });
   const ipc = new Ipc(kernel, bell, mail, fds, objects);
   const holds = new Holds(kernel, jobs, callbacks);
-  const base: BufferServices = { kernel, regions, buffers, fds, holds, sharing };
+  const holders = new Holders(kernel);
+  const importers = new Importers(kernel, regions, buffers, holders);
+  const access = new CpuAccess(kernel, buffers, importers, new CpuClaims(holds));
+  const moves = new Moves(kernel, bell, { regions, buffers, holders, importers, holds });
+  inbox.moves = moves;
+  const ioctls = new DmaBufIoctls();
+  const { handles } = fds;
+  const base: BufferServices = { kernel, regions, buffers, fds, holds, sharing, holders, importers, access, moves, ioctls, handles };
+  ioctls.connect(base);
   const doors = drivers.map(
     (spec, i) => new DriverDoor({ ...base, bell }, spec, i + 1, words.get(HEADER.DRIVERS + i)),
   );
@@ -110,6 +126,6 @@ export async function loadDrivers(services: Services & { ops: (DmaBufOps | undef
         `join: module ${door.spec.module} of driver '${door.spec.name}' exports no 'driver'`,
       );
     }
-    services.ops[door.index] = module.driver.init(door);
+    services.ops[door.index] = checkOps(door.spec.name, module.driver.init(door));
   }
 }

@@ -16,6 +16,7 @@ import { BufferRecord, type DmaBufOps } from './ops.js';
 
 /** What an exporter says of a new buffer. */
 export interface ExportInfo {
+  /** 0: no memory yet; an op that runs locked allocates it and says so by {@link Buffers.back}. */
   readonly region: number;
   readonly offset: number;
   readonly size: number;
@@ -68,11 +69,44 @@ export class Buffers {
     words.set(buffer + BUFFER.OWNER, self);
     info.priv.forEach((word, i) => words.set(buffer + BUFFER.PRIV + i, word));
     writeName(words, buffer + BUFFER.NAME, 8, info.name);
-    words.set(info.region + REGION.BUFFERS, words.get(info.region + REGION.BUFFERS) + 1);
+    if (info.region !== 0) this.#enter(info.region);
     this.#count(info.size, 1);
     words.store(buffer + BUFFER.STATE, gen);
     locks.unlock(HEADER.BUFFER_LOCK);
     return buffer;
+  }
+
+  /** Gives a buffer that was exported without memory its place. Its LOCK is held by the caller. */
+  back(record: BufferRecord, region: number, offset: number): void {
+    const { words, locks } = this.#k;
+    locks.lock(HEADER.BUFFER_LOCK);
+    this.#enter(region);
+    words.setDouble(record.pointer + BUFFER.OFFSET, offset);
+    words.store(record.pointer + BUFFER.REGION, region);
+    locks.unlock(HEADER.BUFFER_LOCK);
+  }
+
+  /** Puts a buffer elsewhere; its old region is given up with its last buffer. LOCK is held. */
+  rebase(record: BufferRecord, region: number, offset: number): void {
+    const old = record.region;
+    const { words, locks } = this.#k;
+    locks.lock(HEADER.BUFFER_LOCK);
+    this.#enter(region);
+    words.setDouble(record.pointer + BUFFER.OFFSET, offset);
+    words.store(record.pointer + BUFFER.REGION, region);
+    const dropped = this.#regions.leave(old);
+    locks.unlock(HEADER.BUFFER_LOCK);
+    if (dropped) this.#regions.dropped(old);
+  }
+
+  /** Takes a reference unless the buffer is dying: for walks over all of them. */
+  tryRef(buffer: number): boolean {
+    const { words } = this.#k;
+    for (;;) {
+      const refs = words.load(buffer + BUFFER.REFS);
+      if (refs <= 0) return false;
+      if (words.cas(buffer + BUFFER.REFS, refs, refs + 1)) return true;
+    }
   }
 
   record(buffer: number): BufferRecord {
@@ -113,12 +147,17 @@ export class Buffers {
     this.opsOf(record).release(record);
     const { region, size } = record;
     locks.lock(HEADER.BUFFER_LOCK);
-    const dropped = this.#regions.leave(region);
+    const dropped = region !== 0 && this.#regions.leave(region);
     this.#count(size, -1);
     words.store(queue + QUEUE.STATE, 0);
     words.store(buffer + BUFFER.STATE, 0);
     locks.unlock(HEADER.BUFFER_LOCK);
     if (dropped) this.#regions.dropped(region);
+  }
+
+  #enter(region: number): void {
+    const { words } = this.#k;
+    words.set(region + REGION.BUFFERS, words.get(region + REGION.BUFFERS) + 1);
   }
 
   #count(bytes: number, buffers: 1 | -1): void {

@@ -7,7 +7,7 @@ import { discard, exclusive, shared } from '../sync/context.js';
 import { checkQueues } from '../testing/check-queues.js';
 import { type FakeActor, FakeMachine } from '../testing/fake-machine.js';
 import { DmaBuf } from './dmabuf.js';
-import type { DmaBufOps } from './ops.js';
+import { contiguousOps, type DmaBufOps } from './ops.js';
 
 function codeOf(call: () => unknown): string {
   try {
@@ -29,9 +29,13 @@ function counters(fake: FakeMachine): unknown {
 const NONE = [0, 0, 0, 0, 0, 0];
 
 /** A buffer of an exporter with ops of the test's own. */
-function exported(actor: FakeActor, ops: DmaBufOps, flags: number = 0): DmaBuf {
+function exported(
+  actor: FakeActor,
+  ops: Partial<DmaBufOps> & Pick<DmaBufOps, 'release'>,
+  flags: number = BUFFER_FLAG.NEEDS_SYNC,
+): DmaBuf {
   const { regions, buffers, ops: table } = actor.services;
-  table[1] = ops;
+  table[1] = { ...contiguousOps, ...ops };
   const region = regions.make(4096);
   const info = { region, offset: 0, size: 4096, exporter: 1, flags, name: 'own', priv: [11, 12] };
   return DmaBuf.fromExport(actor.services, buffers.export(info));
@@ -281,10 +285,12 @@ test('an exporter that refuses prepareAccess leaves no claim behind', () => {
   assert.is(codeOf(() => buffer.access({ write: true })), 'EIO');
   assert.is(fake.actor(0).machine.stats().jobs, 0);
   assert.is(buffer.mappings, 0);
-  const mapping = buffer.mmap();
-  assert.is(codeOf(() => mapping.prepareAccess({ read: true })), 'EIO');
-  mapping.close();
   assert.is(withoutCpuContext(fake.dump()), withoutCpuContext(dump));
+  const mapping = buffer.mmap();
+  const mapped = fake.dump();
+  assert.is(codeOf(() => mapping.prepareAccess({ read: true })), 'EIO');
+  assert.is(withoutCpuContext(fake.dump()), withoutCpuContext(mapped));
+  mapping.close();
 });
 
 /** The context of CPU access is made once, at the first bracket, and stays. */
@@ -297,6 +303,7 @@ test('an exporter that fails in finishAccess does not keep the claim', () => {
   const buffer = exported(fake.actor(0), {
     release() {},
     mmap() {},
+    prepareAccess() {},
     finishAccess() {
       throw new DmaBufError('EIO', 'finish_access', 'flush failed');
     },
@@ -452,7 +459,9 @@ test('cache: false maintains nothing; otherwise the exporter is told range and d
   assert.equal(told, []);
   const mapping = buffer.mmap({ offset: 64, length: 128 });
   mapping.prepareAccess({ read: true }).finish();
-  mapping.prepareAccess({ write: true, discard: true }).finish();
+  const bracket = mapping.prepareAccess({ write: true, discard: true });
+  assert.is(bracket.bytes.byteLength, 128);
+  bracket.finish();
   assert.equal(told, [
     'prepare true false 64 128',
     'finish true false',
@@ -543,7 +552,7 @@ test('buffers of the pool share its region, which stays', () => {
   const fake = new FakeMachine();
   const actor = fake.actor(0);
   const { region, memory } = fake.addPool(65536);
-  actor.services.ops[1] = { release() {}, mmap() {} };
+  actor.services.ops[1] = { ...contiguousOps, release() {}, mmap() {} };
   const at = (offset: number): DmaBuf => {
     const info = { region, offset, size: 4096, exporter: 1, flags: 0, name: '', priv: [] };
     return DmaBuf.fromExport(actor.services, actor.services.buffers.export(info));

@@ -4,16 +4,25 @@
  * The handle owns its fd; `close()` (or `using`) closes it. The buffer lives on while other fds,
  * attachments, mappings or queued jobs hold it.
  */
+import { wantNumber, wantString } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { FdTable } from '../fd/fd-table.js';
 import { FD_RDWR, objectWord } from '../fd/fd-table.js';
+import type { Handles } from '../fd/handles.js';
 import type { Kernel } from '../kernel.js';
 import { BUFFER, OBJECT } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
-import { Attachment } from './attachment.js';
+import { type AttachOptions, Attachment } from './attachment.js';
 import type { Buffers } from './buffers.js';
-import { type Bracket, type BracketOptions, Mapping } from './mapping.js';
+import type { Bracket } from './bracket.js';
+import type { CpuAccess } from './cpu-access.js';
+import { dmaBufMmap, type MmapOptions } from './dma-buf-mmap.js';
+import type { Holders } from './holders.js';
+import type { Importers } from './importers.js';
+import type { DmaBufIoctls } from './ioctl.js';
+import type { BracketOptions, Mapping } from './mapping.js';
 import { type FrameMetadata, readMetadata } from './metadata.js';
+import type { Moves } from './moves.js';
 import type { BufferRecord, Reach } from './ops.js';
 import type { Claimable } from '../sync/queue-object.js';
 import { type PollEvents, Sharing, type SharingServices } from './sharing.js';
@@ -29,7 +38,20 @@ export interface BufferServices {
   readonly fds: FdTable;
   readonly holds: Holds;
   readonly sharing: SharingServices;
+  readonly holders: Holders;
+  readonly importers: Importers;
+  readonly access: CpuAccess;
+  readonly moves: Moves;
+  readonly ioctls: DmaBufIoctls;
+  readonly handles: Handles;
 }
+
+/** DMA_BUF_NAME_LEN, without its NUL. */
+const NAME_BYTES = 31;
+
+/** lseek's whence. */
+export const SEEK_SET = 0;
+export const SEEK_END = 2;
 
 export class DmaBuf implements Claimable {
   /** The fd, as passFd and the ioctls take it. */
@@ -41,6 +63,7 @@ export class DmaBuf implements Claimable {
   readonly #s: BufferServices;
   /** Generation of the record: together with its pointer, which buffer this is. */
   readonly #generation: number;
+  readonly #place: string;
   #delivered: number = -1;
   #open = true;
 
@@ -50,6 +73,9 @@ export class DmaBuf implements Claimable {
     this.record = services.buffers.record(services.fds.get(fd, OBJECT.DMABUF, 'dma_buf_get'));
     this.size = this.record.size;
     this.#generation = services.kernel.words.get(this.record.pointer + BUFFER.GEN);
+    const what = `a handle of dma-buf fd ${fd} (buffer ${this.record.ino})`;
+    const object = objectWord(OBJECT.DMABUF, this.record.pointer);
+    this.#place = services.handles.openedFd(this, fd, object, what);
   }
 
   /** Turns a buffer's first reference into an fd of this process. EMFILE gives the buffer back. */
@@ -70,10 +96,19 @@ export class DmaBuf implements Claimable {
   /** DMA_BUF_SET_NAME: at most 31 bytes of UTF-8. EINVAL when longer. */
   set name(name: string) {
     this.#check('set_name');
-    if (Buffer.byteLength(name) > 31) {
-      throw new DmaBufError('EINVAL', 'set_name', `'${name}' is longer than 31 bytes`);
-    }
-    this.record.name = name;
+    checkName(name, 'set_name');
+    this.#s.importers.locked(this.record.pointer, () => {
+      this.record.name = name;
+    });
+  }
+
+  /**
+   * lseek(2), by which a buffer's size is asked: `seek(0, SEEK_END)` is the size, `seek(0, SEEK_SET)`
+   * 0. EINVAL: anything else.
+   */
+  seek(offset: number, whence: number): number {
+    this.#check('llseek');
+    return seekIn(this.record, offset, whence);
   }
 
   /** What the last writer said of the content. */
@@ -91,11 +126,12 @@ export class DmaBuf implements Claimable {
   /**
    * Declares that an actor is going to use the buffer and what it can reach, and hands it the
    * memory (blocks for some 100 µs the first time). EINVAL when it cannot reach it; the
-   * exporter's own refusal passes through. The caller owns the attachment.
+   * exporter's own refusal passes through. The caller owns the attachment. With `moveNotify` it is
+   * dynamic: the exporter may move the buffer under it.
    */
-  attach(actor: number, reach: Reach = {}): Attachment {
+  attach(actor: number, reach: Reach = {}, options: AttachOptions = {}): Attachment {
     this.#check('attach');
-    return new Attachment(this.#s, this.record, actor, reach);
+    return new Attachment(this.#s, this.record, actor, reach, options);
   }
 
   /**
@@ -103,19 +139,19 @@ export class DmaBuf implements Claimable {
    * memory is protected; EINVAL: out of bounds. The mapping keeps the buffer alive until closed; its
    * memory is touched inside access brackets only.
    */
-  mmap(options: { readonly offset?: number; readonly length?: number } = {}): Mapping {
+  mmap(options: MmapOptions = {}): Mapping {
     this.#check('mmap');
-    const offset = options.offset ?? 0;
-    return new Mapping(this.#s, this.record, offset, options.length ?? this.size - offset);
+    return dmaBufMmap(this.#s, this.record, options);
   }
 
   /** mmap and one access bracket in one call; finishing the bracket unmaps. See {@link Mapping}. */
   access(options: BracketOptions): Bracket {
-    const mapping = this.mmap();
+    this.#check('mmap');
+    const mapping = dmaBufMmap(this.#s, this.record, {}, this.#place);
     try {
       return mapping.prepareAccess({ ...options, unmap: true });
     } catch (error) {
-      mapping.close();
+      mapping.retract();
       throw error;
     }
   }
@@ -165,6 +201,7 @@ export class DmaBuf implements Claimable {
   deliverTo(actor: number, syscall: string): void {
     this.#check(syscall);
     if (this.#delivered === actor) return;
+    this.#s.importers.populate(this.record, actor);
     this.#s.regions.deliver(this.record.region, actor);
     this.#delivered = actor;
   }
@@ -179,8 +216,13 @@ export class DmaBuf implements Claimable {
   close(): void {
     this.#check('close');
     this.#open = false;
+    this.#s.handles.closedFd(this, this.fd);
     this.#s.fds.remove(this.fd, 'close');
-    this.#s.buffers.unref(this.record.pointer);
+    try {
+      this.#s.ioctls.closed(this.fd);
+    } finally {
+      this.#s.buffers.unref(this.record.pointer);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -200,4 +242,23 @@ export class DmaBuf implements Claimable {
   get mappings(): number {
     return this.#s.kernel.words.load(this.record.pointer + BUFFER.MAPPINGS);
   }
+}
+
+/** dma_buf_llseek: only offset 0. EINVAL. */
+export function seekIn(record: BufferRecord, offset: number, whence: number): number {
+  wantNumber('seek', 'offset', offset);
+  wantNumber('seek', 'whence', whence);
+  if (offset === 0 && whence === SEEK_END) return record.size;
+  if (offset === 0 && whence === SEEK_SET) return 0;
+  const detail = `seek(${offset}, ${whence}) on a dma-buf; only offset 0 with SEEK_SET or SEEK_END`;
+  throw new DmaBufError('EINVAL', 'llseek', detail);
+}
+
+/** DMA_BUF_SET_NAME's rules. EINVAL: longer than 31 bytes of UTF-8, or with a NUL in it. */
+export function checkName(name: string, syscall: string): void {
+  wantString(syscall, 'name', name);
+  if (Buffer.byteLength(name) > NAME_BYTES) {
+    throw new DmaBufError('EINVAL', syscall, `'${name}' is longer than ${NAME_BYTES} bytes`);
+  }
+  if (name.includes('\0')) throw new DmaBufError('EINVAL', syscall, 'a name with a NUL in it');
 }

@@ -1,23 +1,33 @@
 /**
- * Mapping: a CPU mapping of a buffer, and the access brackets around its use (the 2012 thread's
- * PREPARE_ACCESS / FINISH_ACCESS, today's DMA_BUF_IOCTL_SYNC; design D9).
- *
- * A bracket does two things: it synchronises with the buffer's queue (a shared claim to read, an
- * exclusive one to write, like any job), and it calls the exporter's cache maintenance. `sync`
- * and `cache` select them one by one.
+ * Mapping: a CPU mapping of a buffer (the 2012 thread's mmap of a dma-buf). Its memory is touched inside
+ * access brackets only: PREPARE_ACCESS / FINISH_ACCESS, today's DMA_BUF_IOCTL_SYNC (design D9).
  */
+import { wantArray, wantFlags, wantNumbers, wantObject, wantTimeout, wrongType } from '../args.js';
 import { DmaBufError } from '../errno.js';
-import { BUFFER, BUFFER_FLAG } from '../memory/layout.js';
+import { BUFFER } from '../memory/layout.js';
+import { Bracket, BracketSet } from './bracket.js';
+import type { AccessOptions, AccessSpec } from './cpu-access.js';
+import { dmaBufMunmap } from './dma-buf-mmap.js';
 import type { BufferServices } from './dmabuf.js';
-import { CLAIM } from '../sync/context.js';
-import type { Hold } from '../sync/holds.js';
-import type { BufferRecord, CpuUse } from './ops.js';
+import type { BufferRecord } from './ops.js';
 
-export interface BracketOptions {
+/** What of a mapping is accessed, and how. */
+export interface AccessRange {
   readonly read?: boolean;
   readonly write?: boolean;
-  /** The write overwrites everything: earlier content, poisoned or not, does not matter. */
+  /**
+   * The write overwrites everything in the range: its earlier content does not matter; poisoned content
+   * neither, if the range is the whole buffer.
+   */
   readonly discard?: boolean;
+  /** Bytes from the start of the mapping (default 0). Cache maintenance covers whole 64-byte lines. */
+  readonly offset?: number;
+  /** Bytes; default: up to the end of the mapping. */
+  readonly length?: number;
+}
+
+/** How a bracket waits and what it does. */
+export interface BracketModes {
   /** ms to wait for the queue; 0 = only try. Default: no limit. ETIME when it runs out. */
   readonly timeout?: number;
   /** Claim the buffer's queue (default true). */
@@ -26,68 +36,77 @@ export interface BracketOptions {
   readonly cache?: boolean;
 }
 
+export interface BracketOptions extends AccessRange, BracketModes {}
+
+/** One buffer of a bracket over several. */
+export interface MappingAccess extends AccessRange {
+  readonly mapping: Mapping;
+}
+
 export class Mapping {
   /** Bytes. */
   readonly length: number;
   readonly #s: BufferServices;
   readonly #record: BufferRecord;
+  readonly #holder: number;
   readonly #offset: number;
+  readonly #place: string;
+  readonly #watched: boolean;
   #brackets = 0;
   #open = true;
 
-  constructor(services: BufferServices, record: BufferRecord, offset: number, length: number) {
+  /** By dmaBufMmap alone. With `place` it is a bracket's own, which is watched in its stead. */
+  constructor(
+    services: BufferServices,
+    record: BufferRecord,
+    holder: number,
+    offset: number,
+    length: number,
+    place?: string,
+  ) {
     this.#s = services;
     this.#record = record;
+    this.#holder = holder;
     this.#offset = offset;
     this.length = length;
-    this.#refuse();
-    services.buffers.opsOf(record).mmap?.(record, offset, length);
-    services.buffers.ref(record.pointer);
-    services.kernel.words.add(record.pointer + BUFFER.MAPPINGS, 1);
+    this.#watched = place === undefined;
+    this.#place = place ?? services.handles.opened(this, `a mapping of buffer ${record.ino}`, 'close()');
   }
 
   /**
    * Opens a bracket: waits until the buffer's queue lets the CPU in. Blocks the thread. ETIME when
-   * `timeout` runs out (nothing stays queued); the errno of a failed writer when the content that would
-   * be read is poisoned. The bracket is the caller's, who must finish it (`using` does).
+   * `timeout` runs out (nothing stays queued); EDEADLK when this thread would wait for a bracket of its
+   * own; the errno of a failed writer when the content that would be read is poisoned; EINVAL: the range
+   * is not inside the mapping, or neither read nor write. The caller must finish it (`using` does).
    */
   prepareAccess(options: BracketOptions & { readonly unmap?: boolean }): Bracket {
-    const { read = false, write = false, discard = false } = options;
-    this.#check('prepare_access');
-    if (!read && !write) {
-      throw new DmaBufError('EINVAL', 'prepare_access', 'neither read nor write was asked for');
-    }
-    const use = { read: read || (write && !discard), write, offset: this.#offset, length: this.length };
-    const { buffers, kernel } = this.#s;
-    const timeout = options.timeout ?? Infinity;
-    const claim = !write ? 'shared' : discard && !read ? 'discard' : 'exclusive';
-    const hold = options.sync === false ? undefined : this.#hold(CLAIM[claim], timeout);
-    try {
-      if (options.cache !== false) buffers.opsOf(this.#record).prepareAccess?.(this.#record, use);
-    } catch (error) {
-      hold?.release();
-      throw error;
-    }
-    kernel.words.add(this.#record.pointer + BUFFER.PREPARES, 1);
-    this.#brackets++;
-    return new Bracket(this.#s, this.#record, use, hold, options.cache !== false, () => {
-      this.#brackets--;
-      if (options.unmap === true) this.close();
-    });
+    const spec = this.#specOf(options);
+    const [access] = this.#s.access.prepare([spec], modesOf(options), 'prepare_access');
+    if (access === undefined) throw new RangeError('prepareAccess: nothing was prepared');
+    return this.#bracket(access, options.unmap === true);
   }
 
-  #hold(claim: number, timeout: number): Hold {
-    const record = this.#record;
-    const claims = [record.queue | claim];
-    const hold = this.#s.holds.wait(claims, timeout, 'prepare_access', `buffer ${record.ino}`);
-    const error = hold.contentError;
-    if (error === 0) return hold;
-    hold.release();
-    throw DmaBufError.of(
-      error,
-      'prepare_access',
-      `the job that wrote buffer ${record.ino} failed, its content is not valid; overwrite it with discard`,
-    );
+  /** Several mappings as one atomic step: all or none. See `machine.prepareAccess`. */
+  static prepareAll(
+    services: BufferServices,
+    parts: readonly MappingAccess[],
+    modes: BracketModes,
+  ): BracketSet {
+    wantArray('prepareAccess', 'parts', parts);
+    if (parts.length === 0) {
+      throw new DmaBufError('EINVAL', 'prepare_access', 'a bracket over no buffers');
+    }
+    const specs = parts.map((part) => {
+      wantObject('prepareAccess', 'each part', part);
+      if (part.mapping instanceof Mapping) return part.mapping.#specOf(part);
+      throw wrongType('prepareAccess', 'mapping', 'a Mapping', part.mapping);
+    });
+    const open = services.access.prepare(specs, modesOf(modes), 'prepare_access');
+    const brackets = parts.flatMap(({ mapping }, i) => {
+      const access = open[i];
+      return access === undefined ? [] : [mapping.#bracket(access, false)];
+    });
+    return new BracketSet(brackets);
   }
 
   /** Unmaps. EBUSY while a bracket is open. Harmless the second time. */
@@ -98,102 +117,59 @@ export class Mapping {
       throw new DmaBufError('EBUSY', 'munmap', detail);
     }
     this.#open = false;
-    this.#s.kernel.words.add(this.#record.pointer + BUFFER.MAPPINGS, -1);
-    this.#s.buffers.unref(this.#record.pointer);
+    if (this.#watched) this.#s.handles.closed(this);
+    dmaBufMunmap(this.#s, this.#holder);
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  #check(syscall: string): void {
-    if (this.#open) return;
-    throw new DmaBufError('EINVAL', syscall, `the mapping of buffer ${this.#record.ino} is closed`);
+  /** Unmaps, and counts as if it had never been made: for a call of which mmap was the first half. */
+  retract(): void {
+    this.close();
+    const { words } = this.#s.kernel;
+    words.add(this.#record.pointer + BUFFER.MMAPS, -1);
+    words.add(this.#record.pointer + BUFFER.OP_CALLS, -1);
   }
 
-  #refuse(): void {
-    const record = this.#record;
-    if (this.#s.buffers.opsOf(record).mmap === undefined) {
-      const detail = `the exporter of buffer ${record.ino} offers no CPU mapping; use a device, or skip the buffer`;
-      throw new DmaBufError('ENODEV', 'mmap', detail);
+  #bracket(access: ReturnType<BufferServices['access']['prepare']>[number], unmap: boolean): Bracket {
+    this.#brackets++;
+    return new Bracket(this.#s, access, this.#place, () => {
+      this.#brackets--;
+      if (unmap) this.close();
+    });
+  }
+
+  #specOf(range: AccessRange): AccessSpec {
+    wantObject('prepareAccess', 'options', range);
+    wantFlags('prepareAccess', range, ['read', 'write', 'discard']);
+    wantNumbers('prepareAccess', range, ['offset', 'length']);
+    if (!this.#open) {
+      const detail = `the mapping of buffer ${this.#record.ino} is closed`;
+      throw new DmaBufError('EINVAL', 'prepare_access', detail);
     }
-    if ((record.flags & BUFFER_FLAG.PROTECTED) !== 0) {
-      throw new DmaBufError('EPERM', 'mmap', `buffer ${record.ino} is protected: devices only`);
+    const { read = false, write = false, discard = false, offset = 0 } = range;
+    const length = range.length ?? this.length - offset;
+    if (!read && !write) {
+      throw new DmaBufError('EINVAL', 'prepare_access', 'neither read nor write was asked for');
     }
-    const end = this.#offset + this.length;
-    const whole = Number.isInteger(this.#offset) && Number.isInteger(this.length);
-    if (whole && this.#offset >= 0 && this.length > 0 && end <= record.size) return;
-    throw new DmaBufError(
-      'EINVAL',
-      'mmap',
-      `bytes ${this.#offset} to ${end} are not inside buffer ${record.ino} of ${record.size} bytes`,
-    );
+    const whole = Number.isInteger(offset) && Number.isInteger(length);
+    if (!whole || offset < 0 || length <= 0 || offset + length > this.length) {
+      const detail = `bytes ${offset} to ${offset + length} are not inside the mapping of ${this.length} bytes`;
+      throw new DmaBufError('EINVAL', 'prepare_access', detail);
+    }
+    return { record: this.#record, read, write, discard, offset: this.#offset + offset, length };
   }
 }
 
-/** An open access bracket: the view, until `finish()`. */
-export class Bracket {
-  readonly #s: BufferServices;
-  readonly #record: BufferRecord;
-  readonly #use: CpuUse;
-  readonly #hold: Hold | undefined;
-  readonly #cache: boolean;
-  readonly #closed: () => void;
-  #bytes: Uint8Array<ArrayBufferLike> | undefined;
-  #open = true;
-
-  constructor(
-    services: BufferServices,
-    record: BufferRecord,
-    use: CpuUse,
-    hold: Hold | undefined,
-    cache: boolean,
-    closed: () => void,
-  ) {
-    this.#s = services;
-    this.#record = record;
-    this.#use = use;
-    this.#hold = hold;
-    this.#cache = cache;
-    this.#closed = closed;
-  }
-
-  /** The mapped bytes. EINVAL after finish. */
-  get bytes(): Uint8Array<ArrayBufferLike> {
-    if (!this.#open) {
-      const detail = `the access bracket on buffer ${this.#record.ino} is finished`;
-      throw new DmaBufError('EINVAL', 'access', detail);
-    }
-    const { offset, length } = this.#use;
-    const { region, offset: start } = this.#record;
-    this.#bytes ??= this.#s.regions.view(region, start + offset, length);
-    return this.#bytes;
-  }
-
-  /** The mapped memory as 32-bit words; its offset must be a multiple of four. */
-  get words(): Uint32Array<ArrayBufferLike> {
-    const { bytes } = this;
-    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
-  }
-
-  /** Closes the bracket: cache maintenance, then the claim ends. EINVAL the second time. */
-  finish(): void {
-    if (!this.#open) {
-      const detail = `the access bracket on buffer ${this.#record.ino} was finished before`;
-      throw new DmaBufError('EINVAL', 'finish_access', detail);
-    }
-    this.#open = false;
-    const { kernel, buffers } = this.#s;
-    try {
-      if (this.#cache) buffers.opsOf(this.#record).finishAccess?.(this.#record, this.#use);
-    } finally {
-      kernel.words.add(this.#record.pointer + BUFFER.FINISHES, 1);
-      this.#hold?.release();
-      this.#closed();
-    }
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#open) this.finish();
-  }
+function modesOf(modes: BracketModes): AccessOptions {
+  wantObject('prepareAccess', 'options', modes);
+  wantFlags('prepareAccess', modes, ['sync', 'cache']);
+  wantTimeout('prepareAccess', modes.timeout);
+  return {
+    timeout: modes.timeout ?? Infinity,
+    sync: modes.sync !== false,
+    cache: modes.cache !== false,
+  };
 }

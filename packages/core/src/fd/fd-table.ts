@@ -9,6 +9,7 @@
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { FD_FLAG, FD_WORDS, HEADER, OBJECT } from '../memory/layout.js';
+import { Handles } from './handles.js';
 
 const KIND_SHIFT = 28;
 const POINTER_MASK = (1 << KIND_SHIFT) - 1;
@@ -29,12 +30,15 @@ export function pointerOf(object: number): number {
 export const FD_RDWR: number = FD_FLAG.READ | FD_FLAG.WRITE;
 
 export class FdTable {
+  /** Watches the handles of this thread's fds, and others. */
+  readonly handles: Handles;
   readonly #k: Kernel;
   readonly #base: number;
   readonly #count: number;
 
   constructor(kernel: Kernel, actor: number = kernel.self) {
     this.#k = kernel;
+    this.handles = new Handles(kernel, this);
     this.#count = kernel.words.get(HEADER.FD_COUNT);
     this.#base = kernel.words.get(HEADER.FDS) + actor * this.#count * FD_WORDS;
   }

@@ -9,6 +9,7 @@ import {
   CONTEXT_RING_WORDS,
   DEFAULT_TABLES,
   HEADER,
+  HOLDER,
   JOB,
   JOB_GEN_SHIFT,
   JOB_GRANT_MASK,
@@ -53,9 +54,10 @@ const RECORDS: readonly { name: string; fields: Fields; words: Fields; doubles: 
   {
     name: 'BUFFER',
     fields: BUFFER,
-    words: { PRIV: 8, NAME: 8, ATTACHED: 2, META_CROP: 4, META_PITCHES: 3, META_OFFSETS: 3 },
-    doubles: ['OFFSET', 'SIZE', 'META_TIMESTAMP'],
+    words: { PRIV: 8, NAME: 8, META_CROP: 4, META_PITCHES: 3, META_OFFSETS: 3 },
+    doubles: ['OFFSET', 'SIZE', 'META_TIMESTAMP', 'CACHE_LINES'],
   },
+  { name: 'HOLDER', fields: HOLDER, words: {}, doubles: ['OFFSET', 'LENGTH'] },
   { name: 'QUEUE', fields: QUEUE, words: {}, doubles: ['SEQ'] },
   {
     name: 'JOB',
@@ -126,6 +128,7 @@ function spans(sizes: TableSizes, layout: Layout, driverWords: readonly number[]
     contexts: sizes.contexts * CONTEXT.WORDS,
     timelines: sizes.timelines * TIMELINE.WORDS,
     syncFiles: sizes.syncFiles * SYNC_FILE.WORDS,
+    holders: sizes.holders * HOLDER.WORDS,
     regions: (sizes.regions + 1) * REGION.WORDS,
     buffers: sizes.buffers * BUFFER.WORDS,
     queues: sizes.queues * QUEUE.WORDS,
@@ -156,7 +159,7 @@ test('tables follow each other without overlap, aligned, whatever their sizes', 
     const driverWords = [5, 0, 1000];
     const layout = layoutOf(sizes, driverWords);
     const all = spans(sizes, layout, driverWords);
-    assert.is(all.length, 1 + 13 + 3, 'a new table wants a line here');
+    assert.is(all.length, 1 + 14 + 3, 'a new table wants a line here');
     let end = 0;
     for (const [name, from, to] of all) {
       assert.ok(from >= end, `${name} starts at ${from}, before ${end}`);

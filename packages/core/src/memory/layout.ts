@@ -68,6 +68,8 @@ export const HEADER = {
   SYNC_FILES: 122,
   SYNC_FILE_COUNT: 123,
   FENCE_LOCK: 124, // lock of timeline and sync file allocation
+  HOLDERS: 125,
+  HOLDER_COUNT: 126,
   WORDS: 128,
 } as const;
 
@@ -92,6 +94,7 @@ export const ACTOR = {
   JOBS_DONE: 22, // own
   JOBS_FAILED: 23, // own
   TRACED: 24, // own, atomic store: trace records ever written; the ring's head is this modulo size
+  MOVES: 25, // atomic add by whoever moved a buffer that this actor attached dynamically; waited on
   WORDS: 32,
 } as const;
 
@@ -149,19 +152,23 @@ export const BUFFER = {
   STATE: 0, // generation if live, 0 if free
   REFS: 1, // atomic add: fds, mappings, attachments, messages in flight
   QUEUE: 2,
-  REGION: 3,
-  OFFSET: 4, // double: bytes from the start of the region
+  REGION: 3, // L(LOCK) and BUFFER_LOCK; 0 until an exporter that defers has allocated
+  OFFSET: 4, // double, as REGION: bytes from the start of the region
   SIZE: 6, // double: bytes; invariant for life
   EXPORTER: 8, // index of the driver whose ops serve it
   FLAGS: 9, // BUFFER_FLAG.*
   INO: 10,
   ATTACHMENTS: 11, // atomic add
-  MAPPINGS: 12, // atomic add
+  MAPPINGS: 12, // L(LOCK): CPU mappings
   OWNER: 13, // actor id that exported it
   PRIV: 14, // 8 words of the exporter's own
-  NAME: 22, // 8 words: SET_NAME; the last writer wins
+  NAME: 22, // 8 words, L(LOCK): SET_NAME
   GEN: 30,
-  ATTACHED: 32, // 2 words, CAS: one bit per actor that is attached
+  LOCK: 31, // held while the exporter maps, pins, allocates or moves (the dma_resv of Linux)
+  PINS: 32, // L(LOCK): pins, those of mapped static attachments included; pinned memory stays
+  VMAPS: 33, // L(LOCK): users of the one kernel mapping
+  DEVICE_MAPS: 34, // L(LOCK): attachments that are mapped
+  MMAPS: 35, // atomic add: CPU mappings ever made, all through dma_buf_mmap
   // Metadata of the content (design D8a): written by the job that holds the buffer exclusively.
   META_FOURCC: 36,
   META_WIDTH: 37,
@@ -173,11 +180,41 @@ export const BUFFER = {
   META_TIMESTAMP: 46, // double, ms
   META_PITCHES: 48, // 3 words, bytes
   META_OFFSETS: 51, // 3 words, bytes
+  CACHE_LINES: 54, // double, L(LOCK): 64-byte lines that brackets invalidated or wrote back
   PREPARES: 56, // atomic add: prepareAccess calls
   FINISHES: 57,
+  OP_CALLS: 58, // atomic add: calls of the exporter's ops that succeeded
+  FLUSHES: 59, // atomic add: finished brackets that wrote cache lines back
   WORDS: 64,
 } as const;
-export const BUFFER_FLAG = { PROTECTED: 1, NO_MMAP: 2 } as const;
+/**
+ * PROTECTED: no CPU mapping (EPERM). NO_MMAP: as if its exporter had no mmap (ENODEV).
+ * NEEDS_SYNC: CPU access needs cache maintenance (ION_FLAG_CACHED_NEEDS_SYNC); without it the
+ * memory is coherent, and core spares the exporter the calls.
+ */
+export const BUFFER_FLAG = { PROTECTED: 1, NO_MMAP: 2, NEEDS_SYNC: 4 } as const;
+
+/** Who holds a buffer otherwise than by an fd: an attachment, a CPU mapping, a kernel mapping. */
+export const HOLDER = {
+  STATE: 0, // generation if live, 0 if free: L(BUFFER_LOCK) to take; cleared by the owner or its reaper
+  GEN: 1, // L(BUFFER_LOCK)
+  KIND: 2, // HOLDER_KIND.*, at creation
+  BUFFER: 3, // at creation
+  OWNER: 4, // at creation: actor id whose handle it is
+  IMPORTER: 5, // attachment, at creation: actor id that uses the memory
+  FLAGS: 6, // attachment, at creation: HOLDER_FLAG.*
+  ALIGN: 7, // attachment, at creation: alignment that the importer needs
+  MAPS: 8, // L(buffer's LOCK): map calls without their unmap
+  DIRECTION: 9, // L(buffer's LOCK): index of the direction that it is mapped for
+  PINS: 10, // L(buffer's LOCK): pin calls without their unpin
+  MOVES: 11, // L(buffer's LOCK): times that the buffer moved under a dynamic attachment
+  OFFSET: 12, // double, mapping, at creation
+  LENGTH: 14, // double, mapping, at creation
+  WORDS: 32,
+} as const;
+export const HOLDER_KIND = { ATTACHMENT: 1, MAPPING: 2, VMAP: 3 } as const;
+/** DYNAMIC: its importer is told of moves. The others say what the importer can reach. */
+export const HOLDER_FLAG = { DYNAMIC: 1, POOL: 2, CONTIGUOUS: 4 } as const;
 
 /** A queue: the FIFO of claims on one buffer (design D6). All but LOCK is L(LOCK). */
 export const QUEUE = {
@@ -339,6 +376,8 @@ export interface TableSizes {
   readonly timelines: number;
   /** Sync files alive at one time, each of up to eight fences (a larger one counts several times). */
   readonly syncFiles: number;
+  /** Attachments and CPU mappings open at one time. */
+  readonly holders: number;
   /** File descriptors per process. */
   readonly fds: number;
   /** Messages in a mailbox before its senders wait; a power of two. */
@@ -359,6 +398,7 @@ export const DEFAULT_TABLES: TableSizes = {
   contexts: 64,
   timelines: 64,
   syncFiles: 256,
+  holders: 1024,
   fds: 256,
   mailSlots: 64,
   mailBytes: 512,
@@ -379,6 +419,7 @@ type TableName =
   | 'contexts'
   | 'timelines'
   | 'syncFiles'
+  | 'holders'
   | 'regions'
   | 'buffers'
   | 'queues'
@@ -415,6 +456,7 @@ export function layoutOf(sizes: TableSizes, driverWords: readonly number[]): Lay
     contexts: take(sizes.contexts * CONTEXT.WORDS),
     timelines: take(sizes.timelines * TIMELINE.WORDS),
     syncFiles: take(sizes.syncFiles * SYNC_FILE.WORDS),
+    holders: take(sizes.holders * HOLDER.WORDS),
     regions: take((sizes.regions + 1) * REGION.WORDS),
     buffers: take(sizes.buffers * BUFFER.WORDS),
     queues: take(sizes.queues * QUEUE.WORDS),

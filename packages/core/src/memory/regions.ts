@@ -168,3 +168,13 @@ export function markImporter(kernel: Kernel, region: number, actor: number): voi
     if (words.cas(index, old, old | (1 << (actor & 31)))) return;
   }
 }
+
+/** Notes that an actor is gone, and with it what it had imported. */
+export function unmarkImporter(kernel: Kernel, region: number, actor: number): void {
+  const { words } = kernel;
+  const index = region + REGION.IMPORTERS + (actor >> 5);
+  for (;;) {
+    const old = words.load(index);
+    if (words.cas(index, old, old & ~(1 << (actor & 31)))) return;
+  }
+}

@@ -94,6 +94,7 @@ export function writeHeader(words: Words, layout: Layout, values: ReadonlyMap<nu
   words.set(HEADER.CONTEXTS, o.contexts);
   words.set(HEADER.TIMELINES, o.timelines);
   words.set(HEADER.SYNC_FILES, o.syncFiles);
+  words.set(HEADER.HOLDERS, o.holders);
   words.set(HEADER.REGIONS, o.regions);
   words.set(HEADER.BUFFERS, o.buffers);
   words.set(HEADER.QUEUES, o.queues);

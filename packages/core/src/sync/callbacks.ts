@@ -112,7 +112,7 @@ export class Callbacks {
     const entry = this.#entries.get(fence.slot);
     if (entry === undefined || entry.fence.generation !== fence.generation) return false;
     const waiting = this.#jobs.cancel(fence.slot, 0);
-    if (!waiting && this.#jobs.claim(fence.slot)) this.#end(fence);
+    if (!waiting && this.#jobs.claim(fence.slot)) this.#jobs.abandon(fence.slot);
     this.#entries.delete(fence.slot);
     return true;
   }

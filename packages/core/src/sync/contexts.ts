@@ -44,7 +44,7 @@ export class Contexts {
     words.setDouble(context + CONTEXT.STARTED, 0);
     words.setDouble(context + CONTEXT.COMPLETED, 0);
     words.set(context + CONTEXT.ERRORS, 0);
-    words.setDouble(context + CONTEXT.LOST, 0);
+    words.setDouble(context + CONTEXT.LOST, -1); // points of timelines begin at 0
     words.set(context + CONTEXT.CLOSED, 0);
     words.set(context + CONTEXT.FINAL_ERROR, 0);
     writeName(words, context + CONTEXT.NAME, 8, name);

@@ -79,6 +79,7 @@ export class Holds {
    * try): nothing stays queued. EINVAL: the same one twice.
    */
   wait(claims: readonly number[], timeout: number, syscall: string, what: string): Hold {
+    this.#k.check(syscall);
     this.#context ||= this.#jobs.contexts.create(this.#k.self, 'cpu', CONTEXT_FLAG.UNORDERED);
     const fence = this.#jobs.add({
       context: this.#context,

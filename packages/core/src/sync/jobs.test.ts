@@ -190,8 +190,8 @@ test('a job can be claimed once', () => {
 test('granted jobs arrive in the ready set of their target, each once', () => {
   const rig = new QueueRig();
   for (let i = 0; i < 40; i++) rig.add(`j${i}`, 'ra', { by: i % 2 });
-  const taken = rig.fake.takeReady(2).toSorted();
-  const slots = Array.from({ length: 40 }, (_, i) => rig.fence(`j${i}`).slot).toSorted();
+  const taken = rig.fake.takeReady(2).toSorted((a, b) => a - b);
+  const slots = Array.from({ length: 40 }, (_, i) => rig.fence(`j${i}`).slot).toSorted((a, b) => a - b);
   assert.equal(taken, slots);
   assert.equal(rig.fake.takeReady(2), []);
   assert.ok(rig.device.jobs.ready.isEmpty(3));

@@ -256,6 +256,14 @@ export class Jobs {
     this.flush();
   }
 
+  /** Ends a claimed job that never ran: its claims go first, so that no buffer's content changes. */
+  abandon(job: number): void {
+    this.#k.words.set(this.#k.actor + ACTOR.FINISHING, job);
+    this.#removeLinks(job);
+    this.complete(job, 0);
+    this.release(job);
+  }
+
   /** Drops a reference; the last one frees the slot. */
   unref(job: number): void {
     if (this.#k.words.add(job + JOB.REFS, -1) === 1) this.table.free(job);

@@ -38,17 +38,18 @@ export function formatQueue(words: Words, queue: number, buffer: number): void {
 }
 
 export class Queues {
-  readonly #k: Kernel;
-  readonly #granted: Granted;
+  // Protected: tests put the faults of other schemes back in by a subclass.
+  protected readonly kernel: Kernel;
+  protected readonly granted: Granted;
 
   constructor(kernel: Kernel, granted: Granted) {
-    this.#k = kernel;
-    this.#granted = granted;
+    this.kernel = kernel;
+    this.granted = granted;
   }
 
   /** Appends a link; true if it is granted at once (its bit is then the caller's to set). */
   append(queue: number, link: number, exclusive: boolean): boolean {
-    const { words } = this.#k;
+    const { words } = this.kernel;
     const tail = words.get(queue + QUEUE.TAIL);
     words.set(link + LINK.PREV, tail);
     words.set(link + LINK.NEXT, 0);
@@ -68,7 +69,7 @@ export class Queues {
 
   /** Takes a link out, granted or not, and grants whoever may go now. */
   remove(queue: number, link: number): void {
-    const { words } = this.#k;
+    const { words } = this.kernel;
     const prev = words.get(link + LINK.PREV);
     const next = words.get(link + LINK.NEXT);
     if (prev === 0) words.set(queue + QUEUE.HEAD, next);
@@ -88,7 +89,7 @@ export class Queues {
 
   /** Grants from the first ungranted link on, as far as the rules allow. */
   #grantNext(queue: number): void {
-    const { words } = this.#k;
+    const { words } = this.kernel;
     for (;;) {
       const link = words.get(queue + QUEUE.UNGRANTED);
       if (link === 0 || words.get(queue + QUEUE.EXCLUSIVE) !== 0) return;
@@ -96,18 +97,18 @@ export class Queues {
       if (exclusive && words.get(queue + QUEUE.SHARED) !== 0) return;
       words.set(queue + QUEUE.UNGRANTED, words.get(link + LINK.NEXT));
       this.#hold(queue, exclusive);
-      this.#granted(jobOfLink(link), bitOfLink(link));
+      this.granted(jobOfLink(link), bitOfLink(link));
     }
   }
 
   #hold(queue: number, exclusive: boolean): void {
-    const { words } = this.#k;
+    const { words } = this.kernel;
     if (exclusive) words.set(queue + QUEUE.EXCLUSIVE, 1);
     else words.set(queue + QUEUE.SHARED, words.get(queue + QUEUE.SHARED) + 1);
   }
 
   #isGranted(link: number): boolean {
-    const state = this.#k.words.get(jobOfLink(link) + JOB.STATE);
+    const state = this.kernel.words.get(jobOfLink(link) + JOB.STATE);
     return (state & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
   }
 }

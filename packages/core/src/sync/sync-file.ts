@@ -44,6 +44,8 @@ export class SyncFile implements FenceLike {
     this.#s = services;
     this.fd = fd;
     this.#pointer = services.fds.get(fd, OBJECT.SYNC_FILE, 'sync_file');
+    const object = objectWord(OBJECT.SYNC_FILE, this.#pointer);
+    services.fds.handles.openedFd(this, fd, object, `a handle of sync file fd ${fd}`);
   }
 
   /** A new sync file of these points as an fd of this process. ENOSPC, EMFILE. */
@@ -117,6 +119,7 @@ export class SyncFile implements FenceLike {
     this.#check('close');
     this.#open = false;
     this.#s.fds.remove(this.fd, 'close');
+    this.#s.fds.handles.closedFd(this, this.fd);
     this.#s.files.unref(this.#pointer);
   }
 

@@ -165,6 +165,8 @@ export class Timeline {
     this.#waiter = waiter;
     this.fd = fd;
     this.#pointer = fds.get(fd, OBJECT.TIMELINE, 'timeline');
+    const object = objectWord(OBJECT.TIMELINE, this.#pointer);
+    fds.handles.openedFd(this, fd, object, `a handle of timeline fd ${fd} '${this.name}'`);
   }
 
   /** Installs a new timeline's first reference as an fd. EMFILE gives it back. */
@@ -224,6 +226,7 @@ export class Timeline {
     this.#check('close');
     this.#open = false;
     this.#fds.remove(this.fd, 'close');
+    this.#fds.handles.closedFd(this, this.fd);
     this.#timelines.unref(this.#pointer);
   }
 

@@ -60,6 +60,7 @@ const SMALL: TableSizes = {
   queues: 40,
   regions: 32,
   contexts: 16,
+  holders: 64,
   fds: 32,
   mailSlots: 8,
   mailBytes: 64,
@@ -76,6 +77,8 @@ export class FakeMachine {
   readonly actors: readonly FakeActor[];
   /** What happens while an actor sleeps: others act. Called once per sleep. */
   whileAsleep: () => void = () => {};
+  /** Words on which somebody was notified, oldest first. */
+  readonly notified: number[] = [];
   /** Messages that processes posted to the broker, oldest first. */
   readonly posted: ToBroker[] = [];
   readonly #ports: Map<number, MessagePort> = new Map();
@@ -174,7 +177,7 @@ export class FakeMachine {
       words.fill(0, Math.max(0, clock), clock + 2);
       lines.push(`${name} ${pointer}: ${words.join(' ')}`);
     };
-    for (const name of ['contexts', 'regions', 'buffers'] as const) {
+    for (const name of ['contexts', 'regions', 'buffers', 'holders'] as const) {
       for (const pointer of kernel[name].live()) record(name, pointer, kernel[name].size);
     }
     for (const queue of kernel.queues.live()) record('queue', queue, QUEUE.WORDS, QUEUE.SEQ);
@@ -254,7 +257,7 @@ export class FakeMachine {
 
   readonly #seam: Seam = {
     wait: (words, index, value, ms) => this.#sleep(words, index, value, ms),
-    notify: () => 0,
+    notify: (_words, index) => this.notified.push(index),
     waitAsync: async (words, index, value) => this.#sleep(words, index, value, 100),
   };
 

@@ -2,7 +2,7 @@
  * Buffers and jobs by short names, for tests of the queues: `a` to `j` are buffers, jobs are called
  * as the test likes, and every step checks the invariants of all queues.
  */
-import * as assert from 'uvu/assert';
+import assert from 'node:assert/strict';
 import type { DmaBuf } from '../dmabuf/dmabuf.js';
 import { JOB_FLAG, LINK_FLAG } from '../memory/layout.js';
 import type { FencePoint } from '../sync/jobs.js';
@@ -31,6 +31,8 @@ export class QueueRig {
   readonly fences: Map<string, FencePoint> = new Map();
   readonly context: number;
   readonly #names: Map<number, string> = new Map();
+  /** Slots that others may use from now on. */
+  readonly #released: number[] = [];
 
   constructor(options: FakeOptions & { readonly buffers?: number } = {}) {
     this.fake = new FakeMachine({ actors: 3, ...options });
@@ -66,6 +68,8 @@ export class QueueRig {
     });
     this.fences.set(name, fence);
     this.#names.set(fence.slot, name);
+    const again = this.#released.indexOf(fence.slot);
+    if (again >= 0) this.#released.splice(again, 1);
     this.check();
     return fence;
   }
@@ -78,10 +82,9 @@ export class QueueRig {
 
   /** Names of the jobs that were granted since the last call, in order. */
   granted(): string {
-    return this.fake
-      .grants()
-      .map((job) => this.#names.get(job) ?? `?${job}`)
-      .join(' ');
+    const names = this.fake.grants().map((job) => this.#names.get(job) ?? `?${job}`);
+    for (const slot of this.#released.splice(0)) this.#names.delete(slot);
+    return names.join(' ');
   }
 
   status(name: string): number {
@@ -104,7 +107,9 @@ export class QueueRig {
   }
 
   release(name: string): void {
-    this.device.jobs.release(this.fence(name).slot);
+    const { slot } = this.fence(name);
+    this.device.jobs.release(slot);
+    this.#released.push(slot);
     this.check();
   }
 
@@ -127,7 +132,7 @@ export class QueueRig {
   }
 
   check(): void {
-    assert.equal(checkQueues(this.fake.actor(0).services.kernel), []);
+    assert.deepEqual(checkQueues(this.fake.actor(0).services.kernel), []);
   }
 
   /** Jobs in the table that are not free. */

@@ -3,7 +3,7 @@
  * test frames with their metadata into buffers, or fails.
  */
 import { boot, DmaBufError, discard, type DmaBuf, type Fence, type Machine } from '@dmabuf/core';
-import type { DeviceFactory, DmaBufOps, Driver, DriverSpec } from '@dmabuf/core/driver';
+import { contiguousOps, type DeviceFactory, type DmaBufOps, type Driver, type DriverSpec } from '@dmabuf/core/driver';
 import { formatInfo, packedLayout, type FourCC } from '../fourcc.js';
 import { gpu, type GpuOptions } from '../spec.js';
 import { paint } from './pictures.test-helper.js';
@@ -11,6 +11,7 @@ import { paint } from './pictures.test-helper.js';
 const CAMERA = '/dev/camera';
 
 const ops: DmaBufOps = {
+  ...contiguousOps,
   mmap() {},
   prepareAccess() {},
   finishAccess() {},

@@ -1,0 +1,133 @@
+/**
+ * Core's own modules, for the rows that measure the queue core by itself, for which there is no public
+ * call: add, claim, complete and release, and the counting accessor of kernel memory. Found beside
+ * what `@dmabuf/core` resolves to; of no use to anybody else.
+ */
+import { MessageChannel } from 'node:worker_threads';
+
+/** The parts of core's services that the bench uses. */
+export interface Core {
+  readonly alloc: (bytes: number) => { readonly record: { readonly queue: number } };
+  readonly createContext: () => number;
+  readonly jobs: {
+    add(spec: object): { readonly slot: number };
+    claim(job: number): boolean;
+    complete(job: number, error: number): void;
+    release(job: number): void;
+    readonly ready: { take(actor: number, out: number[]): void };
+  };
+  readonly words: { plain?: number; atomics?: number; reset?(): void };
+  readonly self: number;
+}
+
+/** Sizes of records, in words, and of all of kernel memory. */
+export interface Sizes {
+  readonly job: number;
+  readonly payload: number;
+  readonly queue: number;
+  readonly buffer: number;
+  readonly total: number;
+}
+
+async function load<T>(path: string): Promise<T> {
+  const index = import.meta.resolve('@dmabuf/core');
+  const module: T = await import(new URL(path, index).href);
+  return module;
+}
+
+interface WordsModule {
+  readonly Words: new (buffer: ArrayBufferLike) => Core['words'];
+  readonly CountedWords: new (buffer: ArrayBufferLike) => Core['words'];
+}
+interface LayoutModule {
+  readonly layoutOf: (
+    tables: object,
+    words: readonly number[],
+  ) => { readonly totalWords: number; readonly payloadWords: number };
+  readonly DEFAULT_TABLES: { readonly jobs: number };
+  readonly JOB: { readonly WORDS: number };
+  readonly QUEUE: { readonly WORDS: number };
+  readonly BUFFER: { readonly WORDS: number };
+  readonly HEADER: { readonly STATE: number };
+  readonly ACTOR: { readonly STATE: number };
+  readonly ACTOR_STATE: { readonly LIVE: number };
+  readonly MACHINE: { readonly RUNNING: number };
+}
+interface ServicesModule {
+  readonly makeServices: (options: object) => {
+    readonly kernel: {
+      readonly self: number;
+      readonly actor: number;
+      readonly words: Core['words'] & { store(index: number, value: number): void };
+    };
+    readonly jobs: Core['jobs'] & {
+      readonly contexts: { create(actor: number, name: string, flags: number): number };
+    };
+  };
+}
+interface BootModule {
+  readonly format: (words: object, tables: object, options: object, layout: object) => void;
+}
+interface MachineModule {
+  readonly reserveActor: (services: object, name: string, role: number) => number;
+  readonly Machine: new (
+    services: object,
+    end: () => Promise<void>,
+  ) => { alloc(bytes: number): { readonly record: { readonly queue: number } } };
+}
+
+/** Kernel memory and one actor's services over it, all in this thread. */
+export async function makeCore(counted: boolean): Promise<Core> {
+  const { Words, CountedWords } = await load<WordsModule>('./memory/words.js');
+  const layout = await load<LayoutModule>('./memory/layout.js');
+  const { makeServices } = await load<ServicesModule>('./actor/services.js');
+  const { format } = await load<BootModule>('./actor/boot.js');
+  const { Machine, reserveActor } = await load<MachineModule>('./actor/machine.js');
+  const { threadMem } = await load<{ threadMem: object }>('./substrate/memory.js');
+  const { threadSeam } = await load<{ threadSeam: object }>('./substrate/seam.js');
+  const { JobTable } = await load<{ JobTable: { format(kernel: object): void } }>(
+    './sync/job-table.js',
+  );
+  const tables = layout.DEFAULT_TABLES;
+  const plan = layout.layoutOf(tables, []);
+  const memory = new SharedArrayBuffer(plan.totalWords * 4);
+  const words = counted ? new CountedWords(memory) : new Words(memory);
+  format(words, tables, { clock: 'real' }, plan);
+  const services = makeServices({
+    words,
+    self: 1,
+    seam: threadSeam,
+    mem: threadMem,
+    tables,
+    port: new MessageChannel().port1,
+    drivers: [],
+    devices: new Map(),
+    bootToken: null,
+  });
+  const { kernel, jobs } = services;
+  JobTable.format(kernel);
+  reserveActor(services, 'bench', 2);
+  kernel.words.store(layout.HEADER.STATE, layout.MACHINE.RUNNING);
+  kernel.words.store(kernel.actor + layout.ACTOR.STATE, layout.ACTOR_STATE.LIVE);
+  const machine = new Machine(services, async () => {});
+  return {
+    alloc: (bytes) => machine.alloc(bytes),
+    createContext: () => jobs.contexts.create(kernel.self, 'bench', 0),
+    jobs,
+    words,
+    self: kernel.self,
+  };
+}
+
+/** What control memory costs. */
+export async function recordSizes(): Promise<Sizes> {
+  const layout = await load<LayoutModule>('./memory/layout.js');
+  const { totalWords, payloadWords } = layout.layoutOf(layout.DEFAULT_TABLES, []);
+  return {
+    job: layout.JOB.WORDS,
+    payload: payloadWords,
+    queue: layout.QUEUE.WORDS,
+    buffer: layout.BUFFER.WORDS,
+    total: totalWords,
+  };
+}

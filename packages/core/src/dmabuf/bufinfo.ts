@@ -1,0 +1,267 @@
+/**
+ * bufinfo: every live buffer, who holds it, its queue and fences, as a list and as the text that debugfs
+ * prints (drivers/dma-buf/dma-buf.c: dma_buf_debug_show; drivers/dma-buf/dma-resv.c: dma_resv_describe).
+ *
+ * A snapshot, buffer by buffer: each is kept alive while it is looked at, and what is dying is left out.
+ */
+import { FdTable, kindOf, pointerOf } from '../fd/fd-table.js';
+import type { Kernel } from '../kernel.js';
+import {
+  BUFFER,
+  HOLDER,
+  HOLDER_FLAG,
+  HOLDER_KIND,
+  JOB,
+  JOB_GRANT_SHIFT,
+  JOB_STATE,
+  JOB_STATE_MASK,
+  LINK,
+  LINK_FLAG,
+  OBJECT,
+  QUEUE,
+} from '../memory/layout.js';
+import type { Contexts } from '../sync/contexts.js';
+import { isFurther } from '../sync/job-links.js';
+import { bitOfLink, jobOfLink } from '../sync/queue.js';
+import type { Buffers } from './buffers.js';
+import type { Holders } from './holders.js';
+import { DIRECTIONS, type Importers } from './importers.js';
+import type { Direction } from './ops.js';
+
+/** A claim in a buffer's queue. */
+export interface BufferFence {
+  /** `write`: exclusive, `read`: shared. */
+  readonly usage: 'write' | 'read';
+  /** Name of the actor that runs the job. */
+  readonly driver: string;
+  /** Name of its context. */
+  readonly timeline: string;
+  readonly seqno: number;
+  readonly signalled: boolean;
+  /** Whether the claim is granted: its job may run, runs, or has run. */
+  readonly granted: boolean;
+}
+
+export interface BufferAttachment {
+  /** Name of the importing actor. */
+  readonly device: string;
+  /** Name of the process that attached it. */
+  readonly owner: string;
+  readonly dynamic: boolean;
+  /** What it is mapped for, if it is. */
+  readonly mapped: Direction | undefined;
+  readonly pins: number;
+}
+
+export interface BufferMapping {
+  readonly owner: string;
+  readonly kind: 'mmap' | 'vmap';
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What was ever done with a buffer. */
+export interface BufferCounters {
+  /** prepareAccess and finishAccess calls, of any kind. */
+  readonly prepares: number;
+  readonly finishes: number;
+  /** CPU mappings ever made. */
+  readonly mmaps: number;
+  /** Calls of the exporter's ops that succeeded. */
+  readonly opCalls: number;
+  /** 64-byte cache lines that brackets invalidated or wrote back. */
+  readonly cacheLines: number;
+  /** Brackets that wrote cache lines back. */
+  readonly flushes: number;
+}
+
+export interface BufferInfo {
+  readonly size: number;
+  /** File flags and mode, as of every dma-buf: O_RDWR, FMODE_READ | FMODE_WRITE. */
+  readonly flags: number;
+  readonly mode: number;
+  /** References: fds, attachments, mappings, messages in flight, armed polls. */
+  readonly count: number;
+  /** Name of the exporter. */
+  readonly expName: string;
+  readonly ino: number;
+  readonly name: string;
+  /** BUFFER_FLAG.* */
+  readonly bufferFlags: number;
+  /** 0 while it has no memory yet. */
+  readonly region: number;
+  readonly offset: number;
+  readonly pins: number;
+  readonly fds: readonly { readonly process: string; readonly fd: number }[];
+  readonly attachments: readonly BufferAttachment[];
+  readonly mappings: readonly BufferMapping[];
+  readonly fences: readonly BufferFence[];
+  readonly counters: BufferCounters;
+}
+
+/** All of it; `String(info)` is what debugfs prints. */
+export class BufInfo {
+  readonly buffers: readonly BufferInfo[];
+
+  constructor(buffers: readonly BufferInfo[]) {
+    this.buffers = buffers;
+  }
+
+  /** Bytes of all buffers. */
+  get bytes(): number {
+    return this.buffers.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  toString(): string {
+    const head = ['', 'Dma-buf Objects:', 'size    \tflags   \tmode    \tcount   \texp_name\tino     \tname'];
+    const total = `\nTotal ${this.buffers.length} objects, ${this.bytes} bytes\n`;
+    return [...head, ...this.buffers.map(textOf), total].join('\n');
+  }
+}
+
+function textOf(info: BufferInfo): string {
+  const dec = (n: number): string => String(n).padStart(8, '0');
+  const hex = (n: number): string => n.toString(16).padStart(8, '0');
+  const { counters } = info;
+  const lines = [
+    [dec(info.size), hex(info.flags), hex(info.mode), dec(info.count), info.expName, dec(info.ino), info.name || '<none>'].join('\t'),
+    ...info.fences.map(
+      (f) => `\t${f.usage} fence:${f.driver} ${f.timeline} seq ${f.seqno} ${f.signalled ? '' : 'un'}signalled`,
+    ),
+    '\tAttached Devices:',
+    ...info.attachments.map(({ device }) => `\t${device}`),
+    `Total ${info.attachments.length} devices attached`,
+    `\tCPU access: ${counters.prepares} prepares, ${counters.finishes} finishes, ${counters.mmaps} mmaps, ${counters.opCalls} op calls, ${counters.cacheLines} cache lines, ${counters.flushes} flushes`,
+    '',
+  ];
+  return lines.join('\n');
+}
+
+/** What a look at all buffers needs. */
+export interface BufInfoServices {
+  readonly kernel: Kernel;
+  readonly buffers: Buffers;
+  readonly holders: Holders;
+  readonly importers: Importers;
+  readonly contexts: Contexts;
+  /** Name of the exporter with this index. */
+  readonly expName: (index: number) => string;
+}
+
+const O_RDWR = 2;
+const FMODE_RDWR = 3;
+
+export function bufinfo(s: BufInfoServices): BufInfo {
+  const { kernel, buffers } = s;
+  const infos: BufferInfo[] = [];
+  const fds = openFds(kernel);
+  for (const buffer of kernel.buffers.live()) {
+    if (!buffers.tryRef(buffer)) continue;
+    try {
+      infos.push(infoOf(s, buffer, fds));
+    } finally {
+      buffers.unref(buffer);
+    }
+  }
+  return new BufInfo(infos);
+}
+
+interface OpenFd {
+  readonly process: string;
+  readonly fd: number;
+  readonly buffer: number;
+}
+
+function openFds(kernel: Kernel): OpenFd[] {
+  return [...kernel.actors.live()].flatMap((pointer) => {
+    const actor = kernel.actors.indexOf(pointer);
+    const open = [...new FdTable(kernel, actor).open()].filter(({ object }) => kindOf(object) === OBJECT.DMABUF);
+    return open.map(({ fd, object }) => ({ process: kernel.nameOf(actor), fd, buffer: pointerOf(object) }));
+  });
+}
+
+function infoOf(s: BufInfoServices, buffer: number, fds: readonly OpenFd[]): BufferInfo {
+  const { words } = s.kernel;
+  const record = s.buffers.record(buffer);
+  const get = (field: number): number => words.load(buffer + field);
+  const locked = s.importers.locked(buffer, () => ({
+    name: record.name,
+    region: record.region,
+    offset: record.offset,
+    pins: get(BUFFER.PINS),
+    cacheLines: words.getDouble(buffer + BUFFER.CACHE_LINES),
+    holders: [...s.holders.of(buffer)].map((holder) => holderOf(s.kernel, holder)),
+  }));
+  const { cacheLines, holders, ...place } = locked;
+  return {
+    size: record.size,
+    flags: O_RDWR,
+    mode: FMODE_RDWR,
+    count: get(BUFFER.REFS) - 1, // without ours
+    expName: s.expName(record.exporter),
+    ino: record.ino,
+    bufferFlags: record.flags,
+    ...place,
+    fds: fds.filter((open) => open.buffer === buffer).map(({ process, fd }) => ({ process, fd })),
+    attachments: holders.flatMap((holder) => ('device' in holder ? [holder] : [])),
+    mappings: holders.flatMap((holder) => ('device' in holder ? [] : [holder])),
+    fences: fencesOf(s, record.queue),
+    counters: {
+      prepares: get(BUFFER.PREPARES),
+      finishes: get(BUFFER.FINISHES),
+      mmaps: get(BUFFER.MMAPS),
+      opCalls: get(BUFFER.OP_CALLS),
+      cacheLines,
+      flushes: get(BUFFER.FLUSHES),
+    },
+  };
+}
+
+function holderOf(kernel: Kernel, holder: number): BufferAttachment | BufferMapping {
+  const { words } = kernel;
+  const get = (field: number): number => words.load(holder + field);
+  const owner = kernel.nameOf(get(HOLDER.OWNER));
+  const kind = get(HOLDER.KIND);
+  if (kind === HOLDER_KIND.ATTACHMENT) {
+    return {
+      device: kernel.nameOf(get(HOLDER.IMPORTER)),
+      owner,
+      dynamic: (get(HOLDER.FLAGS) & HOLDER_FLAG.DYNAMIC) !== 0,
+      mapped: get(HOLDER.MAPS) > 0 ? DIRECTIONS[get(HOLDER.DIRECTION)] : undefined,
+      pins: get(HOLDER.PINS),
+    };
+  }
+  return {
+    owner,
+    kind: kind === HOLDER_KIND.MAPPING ? 'mmap' : 'vmap',
+    offset: words.getDouble(holder + HOLDER.OFFSET),
+    length: words.getDouble(holder + HOLDER.LENGTH),
+  };
+}
+
+function fencesOf(s: BufInfoServices, queue: number): BufferFence[] {
+  const { words, locks } = s.kernel;
+  const fences: BufferFence[] = [];
+  locks.lock(queue + QUEUE.LOCK);
+  for (let link = words.get(queue + QUEUE.HEAD); link !== 0; link = words.get(link + LINK.NEXT)) {
+    fences.push(fenceOf(s, link));
+  }
+  locks.unlock(queue + QUEUE.LOCK);
+  return fences;
+}
+
+function fenceOf({ kernel, contexts }: BufInfoServices, link: number): BufferFence {
+  const { words } = kernel;
+  let job = jobOfLink(link);
+  const granted = (words.load(job + JOB.STATE) & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
+  while (isFurther(kernel, job)) job = words.get(job + JOB.CONTEXT);
+  const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+  return {
+    usage: (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0 ? 'write' : 'read',
+    driver: kernel.nameOf(words.get(job + JOB.TARGET)),
+    timeline: contexts.nameOf(words.get(job + JOB.CONTEXT)),
+    seqno: words.getDouble(job + JOB.SEQNO),
+    signalled: state === JOB_STATE.DONE || state === JOB_STATE.RELEASED,
+    granted,
+  };
+}

@@ -1,0 +1,85 @@
+/**
+ * dma_buf_mmap: the one way to a CPU mapping, an importer's too: through the exporter's op, never
+ * around it, counted in the buffer (MMAPS).
+ */
+import { wantNumbers, wantObject } from '../args.js';
+import { DmaBufError } from '../errno.js';
+import { BUFFER, BUFFER_FLAG, HOLDER_KIND } from '../memory/layout.js';
+import type { BufferServices } from './dmabuf.js';
+import { Mapping } from './mapping.js';
+import type { BufferRecord } from './ops.js';
+
+/** Bytes from the start of the buffer; default: all of it, or all from `offset` on. */
+export interface MmapOptions {
+  readonly offset?: number;
+  readonly length?: number;
+}
+
+/**
+ * Maps a range for the CPU. ENODEV: the exporter offers no mmap; EPERM: the memory is protected; EINVAL: out of
+ * bounds; EOVERFLOW: offset + length is no safe integer; ENOMEM: deferred memory could not be had;
+ * ENFILE: tables.holders. The exporter's own refusal passes through.
+ */
+export function dmaBufMmap(
+  s: BufferServices,
+  record: BufferRecord,
+  options: MmapOptions,
+  place?: string,
+): Mapping {
+  wantObject('mmap', 'options', options);
+  wantNumbers('mmap', options, ['offset', 'length']);
+  const offset = options.offset ?? 0;
+  const length = options.length ?? record.size - offset;
+  const ops = s.buffers.opsOf(record);
+  if (ops.mmap === undefined || (record.flags & BUFFER_FLAG.NO_MMAP) !== 0) {
+    const detail = `the exporter of buffer ${record.ino} offers no CPU mapping; use a device, or skip the buffer`;
+    throw new DmaBufError('ENODEV', 'mmap', detail);
+  }
+  if ((record.flags & BUFFER_FLAG.PROTECTED) !== 0) {
+    throw new DmaBufError('EPERM', 'mmap', `buffer ${record.ino} is protected: devices only`);
+  }
+  checkRange(record, offset, length);
+  const { words } = s.kernel;
+  const info = { kind: HOLDER_KIND.MAPPING, buffer: record.pointer, offset, length };
+  const holder = s.holders.take(info, 'mmap');
+  try {
+    s.importers.locked(record.pointer, () => {
+      ops.mmap?.(record, offset, length);
+      s.importers.mustHaveMemory(record, 'mmap');
+      s.regions.get(record.region); // imported now: the mapping outlives the fd that entitles to it
+      words.set(record.pointer + BUFFER.MAPPINGS, words.get(record.pointer + BUFFER.MAPPINGS) + 1);
+    });
+  } catch (error) {
+    s.holders.free(holder);
+    s.buffers.unref(record.pointer);
+    throw error;
+  }
+  words.add(record.pointer + BUFFER.MMAPS, 1);
+  words.add(record.pointer + BUFFER.OP_CALLS, 1);
+  return new Mapping(s, record, holder, offset, length, place);
+}
+
+/** Takes a mapping back (munmap): the holder's, whoever owned it. */
+export function dmaBufMunmap(s: Pick<BufferServices, 'kernel' | 'importers' | 'holders' | 'buffers'>, holder: number): void {
+  const { words } = s.kernel;
+  const { pointer } = s.importers.recordOf(holder);
+  s.importers.locked(pointer, () => {
+    words.set(pointer + BUFFER.MAPPINGS, words.get(pointer + BUFFER.MAPPINGS) - 1);
+  });
+  s.holders.free(holder);
+  s.buffers.unref(pointer);
+}
+
+function checkRange(record: BufferRecord, offset: number, length: number): void {
+  const end = offset + length;
+  if (Number.isSafeInteger(offset) && Number.isSafeInteger(length) && !Number.isSafeInteger(end)) {
+    throw new DmaBufError('EOVERFLOW', 'mmap', `offset ${offset} + length ${length} is no safe integer`);
+  }
+  const whole = Number.isInteger(offset) && Number.isInteger(length);
+  if (whole && offset >= 0 && length > 0 && end <= record.size) return;
+  throw new DmaBufError(
+    'EINVAL',
+    'mmap',
+    `bytes ${offset} to ${end} are not inside buffer ${record.ino} of ${record.size} bytes`,
+  );
+}

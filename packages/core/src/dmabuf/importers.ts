@@ -1,0 +1,310 @@
+/**
+ * The rules of attachments on kernel memory: attach, map, pin, their opposites (dma_buf_attach,
+ * dma_buf_map_attachment, dma_buf_pin). `Attachment` is the handle; this is what it does, by holder
+ * record, so that the same can be undone for a process that is gone.
+ *
+ * attach and detach call the exporter unlocked; everything else runs under the buffer's LOCK, which
+ * also orders deferred allocation: whoever gets it first allocates, the others find the memory there.
+ * A static importer (one that is told nothing of moves) pins the buffer while it has it mapped.
+ */
+import { DmaBufError } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { BUFFER, HOLDER, HOLDER_FLAG, HOLDER_KIND } from '../memory/layout.js';
+import type { Regions } from '../memory/regions.js';
+import type { Buffers } from './buffers.js';
+import type { Holders } from './holders.js';
+import type { BufferRecord, Direction, Importer, Reach, SgEntry, SgTable } from './ops.js';
+
+export const DIRECTIONS: readonly Direction[] = ['bidirectional', 'to_device', 'from_device'];
+
+export class Importers {
+  readonly #k: Kernel;
+  readonly #regions: Regions;
+  readonly #buffers: Buffers;
+  readonly #holders: Holders;
+
+  constructor(kernel: Kernel, regions: Regions, buffers: Buffers, holders: Holders) {
+    this.#k = kernel;
+    this.#regions = regions;
+    this.#buffers = buffers;
+    this.#holders = holders;
+  }
+
+  /** Runs `call` under the buffer's LOCK. */
+  locked<T>(buffer: number, call: () => T): T {
+    const { locks } = this.#k;
+    locks.lock(buffer + BUFFER.LOCK);
+    try {
+      return call();
+    } finally {
+      locks.unlock(buffer + BUFFER.LOCK);
+    }
+  }
+
+  /** A new attachment of `actor`. ESRCH, EINVAL, ENFILE, and what the exporter refuses with. */
+  attach(record: BufferRecord, actor: number, reach: Reach, dynamic: boolean): number {
+    const { words } = this.#k;
+    this.#k.mustLive(actor, 'attach');
+    const importer = { actor, name: this.#k.nameOf(actor), reach };
+    if (record.region !== 0) {
+      checkPlace(record, importer, record.offset, 'attach');
+      this.#regions.deliver(record.region, actor);
+    }
+    const holder = this.#holders.take(
+      {
+        kind: HOLDER_KIND.ATTACHMENT,
+        buffer: record.pointer,
+        importer: actor,
+        flags:
+          (dynamic ? HOLDER_FLAG.DYNAMIC : 0) |
+          (reach.pool === true ? HOLDER_FLAG.POOL : 0) |
+          (reach.contiguous === true ? HOLDER_FLAG.CONTIGUOUS : 0),
+        align: reach.align ?? 1,
+      },
+      'attach',
+    );
+    const ops = this.#buffers.opsOf(record);
+    try {
+      ops.attach?.(record, importer);
+    } catch (error) {
+      this.#holders.free(holder);
+      this.#buffers.unref(record.pointer);
+      throw error;
+    }
+    this.#count(record, ops.attach);
+    words.add(record.pointer + BUFFER.ATTACHMENTS, 1);
+    return holder;
+  }
+
+  /** Ends an attachment with all its maps and pins. */
+  detach(holder: number): void {
+    const { words } = this.#k;
+    const record = this.recordOf(holder);
+    const importer = this.importerOf(holder);
+    this.locked(record.pointer, () => {
+      if (words.get(holder + HOLDER.MAPS) > 0) this.#endMap(record, importer, holder);
+      for (let pins = words.get(holder + HOLDER.PINS); pins > 0; pins--) this.#unpin(record, importer);
+      words.set(holder + HOLDER.PINS, 0);
+    });
+    words.add(record.pointer + BUFFER.ATTACHMENTS, -1);
+    this.#holders.free(holder);
+    const ops = this.#buffers.opsOf(record);
+    try {
+      ops.detach?.(record, importer);
+      this.#count(record, ops.detach);
+    } finally {
+      this.#buffers.unref(record.pointer);
+    }
+  }
+
+  /** Maps for a device. ENOMEM, EBUSY (mapped for another direction), EINVAL (out of reach). */
+  map(holder: number, direction: Direction, known: SgTable | undefined): SgTable {
+    const { words } = this.#k;
+    const record = this.recordOf(holder);
+    const importer = this.importerOf(holder);
+    const sg = this.locked(record.pointer, () => {
+      const maps = words.get(holder + HOLDER.MAPS);
+      if (maps > 0) this.#sameDirection(record, holder, direction);
+      const sg = maps > 0 && known !== undefined ? known.sg : this.#map(record, importer, holder, direction);
+      words.set(holder + HOLDER.MAPS, maps + 1);
+      return sg;
+    });
+    for (const { region } of sg) this.#regions.deliver(region, importer.actor);
+    return { sg, direction };
+  }
+
+  /** Ends one map. EINVAL without one. */
+  unmap(holder: number): void {
+    const { words } = this.#k;
+    const record = this.recordOf(holder);
+    this.locked(record.pointer, () => {
+      const maps = words.get(holder + HOLDER.MAPS);
+      if (maps === 0) {
+        const detail = `buffer ${record.ino} is not mapped by this attachment; map and unmap go in pairs`;
+        throw new DmaBufError('EINVAL', 'unmap_attachment', detail);
+      }
+      if (maps === 1) this.#endMap(record, this.importerOf(holder), holder);
+      else words.set(holder + HOLDER.MAPS, maps - 1);
+    });
+  }
+
+  /** Keeps the buffer where it is. EINVAL: a static attachment, which pins by mapping. */
+  pin(holder: number): void {
+    const { words } = this.#k;
+    const record = this.recordOf(holder);
+    if (!this.isDynamic(holder)) {
+      const detail = `this attachment to buffer ${record.ino} is static: it pins the buffer while it is mapped`;
+      throw new DmaBufError('EINVAL', 'dma_buf_pin', detail);
+    }
+    this.locked(record.pointer, () => {
+      this.#pin(record, this.importerOf(holder));
+      this.#count(record, this.#buffers.opsOf(record).pin);
+      words.set(holder + HOLDER.PINS, words.get(holder + HOLDER.PINS) + 1);
+    });
+  }
+
+  /** EINVAL without a pin. */
+  unpin(holder: number): void {
+    const { words } = this.#k;
+    const record = this.recordOf(holder);
+    this.locked(record.pointer, () => {
+      const pins = words.get(holder + HOLDER.PINS);
+      if (pins === 0) {
+        const detail = `buffer ${record.ino} is not pinned by this attachment`;
+        throw new DmaBufError('EINVAL', 'dma_buf_unpin', detail);
+      }
+      words.set(holder + HOLDER.PINS, pins - 1);
+      this.#unpin(record, this.importerOf(holder));
+      this.#count(record, this.#buffers.opsOf(record).unpin);
+    });
+  }
+
+  /** Sees to it that a buffer has memory, for an actor that is going to use it. ENOMEM. */
+  populate(record: BufferRecord, actor: number): void {
+    if (record.region !== 0) return;
+    const importer = { actor, name: this.#k.nameOf(actor), reach: {} };
+    this.locked(record.pointer, () => {
+      if (record.region !== 0) return;
+      const ops = this.#buffers.opsOf(record);
+      this.#listOf(record, importer, 'bidirectional');
+      ops.unmap(record, importer, 'bidirectional');
+      this.mustHaveMemory(record, 'map_attachment');
+      this.#count(record, ops.map, ops.unmap);
+    });
+  }
+
+  /** For ops that should have allocated. */
+  mustHaveMemory(record: BufferRecord, syscall: string): void {
+    if (record.region !== 0) return;
+    const detail = `the exporter of buffer ${record.ino} gave it no memory (door.back)`;
+    throw new DmaBufError('ENOMEM', syscall, detail);
+  }
+
+  recordOf(holder: number): BufferRecord {
+    return this.#buffers.record(this.#k.words.get(holder + HOLDER.BUFFER));
+  }
+
+  importerOf(holder: number): Importer {
+    const { words } = this.#k;
+    const actor = words.get(holder + HOLDER.IMPORTER);
+    const flags = words.get(holder + HOLDER.FLAGS);
+    const reach = {
+      pool: (flags & HOLDER_FLAG.POOL) !== 0,
+      contiguous: (flags & HOLDER_FLAG.CONTIGUOUS) !== 0,
+      align: words.get(holder + HOLDER.ALIGN),
+    };
+    return { actor, name: this.#k.nameOf(actor), reach };
+  }
+
+  isDynamic(holder: number): boolean {
+    return (this.#k.words.get(holder + HOLDER.FLAGS) & HOLDER_FLAG.DYNAMIC) !== 0;
+  }
+
+  #map(record: BufferRecord, importer: Importer, holder: number, direction: Direction): readonly SgEntry[] {
+    const { words } = this.#k;
+    if (words.get(holder + HOLDER.MAPS) > 0) {
+      // It has moved since: the importer gets the new list for all its maps.
+      this.#buffers.opsOf(record).unmap(record, importer, direction);
+      return this.#listOf(record, importer, direction);
+    }
+    const ops = this.#buffers.opsOf(record);
+    const dynamic = this.isDynamic(holder);
+    if (!dynamic) this.#pin(record, importer);
+    try {
+      const sg = this.#listOf(record, importer, direction);
+      words.set(holder + HOLDER.DIRECTION, DIRECTIONS.indexOf(direction));
+      words.set(record.pointer + BUFFER.DEVICE_MAPS, words.get(record.pointer + BUFFER.DEVICE_MAPS) + 1);
+      this.#count(record, ops.map, dynamic ? undefined : ops.pin);
+      return sg;
+    } catch (error) {
+      if (!dynamic) this.#unpin(record, importer);
+      throw error;
+    }
+  }
+
+  /** The exporter's scatter list, checked. */
+  #listOf(record: BufferRecord, importer: Importer, direction: Direction): readonly SgEntry[] {
+    const ops = this.#buffers.opsOf(record);
+    const sg = ops.map(record, importer, direction);
+    if (sg === undefined || sg === null || sg.length === 0) {
+      const detail = `the exporter of buffer ${record.ino} has no memory for it`;
+      throw new DmaBufError('ENOMEM', 'map_attachment', detail);
+    }
+    try {
+      checkList(record, importer, sg);
+    } catch (error) {
+      ops.unmap(record, importer, direction);
+      throw error;
+    }
+    return sg;
+  }
+
+  #endMap(record: BufferRecord, importer: Importer, holder: number): void {
+    const { words } = this.#k;
+    const direction = DIRECTIONS[words.get(holder + HOLDER.DIRECTION)] ?? 'bidirectional';
+    words.set(holder + HOLDER.MAPS, 0);
+    words.set(record.pointer + BUFFER.DEVICE_MAPS, words.get(record.pointer + BUFFER.DEVICE_MAPS) - 1);
+    const ops = this.#buffers.opsOf(record);
+    ops.unmap(record, importer, direction);
+    this.#count(record, ops.unmap);
+    if (this.isDynamic(holder)) return;
+    this.#unpin(record, importer);
+    this.#count(record, ops.unpin);
+  }
+
+  #pin(record: BufferRecord, importer: Importer): void {
+    const { words } = this.#k;
+    this.#buffers.opsOf(record).pin?.(record, importer);
+    words.set(record.pointer + BUFFER.PINS, words.get(record.pointer + BUFFER.PINS) + 1);
+  }
+
+  #unpin(record: BufferRecord, importer: Importer): void {
+    const { words } = this.#k;
+    words.set(record.pointer + BUFFER.PINS, words.get(record.pointer + BUFFER.PINS) - 1);
+    this.#buffers.opsOf(record).unpin?.(record, importer);
+  }
+
+  #sameDirection(record: BufferRecord, holder: number, direction: Direction): void {
+    const mapped = DIRECTIONS[this.#k.words.get(holder + HOLDER.DIRECTION)];
+    if (mapped === direction) return;
+    const detail = `this attachment has buffer ${record.ino} mapped ${mapped}; unmap it before mapping it ${direction}`;
+    throw new DmaBufError('EBUSY', 'map_attachment', detail);
+  }
+
+  /** Counts calls of ops that the exporter has, after they succeeded. */
+  #count(record: BufferRecord, ...called: readonly unknown[]): void {
+    const calls = called.filter((op) => op !== undefined).length;
+    if (calls > 0) this.#k.words.add(record.pointer + BUFFER.OP_CALLS, calls);
+  }
+}
+
+function checkList(record: BufferRecord, importer: Importer, sg: readonly SgEntry[]): void {
+  if (importer.reach.contiguous === true && sg.length > 1) {
+    const detail = `${importer.name} needs memory in one piece, buffer ${record.ino} is in ${sg.length}`;
+    throw new DmaBufError('EINVAL', 'map_attachment', detail);
+  }
+  const start = sg[0];
+  if (start !== undefined) checkPlace(record, importer, start.offset, 'map_attachment');
+}
+
+function checkPlace(
+  record: BufferRecord,
+  { reach, name }: Importer,
+  offset: number,
+  syscall: string,
+): void {
+  if (reach.pool === true && !record.inPool) {
+    throw new DmaBufError(
+      'EINVAL',
+      syscall,
+      `${name} reaches the pool only, buffer ${record.ino} lies outside it; allocate it from a carveout or CMA heap`,
+    );
+  }
+  const align = reach.align ?? 1;
+  if (align === 0 || offset % align === 0) return;
+  throw new DmaBufError(
+    'EINVAL',
+    syscall,
+    `${name} needs buffers aligned to ${align} bytes, buffer ${record.ino} starts at ${offset}; allocate with align: ${align}`,
+  );
+}

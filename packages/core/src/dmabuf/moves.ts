@@ -1,0 +1,184 @@
+/**
+ * Moves: an exporter puts a buffer's memory elsewhere (dma_buf_move_notify).
+ *
+ * The mover claims the buffer exclusively, like any writer: when it is granted, every job that was queued
+ * before has ended, so the old place is used by nobody; jobs queued later find the new one. Pinned and
+ * CPU-mapped buffers stay (EBUSY). Dynamic importers are told: HOLDER.MOVES grows, and then their thread's
+ * ACTOR.MOVES, on which an event loop sleeps and which blocking threads look at when they pump.
+ */
+import type { Doorbell } from '../actor/doorbell.js';
+import { countCopied } from '../actor/job.js';
+import { DmaBufError } from '../errno.js';
+import type { Kernel } from '../kernel.js';
+import { ACTOR, BUFFER, HOLDER, LINK_FLAG, REGION } from '../memory/layout.js';
+import type { Regions } from '../memory/regions.js';
+import type { Holds } from '../sync/holds.js';
+import type { Buffers } from './buffers.js';
+import type { Holders } from './holders.js';
+import type { Importers } from './importers.js';
+import type { BufferRecord } from './ops.js';
+
+/** Where a buffer lies. */
+export interface Place {
+  readonly region: number;
+  /** Bytes from the start of the region. */
+  readonly offset: number;
+}
+
+interface Watched {
+  seen: number;
+  readonly notify: () => void;
+}
+
+export class Moves {
+  readonly #k: Kernel;
+  readonly #bell: Doorbell;
+  readonly #regions: Regions;
+  readonly #buffers: Buffers;
+  readonly #holders: Holders;
+  readonly #importers: Importers;
+  readonly #holds: Holds;
+  readonly #watched: Map<number, Watched> = new Map();
+  #seen = 0;
+  #watching = false;
+
+  constructor(
+    kernel: Kernel,
+    bell: Doorbell,
+    parts: { regions: Regions; buffers: Buffers; holders: Holders; importers: Importers; holds: Holds },
+  ) {
+    this.#k = kernel;
+    this.#bell = bell;
+    this.#regions = parts.regions;
+    this.#buffers = parts.buffers;
+    this.#holders = parts.holders;
+    this.#importers = parts.importers;
+    this.#holds = parts.holds;
+  }
+
+  /**
+   * Moves a buffer with its content; returns its old place, which is the exporter's to reuse (a region of
+   * its own is given up with it). Blocks until the jobs queued before have ended. EBUSY: pinned, or
+   * mapped by a CPU; ETIME; EINVAL: the new place does not hold it.
+   */
+  move(record: BufferRecord, to: Place, timeout: number): Place {
+    this.#checkPlace(record, to);
+    this.#mustBeMovable(record);
+    const what = `buffer ${record.ino}`;
+    using _hold = this.#holds.wait([record.queue | LINK_FLAG.EXCLUSIVE], timeout, 'dma_buf_move', what);
+    const from = { region: record.region, offset: record.offset };
+    const { size } = record;
+    const source = this.#regions.view(from.region, from.offset, size);
+    this.#regions.view(to.region, to.offset, size).set(source);
+    const importers = this.#importersOf(from.region);
+    for (const actor of importers) this.#regions.deliver(to.region, actor);
+    const told = this.#importers.locked(record.pointer, () => {
+      this.#mustBeMovable(record);
+      this.#buffers.rebase(record, to.region, to.offset);
+      return this.#noteMoves(record);
+    });
+    countCopied(this.#k, size);
+    for (const actor of told) this.#tell(actor);
+    return from;
+  }
+
+  /** Calls `notify` in this thread after each move under an attachment of its. */
+  watch(holder: number, notify: () => void): void {
+    const { words } = this.#k;
+    this.#watched.set(holder, { seen: words.load(holder + HOLDER.MOVES), notify });
+    void this.#watchLoop();
+  }
+
+  forget(holder: number): void {
+    this.#watched.delete(holder);
+  }
+
+  /** Whether {@link run} has something to do. */
+  get pending(): boolean {
+    if (this.#watched.size === 0) return false;
+    return this.#k.words.load(this.#k.actor + ACTOR.MOVES) !== this.#seen;
+  }
+
+  /** Calls the notifies that are due. */
+  run(): void {
+    if (!this.pending) return;
+    const { words, actor } = this.#k;
+    this.#seen = words.load(actor + ACTOR.MOVES);
+    for (const [holder, watched] of [...this.#watched]) {
+      const moves = words.load(holder + HOLDER.MOVES);
+      if (moves === watched.seen) continue;
+      watched.seen = moves;
+      watched.notify();
+    }
+  }
+
+  /** In an event loop, hears of moves without being pumped; keeps no process alive. */
+  async #watchLoop(): Promise<void> {
+    if (this.#watching) return;
+    this.#watching = true;
+    const { words, seam, actor } = this.#k;
+    try {
+      while (this.#watched.size > 0 && !this.#k.over) {
+        this.run();
+        const result = await seam.waitAsync(words.i32, actor + ACTOR.MOVES, this.#seen);
+        if (result === 'timeout') return;
+      }
+    } finally {
+      this.#watching = false;
+    }
+  }
+
+  /** Counts the move in the dynamic attachments; the actors to tell. LOCK is held. */
+  #noteMoves(record: BufferRecord): Set<number> {
+    const { words } = this.#k;
+    const told = new Set<number>();
+    for (const holder of this.#holders.of(record.pointer)) {
+      if (!this.#importers.isDynamic(holder)) continue;
+      words.add(holder + HOLDER.MOVES, 1);
+      told.add(words.get(holder + HOLDER.OWNER));
+    }
+    return told;
+  }
+
+  #tell(actor: number): void {
+    const { words, seam, actors } = this.#k;
+    const index = actors.at(actor) + ACTOR.MOVES;
+    words.add(index, 1);
+    seam.notify(words.i32, index, 0x7fffffff);
+    this.#bell.ring(actor);
+  }
+
+  /** Actors that have a region: the new one is handed to them before their jobs go on. */
+  #importersOf(region: number): number[] {
+    const { words, actors, self } = this.#k;
+    const live = [...actors.live()].map((pointer) => actors.indexOf(pointer));
+    return live.filter((actor) => {
+      const bits = words.load(region + REGION.IMPORTERS + (actor >> 5));
+      return actor !== self && (bits & (1 << (actor & 31))) !== 0;
+    });
+  }
+
+  #checkPlace(record: BufferRecord, { region, offset }: Place): void {
+    const { words, regions } = this.#k;
+    const known = Number.isInteger(region) && regions.owns(region);
+    const bytes = known && words.load(region + REGION.STATE) !== 0 ? words.getDouble(region + REGION.BYTES) : 0;
+    if (Number.isInteger(offset) && offset >= 0 && offset + record.size <= bytes) return;
+    const detail = `bytes ${offset} to ${offset + record.size} are not inside region ${region}`;
+    throw new DmaBufError('EINVAL', 'dma_buf_move', detail);
+  }
+
+  #mustBeMovable(record: BufferRecord): void {
+    const { words } = this.#k;
+    const count = (field: number): number => words.load(record.pointer + field);
+    const why =
+      record.region === 0
+        ? 'has no memory yet'
+        : count(BUFFER.PINS) > 0
+          ? `is pinned (${count(BUFFER.PINS)} times)`
+          : count(BUFFER.MAPPINGS) + count(BUFFER.VMAPS) > 0
+            ? `has ${count(BUFFER.MAPPINGS) + count(BUFFER.VMAPS)} CPU mappings`
+            : '';
+    if (why === '') return;
+    throw new DmaBufError('EBUSY', 'dma_buf_move', `buffer ${record.ino} ${why} and stays where it is`);
+  }
+}

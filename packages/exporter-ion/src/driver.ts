@@ -1,0 +1,84 @@
+/**
+ * The driver half: loaded by every thread that joins. It makes the thread's door to the heaps, and
+ * serves as exporter ops of their buffers (ion_dma_buf_*).
+ *
+ * The memory is coherent between threads, so cache maintenance has nothing to do; the ops are there
+ * because an exporter that offers mmap must offer them. Core calls them, and counts the cache lines,
+ * for buffers that were allocated CACHED | CACHED_NEEDS_SYNC.
+ */
+import { DmaBufError } from '@dmabuf/core';
+import {
+  BUFFER_FLAG,
+  type BufferRecord,
+  type DmaBufOps,
+  type Driver,
+  type DriverDoor,
+  type Importer,
+} from '@dmabuf/core/driver';
+import type { Heap } from './heap.js';
+import { type HeapFactory, Ion } from './ion.js';
+import { PRIV } from './layout.js';
+import { recoverActor } from './recover.js';
+
+/** The driver half, with what is to be done for a thread that died. */
+export interface IonDriver extends Driver {
+  /**
+   * Undoes what a dead actor left half done in the heaps, frees their locks and closes its clients. To be
+   * called before its fds are closed, by whoever does that. `backed` tells whether a live buffer of
+   * this driver has these two private words (PRIV.RECORD, PRIV.GEN).
+   */
+  died(
+    door: DriverDoor,
+    actor: number,
+    backed: (record: number, generation: number) => boolean,
+  ): void;
+}
+
+/** The driver half with heap types of your own: `export const driver = createDriver({ mine })`. */
+export function createDriver(types: Readonly<Record<string, HeapFactory>> = {}): IonDriver {
+  return {
+    init(door) {
+      return opsOf(new Ion(door, types));
+    },
+    died(door, actor, backed) {
+      recoverActor(Ion.of(door), actor, backed);
+    },
+  };
+}
+
+/** The driver half with the package's own heap types. */
+export const driver: IonDriver = createDriver();
+
+function opsOf(ion: Ion): DmaBufOps {
+  const heapOf = (buffer: BufferRecord): Heap => ion.heap(buffer.priv(PRIV.HEAP));
+  const recordOf = (buffer: BufferRecord): number => ion.base + buffer.priv(PRIV.RECORD);
+  return {
+    map: (buffer) => heapOf(buffer).pieces(buffer, recordOf(buffer)),
+    unmap() {},
+    attach: (buffer, importer) => checkImporter(ion, buffer, importer),
+    mmap() {},
+    vmap: (buffer) => mustBeOnePiece(heapOf(buffer), buffer),
+    vunmap() {},
+    prepareAccess() {},
+    finishAccess() {},
+    release(buffer) {
+      heapOf(buffer).release(recordOf(buffer), buffer.priv(PRIV.GEN));
+    },
+  };
+}
+
+/** A kernel mapping is one piece of memory. */
+function mustBeOnePiece(heap: Heap, buffer: BufferRecord): void {
+  if ((heap.bufferFlags & BUFFER_FLAG.NO_MMAP) === 0) return;
+  const detail = `buffer ${buffer.ino} of ${heap.label} is a scatter list; map an attachment instead`;
+  throw new DmaBufError('EINVAL', 'dma_buf_vmap', detail);
+}
+
+/** Protected memory is for the devices that its heap names. */
+function checkImporter(ion: Ion, buffer: BufferRecord, importer: Importer): void {
+  const { config, label } = ion.heap(buffer.priv(PRIV.HEAP));
+  if (!config.protected || config.devices.includes(importer.name)) return;
+  const allowed = config.devices.join(', ') || 'none';
+  const detail = `${label} is protected: ${importer.name} may not attach to buffer ${buffer.ino} (devices that may: ${allowed})`;
+  throw new DmaBufError('EPERM', 'attach', detail);
+}

@@ -1,0 +1,217 @@
+/**
+ * Death of a thread at every single store of allocating and releasing: nothing is lost, nothing is
+ * given out twice, and what comes next works.
+ */
+import { Words } from '@dmabuf/core/driver';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DyingWords } from './death.test-support.js';
+import { fakeIon, makeWorld, type World } from './door.test-support.js';
+import type { Ion } from './ion.js';
+import { HEAP, RECORD, RECORD_STATE, recordState } from './layout.js';
+import type { IonOptions } from './options.js';
+import { Records } from './records.js';
+import { recoverActor } from './recover.js';
+
+const PAGE = 4096;
+const PAGES = 16;
+const VICTIM = 5;
+const SURVIVOR = 6;
+const TABLES = { buffers: 8, clients: 2, pages: 64 };
+const OPTIONS: IonOptions = { ...TABLES, heaps: [{ type: 'carveout' }] };
+const CHUNKS: IonOptions = { ...TABLES, heaps: [{ type: 'chunk', chunk: PAGE }] };
+
+/** A buffer as core would have it: the record's place and generation, in its private words. */
+interface FakeBuffer {
+  readonly record: number;
+  readonly generation: number;
+}
+
+/** Allocates as `allocate.ts` does; `exported` is what core keeps of it. */
+function alloc(
+  ion: Ion,
+  actor: number,
+  pages: number,
+  exported: FakeBuffer[],
+  alive: () => boolean = () => true,
+): FakeBuffer {
+  const records = new Records(ion);
+  const size = pages * PAGE;
+  const owner = { client: -1, clientGeneration: 0, clientName: 'test', actor };
+  const record = records.claim({ ...owner, heap: 0, size, flags: 0 });
+  const generation = records.generation(record);
+  const { offset } = ion.heap(0).allocate({ size, align: 1, flags: 0 }, record);
+  const buffer = { record, generation };
+  if (alive()) exported.push(buffer);
+  records.publish(record, 1);
+  for (const piece of ion.heap(0).pieces({ size, offset, region: 1 }, record)) {
+    ion.door.view(1, piece.offset, piece.length).fill(0xaa);
+  }
+  return buffer;
+}
+
+/** Some life: clean and dirty allocations, splits, joins, background zeroing. */
+function live(ion: Ion, actor: number, exported: FakeBuffer[], alive: () => boolean): void {
+  const free = (buffer: FakeBuffer): void => {
+    if (!alive()) return;
+    ion.heap(0).release(buffer.record, buffer.generation);
+    if (alive()) exported.splice(exported.indexOf(buffer), 1);
+  };
+  const take = (pages: number): FakeBuffer => alloc(ion, actor, pages, exported, alive);
+  const a = take(3);
+  const b = take(2);
+  free(a);
+  if (alive()) ion.heap(0).background();
+  const c = take(10);
+  free(b);
+  const d = take(4); // of clean and dirty pages
+  free(c);
+  free(d);
+}
+
+function storesOf(options: IonOptions, work: (world: World, words: DyingWords) => void): number {
+  const world = makeWorld(options, PAGES * PAGE);
+  const words = new DyingWords(world.kernel);
+  work(world, words);
+  return words.stores;
+}
+
+function checkWhole(world: World, ion: Ion): void {
+  const heap = ion.heap(0);
+  const { words } = ion;
+  for (let i = 0; i < TABLES.buffers; i++) {
+    const word = words.load(ion.recordAt(i) + RECORD.STATE);
+    assert.is(recordState(word), RECORD_STATE.FREE, `record ${i} is not free`);
+  }
+  heap.drain();
+  const { free, total, dirty, holes } = heap.usage();
+  assert.equal({ free, dirty, holes }, { free: total, dirty: 0, holes: 1 });
+  assert.is(words.getDouble(heap.pointer + HEAP.ALLOCATED), 0);
+  assert.is(words.get(heap.pointer + HEAP.COUNT), 0);
+  assert.is(words.load(heap.pointer + HEAP.LOCK), 0);
+  assert.is(words.load(heap.pointer + HEAP.ZERO_LOCK), 0);
+  assert.ok(
+    new Uint8Array(world.pool).every((byte) => byte === 0),
+    'bytes are left in free memory',
+  );
+}
+
+for (const [name, options] of [
+  ['a range heap', OPTIONS],
+  ['the chunk heap', CHUNKS],
+] as const) {
+  test(`death at any store of allocating from ${name} and releasing is made good`, () => {
+    everyDeath(options);
+  });
+}
+
+function everyDeath(options: IonOptions): void {
+  const total = storesOf(options, (world, words) => {
+    live(fakeIon(world, words, VICTIM), VICTIM, [], () => true);
+  });
+  assert.ok(total > 60, `only ${total} stores`);
+  for (let dieAt = 0; dieAt < total; dieAt++) {
+    const world = makeWorld(options, PAGES * PAGE);
+    fakeIon(world, new Words(world.kernel), SURVIVOR);
+    const words = new DyingWords(world.kernel);
+    const victim = fakeIon(world, words, VICTIM);
+    const exported: FakeBuffer[] = [];
+    words.dieAfter(dieAt);
+    attempt(
+      () => live(victim, VICTIM, exported, () => !words.dead),
+      () => words.dead,
+    );
+    const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+    const backed = (record: number, generation: number): boolean =>
+      exported.some(
+        (buffer) => buffer.record - ion.base === record && buffer.generation === generation,
+      );
+    recoverActor(ion, VICTIM, backed);
+    recoverActor(ion, VICTIM, backed);
+    // Core closes the dead one's fds: the release op runs for each of its buffers.
+    for (const { record, generation } of exported) ion.heap(0).release(record, generation);
+    checkWhole(world, ion);
+    live(ion, SURVIVOR, [], () => true);
+    checkWhole(world, ion);
+  }
+}
+
+test('a heap thread that died while zeroing is followed by one that zeroes again', () => {
+  for (const options of [OPTIONS, CHUNKS]) {
+    const world = makeWorld(options, PAGES * PAGE);
+    const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+    const { record, generation } = alloc(ion, SURVIVOR, PAGES, []);
+    ion.heap(0).release(record, generation);
+    const words = new DyingWords(world.kernel);
+    const heapThread = fakeIon(world, words, VICTIM);
+    words.dieAfter(options === OPTIONS ? 5 : 3); // both locks, the mark, one unlock
+    heapThread.heap(0).background();
+    recoverActor(ion, VICTIM);
+    assert.is(ion.heap(0).usage().free, PAGES * PAGE);
+    ion.heap(0).restart();
+    checkWhole(world, ion);
+  }
+});
+
+test('what the living hold is left alone when another dies', () => {
+  for (let dieAt = 0; dieAt < 40; dieAt++) {
+    const world = makeWorld(OPTIONS, PAGES * PAGE);
+    const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+    const kept = alloc(ion, SURVIVOR, 1, []);
+    const words = new DyingWords(world.kernel);
+    const victim = fakeIon(world, words, VICTIM);
+    words.dieAfter(dieAt);
+    attempt(
+      () => live(victim, VICTIM, [], () => !words.dead),
+      () => words.dead,
+    );
+    recoverActor(ion, VICTIM);
+    const records = new Records(ion);
+    assert.ok(records.holds(kept.record, kept.generation));
+    const mine = [...records.live()].filter((record) => records.read(record).actor === SURVIVOR);
+    assert.equal(mine, [kept.record]);
+    assert.is(new Uint8Array(world.pool)[0], 0xaa, 'its bytes were touched');
+    ion.heap(0).release(kept.record, kept.generation);
+  }
+});
+
+test('a record that a living thread has only just claimed is left to it', () => {
+  const world = makeWorld(OPTIONS, PAGES * PAGE);
+  const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+  for (let i = 0; i < TABLES.buffers; i++) {
+    const { record, generation } = alloc(ion, SURVIVOR, 2, []);
+    ion.heap(0).release(record, generation);
+  }
+  const records = new Records(ion);
+  const owner = { client: -1, clientGeneration: 0, clientName: 'test', actor: SURVIVOR };
+  const claimed = records.claim({ ...owner, heap: 0, size: PAGE, flags: 0 });
+  recoverActor(ion, VICTIM);
+  assert.ok(records.holds(claimed, records.generation(claimed)));
+  assert.is(ion.words.get(ion.heap(0).pointer + HEAP.COUNT), 0);
+});
+
+test('a late release of an old generation does not hit the next user of the record', () => {
+  const world = makeWorld(OPTIONS, PAGES * PAGE);
+  const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+  const old = alloc(ion, SURVIVOR, 1, []);
+  ion.heap(0).release(old.record, old.generation);
+  let next = alloc(ion, SURVIVOR, 1, []);
+  while (next.record !== old.record) {
+    ion.heap(0).release(next.record, next.generation);
+    next = alloc(ion, SURVIVOR, 1, []);
+  }
+  ion.heap(0).release(old.record, old.generation);
+  assert.ok(new Records(ion).holds(next.record, next.generation));
+  assert.is(ion.heap(0).usage().free, (PAGES - 1) * PAGE);
+});
+
+/** The dead one's own code may stumble over what it did not write: that is no failure. */
+function attempt(work: () => void, dead: () => boolean): void {
+  try {
+    work();
+  } catch (error) {
+    if (!dead()) throw error;
+  }
+}
+
+test.run();

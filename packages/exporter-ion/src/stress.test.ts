@@ -1,0 +1,60 @@
+/**
+ * Three threads allocate, pass on and free buffers of one heap at once, each watching that nobody else
+ * writes into its own.
+ */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { boot, type Machine } from '@dmabuf/core';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ion, IonClient } from './index.js';
+import { seedFrom } from './random.test-support.js';
+import type { StressTask } from './stress-worker.test-support.js';
+
+const MIB = 1 << 20;
+const WORKERS = 3;
+
+test('threads that allocate, pass on and free at once keep out of each other', async () => {
+  const steps = process.env['DMABUF_LONG_TESTS'] === '1' ? 350_000 : 2000;
+  const seed = seedFrom(process.env['DMABUF_SEED']);
+  console.log(`seed ${seed}, ${steps} steps in each of ${WORKERS} threads`);
+  const drivers = [ion({ heaps: [{ type: 'carveout' }] })];
+  const machine = await boot({ drivers, pool: 4 * MIB });
+  try {
+    const counts = await runAll(machine, steps, seed);
+    const [allocs, passed, refused] = [0, 1, 2].map((i) =>
+      counts.reduce((sum, count) => sum + (count[i] ?? 0), 0),
+    );
+    console.log(`${allocs} allocations, ${passed} fds passed on, ${refused} times full`);
+    assert.ok((allocs ?? 0) > steps / 2 && (passed ?? 0) > steps / 20 && (refused ?? 0) > 0);
+    const client = IonClient.open(machine);
+    client.drain();
+    const [heap] = client.stats();
+    assert.is(heap?.buffers, 0, client.debugfs());
+    assert.equal([heap?.allocated, heap?.holes, heap?.free], [0, 1, 4 * MIB]);
+    using whole = client.alloc({ size: 4 * MIB });
+    using bracket = whole.access({ read: true });
+    assert.ok(bracket.words.every((word) => word === 0));
+  } finally {
+    await machine.shutdown();
+  }
+});
+
+async function runAll(machine: Machine, steps: number, seed: number): Promise<number[][]> {
+  const invitations = Array.from({ length: WORKERS }, (_, i) => machine.invite(`stress${i}`));
+  const actors = invitations.map(({ workerData }) => workerData.actor);
+  const url = new URL('./stress-worker.test-support.js', import.meta.url);
+  return Promise.all(
+    invitations.map(async ({ workerData: token, transferList }, i) => {
+      const peers = actors.filter((actor) => actor !== token.actor);
+      const task: StressTask = { token, peers, steps, seed: seed + i };
+      const worker = new Worker(url, { workerData: task, transferList });
+      const messages: unknown[] = await once(worker, 'message');
+      await once(worker, 'exit');
+      const [counts] = messages;
+      return Array.isArray(counts) ? counts.map(Number) : [];
+    }),
+  );
+}
+
+test.run();

@@ -1,0 +1,124 @@
+/**
+ * A CRTC without a machine: jobs that note what happens to them, time that tests set.
+ */
+import { errnoName } from '@dmabuf/core';
+import { TRACE_KIND, Words } from '@dmabuf/core/driver';
+import { type CrtcCommand, encodeCommand } from './command.js';
+import { Crtc, type ScanoutJob } from './crtc.js';
+import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
+import { FramebufferTable } from './framebuffer-table.js';
+import { checkOptions, type KmsOptions } from './options.js';
+import { REG, registerWords } from './registers.js';
+
+/** 50 Hz: vblanks 20 ms apart, exact in doubles. */
+export const PERIOD = 20;
+
+export class TestBench {
+  /** What happened, in order: `'3 complete'`, `'2 release'`, `'4 ECANCELED'`. */
+  readonly events: string[] = [];
+  readonly traced: { kind: number; seqno: number; a: number; b: number }[] = [];
+  readonly words: Words;
+  readonly framebuffers: FramebufferTable;
+  readonly crtc: Crtc;
+  time = 1000;
+  #seqno = 0;
+
+  constructor(options: KmsOptions = {}) {
+    const settings = checkOptions({ mode: '640x480@50', spin: 0, ...options });
+    this.words = new Words(new ArrayBuffer(registerWords(settings.framebuffers) * 4));
+    const locks = { lock: () => {}, unlock: () => {} };
+    this.framebuffers = new FramebufferTable(this.words, 0, settings.framebuffers, locks);
+    this.crtc = new Crtc({
+      words: this.words,
+      base: 0,
+      framebuffers: this.framebuffers,
+      settings,
+      now: () => this.time,
+      trace: (kind, seqno, a, b) => this.traced.push({ kind, seqno, a, b }),
+    });
+  }
+
+  /** A framebuffer of buffer `ino`. */
+  addFb(ino: number, width = 640, height = 480): number {
+    const pitches = [width * 4];
+    const info = { ino, width, height, fourcc: DRM_FORMAT_XRGB8888, pitches, offsets: [0] };
+    return this.framebuffers.add(info);
+  }
+
+  /** The next job of the context; it claims the buffer of its framebuffer. */
+  job(command: CrtcCommand, blocker = 0): ScanoutJob {
+    const seqno = ++this.#seqno;
+    const ino = this.framebuffers.find(command.fb)?.ino;
+    let completed = false;
+    const note = (what: string): number => this.events.push(`${seqno} ${what}`);
+    const complete = (error = 0): void => {
+      completed = true;
+      note(error === 0 ? 'complete' : errnoName(error));
+    };
+    return {
+      pointer: seqno * 64,
+      context: 9,
+      seqno,
+      blocker,
+      payload: encodeCommand(command),
+      buffers: ino === undefined ? [] : [{ record: { ino } }],
+      defer: () => {},
+      complete,
+      release: () => {
+        if (!completed) throw new Error(`job ${seqno} was released before it was complete`);
+        note('release');
+      },
+      finish: (error = 0) => {
+        complete(error);
+        note('release');
+      },
+    };
+  }
+
+  /** Runs a flip as the device's loop does. */
+  flip(fb: number, at?: number, more: { start?: boolean; payload?: number } = {}): void {
+    const { start = false, payload } = more;
+    this.crtc.run(this.job({ kind: 'flip', fb, at, start, payload }));
+  }
+
+  modeset(size: readonly [number, number, number], fb = 0): void {
+    const [hdisplay, vdisplay, vrefresh] = size;
+    this.crtc.run(this.job({ kind: 'modeset', hdisplay, vdisplay, vrefresh, fb }));
+  }
+
+  remove(fb: number): void {
+    this.crtc.run(this.job({ kind: 'rmfb', fb }));
+  }
+
+  /** Lets ms pass and wakes the device once; when it wants to be woken next. */
+  after(ms: number): number {
+    this.time += ms;
+    return this.crtc.tick(this.time);
+  }
+
+  /** Wakes the device at each of the next `n` vblanks. */
+  vblanks(n: number): void {
+    for (let i = 0; i < n; i++) this.after(this.crtc.tick(this.time) - this.time);
+  }
+
+  /** What happened since the last call. */
+  happened(): string[] {
+    return this.events.splice(0);
+  }
+
+  register(index: number): number {
+    return this.words.get(index);
+  }
+
+  double(index: number): number {
+    return this.words.getDouble(index);
+  }
+
+  get onScreen(): number {
+    return this.register(REG.ON_SCREEN);
+  }
+
+  kinds(kind: keyof typeof TRACE_KIND): { kind: number; seqno: number; a: number; b: number }[] {
+    return this.traced.filter((record) => record.kind === TRACE_KIND[kind]);
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * The writeback connector: records what was on screen into sinks (drm_writeback.c's job, with files at
+ * its end).
+ *
+ * Owned by the writeback worker. A job copies its frame into one of a few slots of the worker's own
+ * memory and is done, so that whoever renders next into that framebuffer waits for the copy alone.
+ * Slots are encoded one after the other whenever no job waits. When all are full: in `realtime` the
+ * frame is given up (its fence says ENOBUFS) and counted; in `max` the job waits until one is free,
+ * and with it the pipeline (back-pressure), so that nothing is lost.
+ */
+import { DmaBufError } from '@dmabuf/core';
+import type { Words } from '@dmabuf/core/driver';
+import type { FlipSpeed } from './flip-queue.js';
+import { OutputError } from './output-file.js';
+import { addDouble, count, REG } from './registers.js';
+import type { ScanoutFrame } from './scanout-frame.js';
+import type { FrameSink } from './sink.js';
+import {
+  encodeFailure,
+  openRequested,
+  type OutputFailure,
+  type SinkReport,
+} from './sink-request.js';
+import { copyFrame, decodeWriteback, frameExtent } from './writeback-job.js';
+
+/** What the writeback needs of a job; core's Job is one. */
+export interface WritebackJob {
+  readonly payload: unknown;
+  readonly buffers: readonly { readonly bytes: Uint8Array<ArrayBufferLike> }[];
+}
+
+/** Where a writeback lives. */
+export interface WritebackEnvironment {
+  readonly words: Words;
+  /** Word offset of the registers. */
+  readonly base: number;
+  readonly speed: FlipSpeed;
+  /** Frames that wait for encoding, at most. */
+  readonly slots: number;
+}
+
+interface OpenSink {
+  readonly sink: FrameSink;
+  /** NOT_RECORDED when it was opened. */
+  readonly before: number;
+  /** Frames that this sink alone refused or skipped. */
+  refused: number;
+  /** Why it takes no more frames. */
+  failure: OutputError | undefined;
+}
+
+type Slot = ScanoutFrame & { readonly pixels: Uint32Array };
+
+export class Writeback {
+  readonly #env: WritebackEnvironment;
+  readonly #words: Words;
+  readonly #base: number;
+  readonly #sinks: Map<number, OpenSink> = new Map();
+  readonly #full: Slot[] = [];
+  readonly #free: Uint32Array[] = [];
+  #lastSink = 0;
+
+  constructor(env: WritebackEnvironment) {
+    this.#env = env;
+    this.#words = env.words;
+    this.#base = env.base;
+    env.words.store(env.base + REG.SINKS, 0);
+  }
+
+  /** Copies a frame. ENOBUFS: not recorded, as all slots are full; ENODEV: as no sink is open. */
+  run(job: WritebackJob): void {
+    const command = decodeWriteback(job.payload);
+    if (command === 'barrier') return;
+    if (this.#sinks.size === 0) this.#giveUp('ENODEV', 'no sink is open; call openSink first');
+    if (this.#full.length >= this.#env.slots) {
+      if (this.#env.speed === 'max') this.#encodeOne();
+      else this.#giveUp('ENOBUFS', 'the writeback is behind; boot with kms({ slots: … }) for more');
+    }
+    const [buffer] = job.buffers;
+    if (buffer === undefined) throw new DmaBufError('EINVAL', 'writeback', 'the job has no buffer');
+    const frame = copyFrame(buffer.bytes, command, this.#free.pop());
+    addDouble(this.#words, this.#base + REG.COPIED, frameExtent(command));
+    this.#full.push(frame);
+  }
+
+  /** Encodes one frame; at once again while there are more. */
+  tick(now: number): number {
+    if (this.#full.length > 0) this.#encodeOne();
+    return this.#full.length > 0 ? now : Infinity;
+  }
+
+  /** `OPEN_SINK` → id, `CLOSE_SINK` → {@link SinkReport}; an {@link OutputFailure} where files fail. */
+  ioctl(request: string, args: unknown): number | SinkReport | OutputFailure {
+    try {
+      if (request === 'OPEN_SINK') return this.#open(args);
+      if (request === 'CLOSE_SINK') return this.#close(args);
+    } catch (error) {
+      if (error instanceof OutputError) return encodeFailure(error);
+      throw error;
+    }
+    const detail = `request '${request}' is not one of OPEN_SINK, CLOSE_SINK`;
+    throw new DmaBufError('ENOTTY', 'ioctl', detail);
+  }
+
+  /** The machine stops: what was copied is written, and every file is whole. */
+  stop(): void {
+    while (this.#full.length > 0) this.#encodeOne();
+    for (const open of this.#sinks.values()) {
+      this.#attempt(open, () => open.sink.close());
+    }
+    this.#sinks.clear();
+    this.#words.store(this.#base + REG.SINKS, 0);
+  }
+
+  #open(args: unknown): number {
+    // Frames from before its opening are not for the new sink.
+    while (this.#full.length > 0) this.#encodeOne();
+    const sink = openRequested(args);
+    const before = this.#words.get(this.#base + REG.NOT_RECORDED);
+    const id = ++this.#lastSink;
+    this.#sinks.set(id, { sink, before, refused: 0, failure: undefined });
+    this.#words.store(this.#base + REG.SINKS, this.#sinks.size);
+    this.#countBytes(sink, 0);
+    return id;
+  }
+
+  #close(args: unknown): SinkReport {
+    const open = typeof args === 'number' ? this.#sinks.get(args) : undefined;
+    if (open === undefined) {
+      const detail = `no sink ${JSON.stringify(args)} is open; it may be closed already`;
+      throw new DmaBufError('ENOENT', 'writeback', detail);
+    }
+    while (this.#full.length > 0) this.#encodeOne();
+    this.#sinks.delete(Number(args));
+    this.#words.store(this.#base + REG.SINKS, this.#sinks.size);
+    if (open.failure !== undefined) throw open.failure;
+    const { sink, before, refused } = open;
+    const bytes = sink.bytes;
+    sink.close();
+    this.#countBytes(sink, bytes);
+    const lost = (this.#words.get(this.#base + REG.NOT_RECORDED) - before) | 0;
+    return { recorded: sink.frames, notRecorded: lost + refused, bytes: sink.bytes };
+  }
+
+  /** Hands the oldest full slot to all sinks. Those that fail keep what is whole, and take no more. */
+  #encodeOne(): void {
+    const frame = this.#full.shift();
+    if (frame === undefined) return;
+    let taken = false;
+    for (const open of this.#sinks.values()) {
+      const { sink } = open;
+      const { bytes, frames } = sink;
+      if (open.failure === undefined) this.#attempt(open, () => sink.frame(frame));
+      if (sink.frames > frames) taken = true;
+      else open.refused++;
+      this.#countBytes(sink, bytes);
+    }
+    if (taken) count(this.#words, this.#base + REG.RECORDED);
+    this.#free.push(frame.pixels);
+  }
+
+  #attempt(open: OpenSink, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      // A frame of another size than the stream's: that frame is not for this sink.
+      if (error instanceof DmaBufError) return;
+      if (!(error instanceof OutputError)) throw error;
+      open.failure = error;
+      this.#salvage(open.sink);
+    }
+  }
+
+  /** After a failure: up to the last whole frame. That the disk fails here too changes nothing. */
+  #salvage(sink: FrameSink): void {
+    try {
+      sink.abort();
+    } catch (error) {
+      if (!(error instanceof OutputError)) throw error;
+    }
+  }
+
+  #countBytes(sink: FrameSink, before: number): void {
+    addDouble(this.#words, this.#base + REG.BYTES, sink.bytes - before);
+  }
+
+  #giveUp(code: 'ENOBUFS' | 'ENODEV', detail: string): never {
+    count(this.#words, this.#base + REG.NOT_RECORDED);
+    throw new DmaBufError(code, 'writeback', detail);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * The video device end to end: clips queued ahead on four buffers and read by a second process,
+ * against ffmpeg's MD5 of every frame; what is refused.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { frameMd5s, hasClip, loadClip } from './codec/test/clips.js';
+import { VideoDevice } from './index.js';
+import { Bench, play, type Playback } from './test/playback.js';
+
+let bench: Bench;
+test.before(async () => {
+  bench = await Bench.boot();
+});
+test.after(async () => {
+  await bench[Symbol.asyncDispose]();
+});
+
+const CLIPS = [
+  'dog-h264-tiny.mp4',
+  'dog-vp9-tiny.webm',
+  'dog-h264.mp4',
+  'dog-vp8.webm',
+  'dog-vp9.webm',
+  'flower_h264_cbp.mp4',
+  'car-detection.mp4',
+  'test-25fps.vp8',
+  'test-25fps.vp9',
+  'vp80-00-comprehensive-001.ivf',
+  'flower.webm',
+  'flower_vp9.webm',
+  'resolution_change_500frames-vp9.ivf',
+];
+
+function md5sOf({ frames }: Playback): (string | undefined)[] {
+  return [...frames.values()].sort((a, b) => a.frame - b.frame).map(({ md5 }) => md5);
+}
+
+for (const name of CLIPS) {
+  const title = `every frame of ${name}, queued ahead on 4 buffers, equals ffmpeg's`;
+  if (!hasClip(name)) {
+    test.skip(title, () => {});
+    continue;
+  }
+  test(title, async () => {
+    const clip = await loadClip(name);
+    const buffersBefore = bench.machine.stats().buffers;
+    const played = await play(bench, clip);
+    assert.equal(md5sOf(played), frameMd5s(name));
+    assert.ok([...played.statuses.values()].every((status) => status === 1));
+    const { packets, decoded, hidden, errors, dropped, bytesCopied } = played.stats;
+    assert.is(packets, clip.packets.length);
+    assert.is(decoded, played.frames.size);
+    assert.equal({ hidden: packets - decoded, errors, dropped }, { hidden, errors: 0, dropped: 0 });
+    const metadata = [...played.frames.values()].map((frame) => frame.metadata);
+    const pixels = metadata.reduce((sum, m) => {
+      const { width = 0, height = 0 } = m ?? {};
+      return sum + width * height + 2 * ((width + 1) >> 1) * ((height + 1) >> 1);
+    }, 0);
+    assert.is(bytesCopied, pixels, 'each picture is copied exactly once');
+    assert.equal(
+      metadata.map((m) => m?.timestamp),
+      [...played.frames.keys()],
+    );
+    assert.equal(
+      metadata.map((m) => m?.sequence),
+      metadata.map((_, i) => i),
+    );
+    assert.is(bench.machine.stats().buffers, buffersBefore);
+  });
+}
+
+test('a clip plays on one CAPTURE buffer, too', async () => {
+  const name = 'dog-h264-tiny.mp4';
+  assert.equal(md5sOf(await play(bench, await loadClip(name), 1)), frameMd5s(name));
+});
+
+for (const [name, pattern] of [
+  ['flower.mp4', /^EINVAL.*High \(profile_idc 100\).*accepted is H\.264 Baseline/],
+  ['test-25fps.h264', /^EINVAL.*Main \(profile_idc 77\)/],
+] as const) {
+  const title = `${name} is refused by the profile in its header, and by its first packet`;
+  if (!hasClip(name)) {
+    test.skip(title, () => {});
+    continue;
+  }
+  test(title, async () => {
+    const { packets } = await loadClip(name);
+    const data = packets[0]?.data ?? new Uint8Array(0);
+    using video = VideoDevice.open(bench.machine);
+    const output = { fourcc: 'H264', header: data };
+    assert.throws(() => video.setFormat({ output }), pattern);
+    assert.is(video.getFormat().output, undefined);
+    video.setFormat({ output: { fourcc: 'H264' } });
+    const buffer = bench.machine.alloc(data.length);
+    const capture = bench.machine.alloc(1 << 20);
+    using access = buffer.access({ write: true, discard: true });
+    access.bytes.set(data);
+    access.finish();
+    const bitstream = { buffer, offset: 0, size: data.length };
+    const fence = video.queueDecode({ bitstream, timestamp: 0, capture });
+    assert.is(await fence.settled(), -22);
+    assert.throws(() => video.queueDecode({ bitstream, timestamp: 1, capture }), pattern);
+    buffer.close();
+    capture.close();
+  });
+}
+
+test('AV1 is refused by name, with what is accepted', () => {
+  using video = VideoDevice.open(bench.machine);
+  assert.throws(
+    () => video.setFormat({ output: { fourcc: 'AV01' } }),
+    /^EINVAL.*AV1 \('AV01'\); accepted: H\.264 Baseline.*VP8; VP9/,
+  );
+});
+
+test.run();
