@@ -121,7 +121,7 @@ const HEAPS: readonly HeapOptions[] = [
 
 for (const heap of HEAPS) {
   test(`${heap.type}: random allocations and releases keep every invariant`, () => {
-    const steps = process.env['DMABUF_LONG_TESTS'] === '1' ? 2_100_000 : 20_000;
+    const steps = process.env['DMABUF_LONG_TESTS'] === '1' ? 2_700_000 : 20_000;
     const seed = seedFrom(process.env['DMABUF_SEED']);
     const run = new Run(heap, randomFrom(seed));
     for (let i = 0; i < steps; i++) run.step();

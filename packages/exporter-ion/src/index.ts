@@ -41,7 +41,7 @@ export {
   type IonOptions,
 } from './options.js';
 // For heap types of one's own, in a driver module of one's own (`ion({ module })`).
-export { createDriver } from './driver.js';
+export { createDriver, type IonDriver } from './driver.js';
 export {
   Heap,
   type HeapEnv,
@@ -50,6 +50,8 @@ export {
   type HeapUsage,
   type Placement,
 } from './heap.js';
+export { ChunkHeap } from './chunk-heap.js';
+export { PoolHeap } from './pool-heap.js';
 export { RangeHeap } from './range-heap.js';
 export { SystemHeap } from './system-heap.js';
 export type { HeapConfig } from './options.js';

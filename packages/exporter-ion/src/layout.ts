@@ -6,6 +6,7 @@
  * can be derived again (see recover.ts):
  *  - what a heap's pages are is what a walk over its page map finds (page-map.ts): one store of a
  *    range's head splits, joins, takes or frees;
+ *    In a chunk heap's map each word is a chunk and names its record: the records decide;
  *  - whom a range belongs to is in the records: RECORD.START is stored before the range is taken, and
  *    only under the heap's lock, so a record without a taken range, and a taken range without a
  *    record, are both the dead one's and are both undone;
@@ -30,8 +31,8 @@ export const ION = {
 export const HEAP = {
   LOCK: 0, // owner lock: page map, START of its records, counters
   ZERO_LOCK: 1, // held by the heap thread while a range is being zeroed (well below 1 ms)
-  MAP: 2, // formatting: word offset of its page map from the driver's base
-  PAGES: 3, // formatting: entries of the map
+  MAP: 2, // formatting: word offset of its map (of pages or chunks) from the driver's base
+  PAGES: 3, // formatting: words of the map
   OFFSET: 4, // formatting: double, bytes from the start of the pool
   BYTES: 6, // formatting: double; Infinity where only the host sets a limit
   ALLOCATED: 8, // double, L(LOCK): bytes of its records

@@ -63,7 +63,7 @@ for (const name of [
     const before = bench.machine.stats();
     const queued = new Queued(bench, clip, { bytes: largestPicture(original), original });
     const { statuses, frames, stats } = await queued.finish();
-    assert.is(statuses.size, clip.packets.filter(({ data }) => data.length > 0).length);
+    assert.ok([...statuses.values()].every((status) => status !== 0));
     const expected = await bareMd5s(clip);
     for (const [timestamp, { md5, error }] of frames) {
       // A damaged size may not fit its buffer, which ends the stream: later ones are cancelled.

@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import {
   boot,
+  DmaBufError,
   shared,
   type BootOptions,
   type Context,
@@ -102,7 +103,7 @@ export class Queued {
   readonly fences: Map<number, Fence> = new Map();
   readonly #bench: Bench;
   readonly #buffers: DmaBuf[];
-  #reads = 0;
+  readonly #reads: number;
 
   /** Queues all packets; empty ones (cut off by damage) cannot be queued and are left out. */
   constructor(
@@ -119,19 +120,27 @@ export class Queued {
     const { buffer, offsets } = stage(machine, clip);
     this.#buffers = Array.from({ length: depth }, () => machine.alloc(bytes));
     const codec = codecOf(clip.fourcc);
-    clip.packets.forEach(({ data, timestamp }, i) => {
+    let reads = 0;
+    for (const [i, { data, timestamp }] of clip.packets.entries()) {
       const source = original.packets[i]?.data ?? data;
-      const capture = this.#buffers[this.#reads % depth];
-      if (data.length === 0 || capture === undefined) return;
+      const capture = this.#buffers[reads % depth];
+      if (data.length === 0 || capture === undefined) continue;
       const bitstream = { buffer, offset: offsets[i] ?? 0, size: data.length };
-      if (!codec.inspect(source).shown) {
-        this.fences.set(timestamp, this.video.queueDecode({ bitstream, timestamp }));
-        return;
+      const request = codec.inspect(source).shown
+        ? { bitstream, timestamp, capture }
+        : { bitstream, timestamp };
+      try {
+        this.fences.set(timestamp, this.video.queueDecode(request));
+      } catch (error) {
+        // A damaged header may claim a picture that fits no buffer.
+        if (!(error instanceof DmaBufError) || error.code !== 'EPIPE') throw error;
+        break;
       }
-      this.fences.set(timestamp, this.video.queueDecode({ bitstream, timestamp, capture }));
+      if (request.capture === undefined) continue;
       bench.read(capture, timestamp);
-      this.#reads++;
-    });
+      reads++;
+    }
+    this.#reads = reads;
     buffer.close();
   }
 
