@@ -197,7 +197,7 @@ export class CalledRig implements Rig {
   readonly #call: Call;
   readonly #end: () => Promise<void>;
   readonly #stages: number;
-  readonly #frames: readonly Uint32Array<ArrayBufferLike>[];
+  #frames: readonly Uint32Array<ArrayBufferLike>[];
 
   constructor(stages: number, size: Size, call: Call, end: () => Promise<void>, moved: boolean) {
     this.#call = call;
@@ -223,10 +223,21 @@ export class CalledRig implements Rig {
     };
     const start = performance.now();
     const back = await Promise.all(this.#frames.map(line));
-    const { value } = rate(count, start, performance.now());
-    // Moved frames come back as other objects.
-    (this.#frames as Uint32Array<ArrayBufferLike>[]).splice(0, FRAMES, ...back);
-    return { value };
+    const end = performance.now();
+    this.#frames = back; // moved frames come back as other objects
+    return rate(count, start, end);
+  }
+
+  /** µs of each of `count` calls of the first stage, one after the other. */
+  async times(count: number): Promise<number[]> {
+    const times: number[] = [];
+    const [frame] = this.#frames;
+    for (let i = 0; i < count && frame !== undefined; i++) {
+      const start = performance.now();
+      await this.#call(frame, 0, false);
+      times.push((performance.now() - start) * 1000);
+    }
+    return times;
   }
 
   async end(): Promise<void> {
@@ -239,7 +250,7 @@ interface ComlinkStage {
 }
 
 /** Comlink: a proxy for each stage's worker. Undefined when it is not installed. */
-export async function comlinkRig(stages: number, size: Size, moved: boolean): Promise<Rig | undefined> {
+export async function comlinkRig(stages: number, size: Size, moved: boolean): Promise<CalledRig | undefined> {
   const comlink = await peer<Comlink>('comlink');
   const adapter = await peer<{ readonly default: NodeEndpoint }>('comlink/dist/esm/node-adapter.mjs');
   if (comlink === undefined || adapter === undefined) return undefined;
@@ -257,7 +268,7 @@ export async function comlinkRig(stages: number, size: Size, moved: boolean): Pr
 }
 
 /** piscina or tinypool, as many threads as stages, frames in shared memory. */
-export async function poolRig(name: 'piscina' | 'tinypool', stages: number, size: Size): Promise<Rig | undefined> {
+export async function poolRig(name: 'piscina' | 'tinypool', stages: number, size: Size): Promise<CalledRig | undefined> {
   const module = await peer<Readonly<Record<string, PoolClass>>>(name);
   const Class = module?.[name === 'piscina' ? 'Piscina' : 'Tinypool'];
   if (Class === undefined) return undefined;
@@ -268,7 +279,7 @@ export async function poolRig(name: 'piscina' | 'tinypool', stages: number, size
 }
 
 /** workerpool, likewise. */
-export async function workerpoolRig(stages: number, size: Size): Promise<Rig | undefined> {
+export async function workerpoolRig(stages: number, size: Size): Promise<CalledRig | undefined> {
   const module = await peer<{ readonly default: Workerpool }>('workerpool');
   if (module === undefined) return undefined;
   const script = new URL('../workers/workerpool-stage.js', import.meta.url);

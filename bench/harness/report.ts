@@ -24,6 +24,8 @@ quarter of the rounds, \`--json\` prints everything for machines.
 - A figure is the median over the rounds; **±** is half the range of the middle half of the rounds: the noise
   of that figure in this run. A ratio is taken within each round, and its median and ± stand here. Of
   latencies, p50 and p99 are those of one round's samples, and "a / b" are the ratios of the two.
+- All ran with \`NODE_ENV=production\`: otherwise core notes the place where each handle is opened, for leak
+  warnings, which costs some microseconds a handle.
 - Absolute figures belong to this machine on this day. Compare ratios.
 `;
 

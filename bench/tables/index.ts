@@ -1,9 +1,27 @@
 /** All tables, in the order of the report. */
 import type { Table } from '../harness/table.js';
+import { calls } from './calls.js';
+import { costs } from './costs.js';
 import { disjoint } from './disjoint.js';
+import { flips } from './flips.js';
 import { frames } from './frames.js';
 import { handOff } from './hand-off.js';
 import { load } from './load.js';
+import { pipeline } from './pipeline.js';
 import { queue } from './queue.js';
+import { scaling } from './scaling.js';
+import { stages } from './stages.js';
 
-export const tables: readonly Table[] = [queue, handOff, disjoint, load, frames];
+export const tables: readonly Table[] = [
+  queue,
+  handOff,
+  disjoint,
+  load,
+  frames,
+  stages,
+  calls,
+  costs,
+  scaling,
+  pipeline,
+  flips,
+];

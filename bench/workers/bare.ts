@@ -71,7 +71,7 @@ function stage({ done, frames, stage, stages, count }: StageOrder): unknown {
     if (stage > 0) waitFor(done, own - 32, i + 1);
     else waitFor(done, (stages - 1) * 32, i + 1 - frames.length);
     const frame = frames[i % frames.length];
-    if (frame !== undefined && stage < stages - 1) touch(frame);
+    if (frame !== undefined && (stage === 0 || stage < stages - 1)) touch(frame);
     else if (frame?.[0] === 0) throw new Error('a frame came without having been touched');
     Atomics.store(done, own, i + 1);
     Atomics.notify(done, own, 2);
@@ -171,11 +171,36 @@ async function ringStage(order: RingOrder): Promise<unknown> {
   return performance.now();
 }
 
+interface DeadlineOrder {
+  readonly count: number;
+  /** ms from one deadline to the next. */
+  readonly period: number;
+  /** ms before it from which to spin. */
+  readonly spin: number;
+}
+
+/** How late one is for deadlines that one sleeps towards, ms. */
+function deadlines({ count, period, spin }: DeadlineOrder): unknown {
+  const word = new Int32Array(new SharedArrayBuffer(4));
+  const late = new Float64Array(count);
+  const start = performance.now() + period;
+  for (let i = 0; i < count; i++) {
+    const due = start + i * period;
+    const left = due - performance.now() - spin;
+    if (left > 0) Atomics.wait(word, 0, 0, left);
+    let now = performance.now();
+    while (now < due) now = performance.now();
+    late[i] = now - due;
+  }
+  return late;
+}
+
 type Order =
   | ({ readonly do: 'hop' } & HopOrder)
   | ({ readonly do: 'stage' } & StageOrder)
   | ({ readonly do: 'portStage' } & PortOrder)
-  | ({ readonly do: 'ringStage' } & RingOrder);
+  | ({ readonly do: 'ringStage' } & RingOrder)
+  | ({ readonly do: 'deadlines' } & DeadlineOrder);
 
 async function obey(order: Order): Promise<unknown> {
   switch (order.do) {
@@ -187,6 +212,8 @@ async function obey(order: Order): Promise<unknown> {
       return await portStage(order);
     case 'ringStage':
       return await ringStage(order);
+    case 'deadlines':
+      return deadlines(order);
   }
 }
 

@@ -11,7 +11,7 @@ export class BadInput extends Error {
 export function reasonOf(error: unknown): string {
   if (error instanceof DmaBufError && error.detail !== '') return error.detail;
   const text = error instanceof Error ? error.message : String(error);
-  return text.split('\n')[0] ?? text;
+  return (text.split('\n')[0] ?? text).replace(/\.$/, '');
 }
 
 /** The `code` of a system error, or ''. */

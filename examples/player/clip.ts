@@ -138,7 +138,7 @@ function refuse<T>(path: string, check: () => T): T {
   try {
     return check();
   } catch (error) {
-    throw new BadInput(`${path}: ${reasonOf(error)}`);
+    throw new BadInput(`${path}: ${reasonOf(error)}; the clips in examples/media play as they are`);
   }
 }
 

@@ -7,17 +7,24 @@
  * what the main thread waits for in place of the last frame's. This is the main thread's side of
  * it; feeder-main.ts runs in the worker.
  */
-import { Worker } from 'node:worker_threads';
-import type { Context, Fence, FencePoint, JoinToken, Machine, Peer } from '@dmabuf/core';
+import {
+  type Context,
+  DmaBufError,
+  type Fence,
+  type FencePoint,
+  type Machine,
+  type Peer,
+} from '@dmabuf/core';
 import type { Pipeline, PipelineHandle } from './pipeline.js';
+import { type ProcessTask, startProcess } from './process.js';
 
 const NAME = 'feeder';
+const ENTRY = new URL('./feeder-main.js', import.meta.url);
 /** Fences that the payload of one job carries. */
 const CHUNK = 10;
 
 /** What the worker is started with. */
-export interface FeederTask {
-  readonly token: JoinToken;
+export interface FeederTask extends ProcessTask {
   readonly handle: PipelineHandle;
   readonly depth: number;
   /** Frames that are queued already when it is told to feed. */
@@ -39,16 +46,9 @@ export class Feeder {
 
   /** Starts it, and hands it the buffers. Resolves when it is ready. It ends with the machine. */
   static async start(machine: Machine, pipeline: Pipeline, depth: number): Promise<Feeder> {
-    const { workerData: token, transferList } = machine.invite(NAME);
     const { handle, fds } = pipeline;
-    const task: FeederTask = { token, handle, depth, from: depth };
-    const worker = new Worker(new URL('./feeder-main.js', import.meta.url), {
-      workerData: task,
-      transferList,
-    });
-    // Its end is heard of by the machine, as that of a process with jobs in flight.
-    worker.on('error', () => {});
-    const peer = await machine.peer(NAME);
+    const task: Omit<FeederTask, 'token'> = { handle, depth, from: depth };
+    const peer = await startProcess(machine, NAME, ENTRY, task);
     for (const { fd } of fds) machine.passFd(peer, fd);
     machine.ioctl(peer, FEEDER_ATTACH, fds.length);
     return new Feeder(machine, peer);
@@ -63,6 +63,13 @@ export class Feeder {
       this.#context.submit({ payload: packAhead(ahead.slice(i, i + CHUNK)) });
     }
     return this.#context.submit({ payload: FEED });
+  }
+
+  /** Throws why feeding ended with `status`: where a device has died, that, by its name. */
+  fail(status: number): never {
+    // Says nothing to the feeder; a machine that has lost a device refuses it with the reason.
+    this.#context.submit({ payload: packAhead([]) });
+    throw DmaBufError.of(status, 'feed', 'the feeder could not queue the rest of the clip');
   }
 }
 

@@ -19,6 +19,8 @@ async function interrupted(signal: NodeJS.Signals, ...args: string[]): Promise<R
 }
 
 // Windows has no signals: kill() ends the process there and then.
+if (process.platform === 'win32') console.log('# skip: there are no signals on Windows');
+
 function here(name: string, run: () => Promise<void>): void {
   if (process.platform === 'win32') test.skip(name, run);
   else test(name, run);

@@ -82,44 +82,34 @@ test('relayed through the main thread, the pictures are the same', async () => {
   await compare('dog-h264-tiny.mp4', '320x180@60', 30, '--relay');
 });
 
-test('the subtitle covers its box and nothing else', async () => {
+/** Records some frames of the tiny clip with a subtitle. */
+async function record(mode: string, frames: number, subtitle: string): Promise<Uint8Array[]> {
+  let recorded: Uint8Array[] = [];
   await withFolder(async (folder) => {
-    const record = async (subtitle: string): Promise<Uint8Array[]> => {
-      const out = join(folder, `${subtitle.length}.y4m`);
-      const args = [
-        '--input',
-        clipPath('dog-h264-tiny.mp4'),
-        '--mode',
-        '320x180@60',
-        '--frames',
-        '5',
-      ];
-      const run = await runPlayer([
-        ...args,
-        '--speed',
-        'max',
-        '--out',
-        out,
-        '--subtitle',
-        subtitle,
-      ]);
-      assert.is(run.code, 0, run.stderr);
-      return splitY4m(readFileSync(out)).frames;
-    };
-    const plain = await record('');
-    const titled = await record('HELLO');
-    for (const [i, frame] of titled.entries()) {
-      const rows = new Set<number>();
-      for (let at = 0; at < 320 * 180; at++) {
-        if (frame[at] !== plain[i]?.[at]) rows.add(Math.floor(at / 320));
-      }
-      // 12 rows of the font, a 30th of the screen above its edge.
-      assert.equal(
-        [...rows].sort((a, b) => a - b),
-        Array.from({ length: 12 }, (_, y) => 162 + y),
-      );
-    }
+    const out = join(folder, 'x.y4m');
+    const clip = ['--input', clipPath('dog-h264-tiny.mp4'), '--frames', String(frames)];
+    const how = ['--mode', mode, '--speed', 'max', '--subtitle', subtitle];
+    const run = await runPlayer([...clip, ...how, '--out', out]);
+    assert.is(run.code, 0, run.stderr);
+    recorded = splitY4m(readFileSync(out)).frames;
   });
+  return recorded;
+}
+
+test('the subtitle covers its box and nothing else', async () => {
+  const plain = await record('320x180@60', 5, '');
+  const titled = await record('320x180@60', 5, 'HELLO');
+  for (const [i, frame] of titled.entries()) {
+    const rows = new Set<number>();
+    for (let at = 0; at < 320 * 180; at++) {
+      if (frame[at] !== plain[i]?.[at]) rows.add(Math.floor(at / 320));
+    }
+    // 12 rows of the font, a 30th of the screen above its edge.
+    assert.equal(
+      [...rows].sort((a, b) => a - b),
+      Array.from({ length: 12 }, (_, y) => 162 + y),
+    );
+  }
 });
 
 test.run();

@@ -5,18 +5,18 @@
  *
  * This is the main thread's side of it; reporter-main.ts runs in the worker.
  */
-import { Worker } from 'node:worker_threads';
-import type { JoinToken, Machine, Peer } from '@dmabuf/core';
+import type { Machine, Peer } from '@dmabuf/core';
 import type { GpuHandle } from '@dmabuf/importer-gpu';
 import type { DisplayHandle } from '@dmabuf/importer-kms';
 import type { VideoHandle } from '@dmabuf/importer-v4l2';
 import type { Pipeline } from './pipeline.js';
+import { type ProcessTask, startProcess } from './process.js';
 
 const NAME = 'reporter';
+const ENTRY = new URL('./reporter-main.js', import.meta.url);
 
 /** What the worker is started with. */
-export interface ReporterTask {
-  readonly token: JoinToken;
+export interface ReporterTask extends ProcessTask {
   readonly video: VideoHandle;
   readonly gpu: GpuHandle;
   readonly display: DisplayHandle;
@@ -45,15 +45,10 @@ export class Reporter {
 
   /** Starts it; resolves when it prints. It ends with the machine. */
   static async start(machine: Machine, pipeline: Pipeline, style: StatusStyle): Promise<Reporter> {
-    const { workerData: token, transferList } = machine.invite(NAME);
     const { video, gpu, display } = pipeline.handle;
-    const task: ReporterTask = { token, video, gpu, display, frames: pipeline.frames, style };
-    const worker = new Worker(new URL('./reporter-main.js', import.meta.url), {
-      workerData: task,
-      transferList,
-    });
-    worker.on('error', () => {});
-    return new Reporter(machine, await machine.peer(NAME));
+    const { frames } = pipeline;
+    const task: Omit<ReporterTask, 'token'> = { video, gpu, display, frames, style };
+    return new Reporter(machine, await startProcess(machine, NAME, ENTRY, task));
   }
 
   /** Has it print where things stand for the last time, and be silent. Blocks until it has. */

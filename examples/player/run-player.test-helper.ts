@@ -9,6 +9,9 @@ import { fileURLToPath } from 'node:url';
 
 const PLAYER = fileURLToPath(new URL('../video-player.js', import.meta.url));
 
+/** A run that hangs is ended (SIGTERM), and fails by its exit code, ms. */
+const LIMIT_MS = 60_000;
+
 /** Path of one of the sample clips. */
 export function clipPath(name: string): string {
   return fileURLToPath(new URL(`../../media/${name}`, import.meta.url));
@@ -37,6 +40,7 @@ export async function runPlayer(args: readonly string[], options: RunOptions = {
   const { INIT_CWD: _, ...env } = process.env;
   const child = spawn(process.execPath, [options.module ?? PLAYER, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: LIMIT_MS,
     env: { ...env, ...options.env },
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   });

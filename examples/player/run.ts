@@ -3,7 +3,7 @@
  * else. Or, for comparison, relay every hand-off.
  */
 import { setImmediate as turn } from 'node:timers/promises';
-import { DmaBufError, type Fence, type Machine } from '@dmabuf/core';
+import type { Fence, Machine } from '@dmabuf/core';
 import { Feeder } from './feeder.js';
 import type { Interrupt } from './interrupt.js';
 import type { PlayerOptions } from './options.js';
@@ -50,9 +50,7 @@ async function queued(
     ? last?.wait()
     : await Promise.race([last?.settled(), interrupt.signalled]);
   // The last frame may be a damaged one, which is counted like any other; but not the feeder.
-  if (feeder !== undefined && ended !== undefined && ended < 0) {
-    throw DmaBufError.of(ended, 'feed', 'the feeder could not queue the rest of the clip');
-  }
+  if (ended !== undefined && ended < 0) feeder?.fail(ended);
   return { needed: stop(witness, pipeline), depth };
 }
 

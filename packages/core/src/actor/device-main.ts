@@ -4,6 +4,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
 import { type BootToken, joinServices } from './join.js';
+import { loadExport } from './load-export.js';
 import { Machine } from './machine.js';
 import type { DeviceFactory, DeviceSpec } from './spec.js';
 
@@ -23,11 +24,9 @@ export default async function deviceMain(task: DeviceTask): Promise<void> {
   const machine = new Machine(services, async () => {
     services.port.post({ type: 'shutdown' });
   });
-  const module: { createDevice?: DeviceFactory } = await import(spec.module);
-  if (module.createDevice === undefined) {
-    throw new TypeError(`device '${spec.name}': module ${spec.module} exports no 'createDevice'`);
-  }
-  const device = await module.createDevice({ machine, door: machine.driver(task.driver), spec });
+  const whose = `device '${spec.name}'`;
+  const createDevice = await loadExport<DeviceFactory>(spec.module, 'createDevice', whose);
+  const device = await createDevice({ machine, door: machine.driver(task.driver), spec });
   if (spec.async === true) await machine.serveAsync(device);
   else machine.serve(device);
   const { words, actor: self } = services.kernel;

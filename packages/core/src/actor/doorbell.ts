@@ -49,7 +49,9 @@ export class Doorbell {
     const { words, seam, keepAlive, clock } = this.#k;
     if (until <= clock.now()) {
       // No sleep at all, for a timer takes 1 ms at least: one turn of the event loop.
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise<void>((resolve) => {
+        setImmediate(resolve);
+      });
       return;
     }
     this.#arm(until);

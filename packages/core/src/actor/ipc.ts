@@ -173,7 +173,7 @@ export class Ipc {
   #answer(mail: Mail, handler: IoctlHandler | undefined): void | Promise<void> {
     try {
       const call = decodePayload(mail.body);
-      const [request, args]: unknown[] = Array.isArray(call) ? call : [];
+      const [request, args] = Array.isArray(call) ? (call as unknown[]) : [];
       if (typeof request !== 'string') throw new DmaBufError('EINVAL', 'ioctl', 'malformed request');
       if (handler === undefined) throw new DmaBufError('ENOTTY', request, 'this actor takes no ioctls');
       const value = handler(request, args, mail.from);

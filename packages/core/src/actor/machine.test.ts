@@ -9,7 +9,7 @@ import { testDriver } from '../testing/driver.js';
 import { startWorker } from '../testing/worker.js';
 import { boot } from './boot.js';
 import { join } from './join.js';
-import type { JoinToken, Machine } from './machine.js';
+import type { Machine } from './machine.js';
 
 async function codeOf(call: () => unknown): Promise<string> {
   try {
@@ -129,9 +129,10 @@ test('an invitation too many is EMFILE and names the option', async () => {
 });
 
 test('what is no token is refused', async () => {
-  for (const bad of [{}, { actor: 1, port: undefined, boot: {} }]) {
+  const bads: readonly unknown[] = [{}, { actor: 1, port: undefined, boot: {} }];
+  for (const bad of bads) {
     try {
-      await join(bad as JoinToken);
+      await join(bad);
       assert.unreachable();
     } catch (error) {
       assert.ok(error instanceof TypeError, String(error));
@@ -198,7 +199,10 @@ test('two workers pass frames while the main thread is blocked', async () => {
   await until(() => machine.stats().buffers === 0);
   await machine.shutdown();
   const results = await Promise.all(workers.map(({ ended }) => ended));
-  assert.equal(results.map((r) => r.result), [201, 200]);
+  assert.equal(
+    results.map((r) => r.result),
+    [201, 200],
+  );
 });
 
 test('a worker can serve from its event loop', async () => {
@@ -400,7 +404,10 @@ test('a machine with a trace records it over all threads', async () => {
   const context = machine.createContext(actor, 'dev');
   for (let i = 0; i < 3; i++) assert.is(context.submit({}).wait(), 1);
   const runs = machine.trace().traceEvents.filter((e) => e.ph === 'B' && e.tid === actor);
-  assert.equal(runs.map((e) => e.name), ['dev 1', 'dev 2', 'dev 3']);
+  assert.equal(
+    runs.map((e) => e.name),
+    ['dev 1', 'dev 2', 'dev 3'],
+  );
   await machine.shutdown();
 });
 

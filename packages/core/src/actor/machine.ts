@@ -5,7 +5,7 @@
  * calling thread on kernel memory; what blocks says so.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { wantFlags } from '../args.js';
+import { wantFlags, wantObject } from '../args.js';
 import type { BracketSet } from '../dmabuf/bracket.js';
 import { type BufInfo, bufinfo } from '../dmabuf/bufinfo.js';
 import { checkName, DmaBuf, seekIn } from '../dmabuf/dmabuf.js';
@@ -115,12 +115,13 @@ export class Machine {
    * positive size, a name of more than 31 bytes; ENOMEM; ENFILE, ENOSPC, EMFILE: a table is full.
    */
   alloc(bytes: number, options: { readonly name?: string; readonly deferred?: boolean } = {}): DmaBuf {
-    if (typeof bytes !== 'number') throw new TypeError(`alloc: bytes must be a number, not ${bytes}`);
+    if (typeof bytes !== 'number') throw new TypeError(`alloc: bytes must be a number, not a ${typeof bytes}`);
     if (!Number.isSafeInteger(bytes) || bytes <= 0) {
       throw new DmaBufError('EINVAL', 'alloc', `a buffer of ${bytes} bytes; give a positive integer`);
     }
     const { kernel, regions, buffers } = this.#s;
     kernel.check('alloc');
+    wantObject('alloc', 'options', options);
     wantFlags('alloc', options, ['deferred']);
     checkName(options.name ?? '', 'alloc');
     const region = options.deferred === true ? 0 : regions.make(pageAlign(bytes));
@@ -437,6 +438,7 @@ export class Machine {
 
   #endHolds(): void {
     this.#s.callbacks.close();
+    this.#s.access.close();
     this.#s.holds.close();
   }
 

@@ -46,9 +46,16 @@ test('messages of any length arrive whole and in order, round and round the ring
 test('a full mailbox is EAGAIN, keeps what is in it, and takes more when it was read', () => {
   const { a, b } = boxes();
   for (let id = 1; id <= 8; id++) a.send(2, mail(id, bytes(10, id)), { block: false });
-  assert.is(codeOf(() => a.send(2, mail(9, bytes(1, 0)), { block: false })), 'EAGAIN');
+  assert.is(
+    codeOf(() => a.send(2, mail(9, bytes(1, 0)), { block: false })),
+    'EAGAIN',
+  );
   assert.is(b.receive()?.id, 1);
-  assert.is(codeOf(() => a.send(2, mail(9, bytes(65, 0)), { block: false })), 'EAGAIN', 'two slots');
+  assert.is(
+    codeOf(() => a.send(2, mail(9, bytes(65, 0)), { block: false })),
+    'EAGAIN',
+    'two slots',
+  );
   a.send(2, mail(9, bytes(64, 0)), { block: false });
   for (let id = 2; id <= 9; id++) assert.is(b.receive()?.id, id);
   assert.ok(b.isEmpty());
@@ -62,13 +69,19 @@ test('a blocking sender waits for room and loses nothing', () => {
   };
   for (let id = 1; id <= 20; id++) a.send(2, mail(id, bytes(100, id)), { block: true });
   for (let m = b.receive(); m !== undefined; m = b.receive()) got.push(m.id);
-  assert.equal(got.filter((id) => id !== undefined), Array.from({ length: 20 }, (_, i) => i + 1));
+  assert.equal(
+    got.filter((id) => id !== undefined),
+    Array.from({ length: 20 }, (_, i) => i + 1),
+  );
 });
 
 test('a message larger than the whole mailbox is EMSGSIZE at once', () => {
   const { fake, a } = boxes();
   const dump = fake.dump();
-  assert.is(codeOf(() => a.send(2, mail(1, bytes(513, 0)), { block: true })), 'EMSGSIZE');
+  assert.is(
+    codeOf(() => a.send(2, mail(1, bytes(513, 0)), { block: true })),
+    'EMSGSIZE',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -109,18 +122,30 @@ test('an ioctl gets the errno that the handler threw, ENOTTY without one, ETIME 
   assert.throws(() => machine.ioctl(2, 'PAGE_FLIP'), /EBUSY.*PAGE_FLIP.*flip pending/);
   const deaf = fake.server(1, { run: () => {} });
   fake.whileAsleep = () => deaf.run();
-  assert.is(codeOf(() => machine.ioctl(2, 'ANY')), 'ENOTTY');
+  assert.is(
+    codeOf(() => machine.ioctl(2, 'ANY')),
+    'ENOTTY',
+  );
   fake.whileAsleep = () => {};
-  assert.is(codeOf(() => machine.ioctl(2, 'ANY', null, 300)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.ioctl(2, 'ANY', null, 300)),
+    'ETIME',
+  );
   assert.is(machine.now(), 300);
-  assert.is(codeOf(() => machine.ioctl(7, 'ANY')), 'ESRCH');
+  assert.is(
+    codeOf(() => machine.ioctl(7, 'ANY')),
+    'ESRCH',
+  );
 });
 
 test('an answer that comes too late is not taken for the answer to the next call', () => {
   const fake = new FakeMachine();
   const server = fake.server(1, { run: () => {}, ioctl: (request) => request });
   const { machine } = fake.actor(0);
-  assert.is(codeOf(() => machine.ioctl(2, 'FIRST', null, 0)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.ioctl(2, 'FIRST', null, 0)),
+    'ETIME',
+  );
   fake.whileAsleep = () => server.run();
   assert.is(machine.ioctl(2, 'SECOND'), 'SECOND');
 });
@@ -144,8 +169,14 @@ test('a passed fd arrives as the lowest free one, for the same buffer, with its 
 test('receiveFd blocks until one comes, or ETIME', () => {
   const fake = new FakeMachine();
   const [a, b] = [fake.actor(0).machine, fake.actor(1).machine];
-  assert.is(codeOf(() => b.receiveFd(0)), 'ETIME');
-  assert.is(codeOf(() => b.receiveFd(150)), 'ETIME');
+  assert.is(
+    codeOf(() => b.receiveFd(0)),
+    'ETIME',
+  );
+  assert.is(
+    codeOf(() => b.receiveFd(150)),
+    'ETIME',
+  );
   const buffer = a.alloc(1);
   fake.whileAsleep = () => a.passFd(2, buffer.fd);
   assert.is(b.receiveFd().fd, 0);
@@ -156,10 +187,19 @@ test('passing to nobody or without an fd is an error that leaves no residue', ()
   const { machine } = fake.actor(0);
   const buffer = machine.alloc(1);
   const dump = fake.dump();
-  assert.is(codeOf(() => machine.passFd(5, buffer.fd)), 'ESRCH');
-  assert.is(codeOf(() => machine.passFd(2, 9)), 'EBADF');
+  assert.is(
+    codeOf(() => machine.passFd(5, buffer.fd)),
+    'ESRCH',
+  );
+  assert.is(
+    codeOf(() => machine.passFd(2, 9)),
+    'EBADF',
+  );
   const large = 'x'.repeat(600);
-  assert.is(codeOf(() => machine.passFd(2, buffer.fd, large)), 'EMSGSIZE');
+  assert.is(
+    codeOf(() => machine.passFd(2, buffer.fd, large)),
+    'EMSGSIZE',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -169,7 +209,10 @@ test('a receiver without a free fd gets EMFILE, and the fd later', () => {
   const own = b.alloc(1);
   const buffer = a.alloc(1);
   a.passFd(2, buffer.fd, 'kept');
-  assert.is(codeOf(() => b.receiveFd(0)), 'EMFILE');
+  assert.is(
+    codeOf(() => b.receiveFd(0)),
+    'EMFILE',
+  );
   own.close();
   assert.is(b.receiveFd(0).tag, 'kept');
 });
@@ -180,7 +223,10 @@ test('a sender to a full mailbox whose owner has left gets ESRCH', async () => {
   const buffer = a.alloc(1);
   for (let i = 0; i < 8; i++) a.passFd(2, buffer.fd);
   fake.whileAsleep = () => void b.leave();
-  assert.is(codeOf(() => a.passFd(2, buffer.fd)), 'ESRCH');
+  assert.is(
+    codeOf(() => a.passFd(2, buffer.fd)),
+    'ESRCH',
+  );
 });
 
 test.run();

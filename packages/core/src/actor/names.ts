@@ -40,13 +40,12 @@ export function publishNames(nodes: readonly DeviceNode[]): unknown {
 
 /** Reads a directory that came through a port. */
 export function readNames(token: unknown): ReadonlyMap<string, DeviceNode> {
-  const map: SharedMap = Object.setPrototypeOf(token, SharedMap.prototype);
+  const map = Object.setPrototypeOf(token, SharedMap.prototype) as SharedMap;
   const nodes = new Map<string, DeviceNode>();
   for (const key of map.keys()) {
     const value = map.get(key);
     if (value === undefined) continue;
-    const node: DeviceNode = JSON.parse(value);
-    nodes.set(key, node);
+    nodes.set(key, JSON.parse(value) as DeviceNode);
   }
   return nodes;
 }

@@ -221,7 +221,10 @@ test('a job whose dependency failed is not run: it ends with the same errno in i
   const anyway = b.context.submit({ payload: 4, inFences: [third], onError: 'run' });
   b.run();
   assert.equal(b.seen, [1, 4]);
-  assert.equal([first, second, third, anyway].map((f) => f.error), ['ENODATA', 'ENODATA', 'ENODATA', undefined]);
+  assert.equal(
+    [first, second, third, anyway].map((f) => f.error),
+    ['ENODATA', 'ENODATA', 'ENODATA', undefined],
+  );
 });
 
 test('a device that asks to see blocked jobs ends them itself', () => {
@@ -338,7 +341,7 @@ test('tick is called after each batch, and its time is kept', () => {
   assert.equal(ticks, [0, 50]);
 });
 
-test('submitting from within a handler to one\'s own actor works', () => {
+test("submitting from within a handler to one's own actor works", () => {
   const b = bench({
     run: (job) => {
       b.seen.push(job.payload);
@@ -365,7 +368,11 @@ test('a wait that runs out is ETIME, 0 only looks, and a bad timeout is a TypeEr
   assert.throws(() => fence.wait(0), /^DmaBufError: ETIME|ETIME/);
   assert.throws(() => fence.wait(250), /ETIME.*250 ms/);
   assert.is(b.fake.actor(0).machine.now(), 250);
-  for (const bad of [-1, NaN]) assert.throws(() => fence.wait(bad), (e: unknown) => e instanceof TypeError);
+  for (const bad of [-1, NaN])
+    assert.throws(
+      () => fence.wait(bad),
+      (e: unknown) => e instanceof TypeError,
+    );
 });
 
 test('times tell when a job passed its stages', () => {

@@ -17,6 +17,7 @@ import type { Jobs } from '../sync/jobs.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import type { Doorbell } from './doorbell.js';
 import { awaitGrant, awaitGrantAsync } from './early-grant.js';
+import { Fifo } from './fifo.js';
 import type { ReadyInbox } from './ready-inbox.js';
 import { errnoOf, Job, type JobServer } from './job.js';
 
@@ -46,6 +47,9 @@ interface Line {
   readonly ended: Map<number, { readonly job: Job; readonly error: number; released: boolean }>;
 }
 
+/** Jobs run before the mailbox and `tick` get their turn: a stream of jobs starves neither. */
+const ROUND = 16;
+
 export class Server implements JobServer {
   readonly #k: Kernel;
   readonly #regions: Regions;
@@ -57,7 +61,7 @@ export class Server implements JobServer {
   readonly #mail: () => boolean | Promise<boolean>;
   readonly #mailEmpty: () => boolean;
   readonly #lines: Map<number, Line> = new Map();
-  readonly #runnable: number[] = [];
+  readonly #runnable: Fifo<number> = new Fifo();
   readonly #timed: { readonly at: number; readonly job: number }[] = [];
   #stopped = false;
 
@@ -86,7 +90,7 @@ export class Server implements JobServer {
     try {
       while (!this.#over()) {
         const until = this.#round();
-        if (this.#mail() instanceof Promise) throw promiseGiven('ioctl');
+        this.#readMail();
         if (this.#runnable.length === 0) this.#bell.sleep(this.#idle, until);
         this.#alive();
       }
@@ -156,7 +160,9 @@ export class Server implements JobServer {
   /** Takes what is ready, runs what may start; when to look again, ms. */
   #round(): number {
     this.#gather();
-    for (let job = this.#runnable.shift(); job !== undefined; job = this.#runnable.shift()) {
+    for (let i = 0; i < ROUND; i++) {
+      const job = this.#runnable.shift();
+      if (job === undefined || this.#over()) break;
       this.#start(job);
       if (!this.#inbox.isEmpty) this.#gather();
     }
@@ -165,13 +171,19 @@ export class Server implements JobServer {
 
   async #roundAsync(): Promise<number> {
     this.#gather();
-    for (let job = this.#runnable.shift(); job !== undefined; job = this.#runnable.shift()) {
+    for (let i = 0; i < ROUND; i++) {
+      const job = this.#runnable.shift();
+      if (job === undefined || this.#over()) break;
       await awaitGrantAsync(this.#k, job);
       const pending = this.#begin(job);
       if (pending !== undefined) await this.#end(pending.job, pending.result);
       if (!this.#inbox.isEmpty) this.#gather();
     }
     return this.#nextWake();
+  }
+
+  #readMail(): void {
+    if (this.#mail() instanceof Promise) throw promiseGiven('ioctl');
   }
 
   #nextWake(): number {

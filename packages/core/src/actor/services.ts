@@ -34,6 +34,7 @@ import { BrokerPort } from './broker-port.js';
 import { DriverDoor } from './door.js';
 import { Doorbell } from './doorbell.js';
 import { Ipc } from './ipc.js';
+import { loadExport } from './load-export.js';
 import { Mailboxes } from './mailbox.js';
 import { ReadyInbox } from './ready-inbox.js';
 import type { DeviceNode } from './names.js';
@@ -103,8 +104,9 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
   const holds = new Holds(kernel, jobs, callbacks);
   const holders = new Holders(kernel);
   const importers = new Importers(kernel, regions, buffers, holders);
-  const access = new CpuAccess(kernel, buffers, importers, new CpuClaims(holds));
-  const moves = new Moves(kernel, bell, { regions, buffers, holders, importers, holds });
+  const claims = new CpuClaims(holds);
+  const access = new CpuAccess(kernel, buffers, importers, claims);
+  const moves = new Moves(kernel, bell, { regions, buffers, holders, importers, claims });
   inbox.moves = moves;
   const ioctls = new DmaBufIoctls();
   const { handles } = fds;
@@ -120,12 +122,8 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
 /** Loads the driver halves and registers their exporter ops. */
 export async function loadDrivers(services: Services & { ops: (DmaBufOps | undefined)[] }): Promise<void> {
   for (const door of services.doors) {
-    const module: { driver?: Driver } = await import(door.spec.module);
-    if (module.driver === undefined) {
-      throw new TypeError(
-        `join: module ${door.spec.module} of driver '${door.spec.name}' exports no 'driver'`,
-      );
-    }
-    services.ops[door.index] = checkOps(door.spec.name, module.driver.init(door));
+    const { name, module } = door.spec;
+    const driver = await loadExport<Driver>(module, 'driver', `driver '${name}'`);
+    services.ops[door.index] = checkOps(name, driver.init(door));
   }
 }

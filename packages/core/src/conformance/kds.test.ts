@@ -3,7 +3,6 @@
 // cases to pass.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot } from '../actor/boot.js';
 import type { Job } from '../actor/job.js';
 import { errno } from '../errno.js';
 import { discard, exclusive, shared } from '../sync/context.js';
@@ -12,7 +11,7 @@ import type { Queue } from '../sync/queue-object.js';
 import { checkQueues } from '../testing/check-queues.js';
 import { codeOf } from '../testing/code-of.js';
 import { FakeMachine } from '../testing/fake-machine.js';
-import { Peers } from '../testing/peers.js';
+import { withPeers } from '../testing/peers.js';
 import { QueueRig } from '../testing/queue-rig.js';
 
 const roles = new URL('./locks.roles.js', import.meta.url);
@@ -99,19 +98,16 @@ test('ten_resources: more than KDS ever warned of', () => {
 });
 
 test('abba_two_workers: {A, B} and {B, A} from two workers never deadlock', async () => {
-  const machine = await boot();
-  const peers = await Peers.start(machine, roles, 2);
-  const queues = [machine.createQueue(), machine.createQueue()];
-  const buffer = machine.alloc(4096);
-  const ids = queues.map((q) => q.id);
-  peers.play(0, 'lockAll', 0, 500, ...ids);
-  peers.play(1, 'lockAll', 2, 500, ...ids.toReversed());
-  for (const actor of peers.actors) machine.passFd(actor, buffer.fd);
-  assert.equal(peers.results(), [0, 0]);
-  for (const handle of [...queues, buffer]) handle.close();
-  assert.is(machine.stats().jobs, 0);
-  await peers.end();
-  await machine.shutdown();
+  await withPeers(roles, 2, (peers, machine) => {
+    const queues = [machine.createQueue(), machine.createQueue()];
+    const buffer = machine.alloc(4096);
+    const ids = queues.map((q) => q.id);
+    peers.play(0, 'lockAll', 0, 500, ...ids);
+    peers.play(1, 'lockAll', 2, 500, ...ids.toReversed());
+    for (const actor of peers.actors) machine.passFd(actor, buffer.fd);
+    assert.equal(peers.results(), [0, 0]);
+    for (const handle of [...queues, buffer]) handle.close();
+  });
 });
 
 test('free_set_callback_before_return: a set that is free calls back before the call returns', () => {
@@ -126,7 +122,7 @@ test('free_set_callback_before_return: a set that is free calls back before the 
   hold.release();
 });
 
-test('release_twice is harmless', () => {
+test('release_twice: harmless', () => {
   const { fake, queues } = resources(1);
   const { machine } = fake.actor(0);
   const first = machine.waitAll(queues.map(exclusive), 0);
@@ -195,53 +191,51 @@ test('resource_term_with_waiters: EBUSY, and it can be closed when they are gone
 });
 
 test('cancel_racing_with_grant: the callback runs once or not at all', async () => {
-  const machine = await boot();
-  const peers = await Peers.start(machine, roles, 1);
-  const queue = machine.createQueue();
-  const buffer = machine.alloc(4096);
-  const words = buffer.access({ write: true, sync: false, cache: false }).words;
-  peers.play(0, 'holdAndRelease', queue.id);
-  machine.passFd(peers.actor(0), buffer.fd);
-  assert.is(peers.result(peers.actor(0)), 'ready');
-  let granted = 0;
-  let cancelled = 0;
-  for (let i = 0; i < 2000; i++) {
-    let runs = 0;
-    const pending = machine.asyncWaitAll([exclusive(queue)], (hold) => {
-      runs++;
-      hold.release();
-    });
-    const won = pending.cancel();
-    machine.pump();
-    assert.is(runs, won ? 0 : 1);
-    assert.not(pending.cancel(), 'only once');
-    if (won) cancelled++;
-    else granted++;
-  }
-  Atomics.store(words, 0, 1);
-  const [holds] = peers.results();
-  console.log(`# ${granted} granted, ${cancelled} cancelled, against ${String(holds)} holds`);
-  queue.close();
-  assert.is(machine.stats().jobs, 0);
-  await peers.end();
-  await machine.shutdown();
+  await withPeers(roles, 1, (peers, machine) => {
+    const queue = machine.createQueue();
+    const buffer = machine.alloc(4096);
+    const bracket = buffer.access({ write: true, sync: false, cache: false });
+    const { words } = bracket;
+    peers.play(0, 'holdAndRelease', queue.id);
+    machine.passFd(peers.actor(0), buffer.fd);
+    assert.is(peers.result(peers.actor(0)), 'ready');
+    let granted = 0;
+    let cancelled = 0;
+    for (let i = 0; i < 2000; i++) {
+      let runs = 0;
+      const pending = machine.asyncWaitAll([exclusive(queue)], (hold) => {
+        runs++;
+        hold.release();
+      });
+      const won = pending.cancel();
+      machine.pump();
+      assert.is(runs, won ? 0 : 1);
+      assert.not(pending.cancel(), 'only once');
+      if (won) cancelled++;
+      else granted++;
+    }
+    Atomics.store(words, 0, 1);
+    bracket.finish();
+    const [holds] = peers.results();
+    console.log(`# ${granted} granted, ${cancelled} cancelled, against ${String(holds)} holds`);
+    for (const handle of [queue, buffer]) handle.close();
+  });
 });
 
 test('owner_death: what a dead process held is released, what it waited for is cancelled', async () => {
-  const machine = await boot();
-  const peers = await Peers.start(machine, roles, 1);
-  const [held, wanted] = [machine.createQueue(), machine.createQueue()];
-  const mine = machine.waitAll([exclusive(wanted)]);
-  peers.play(0, 'holdForEver', held.id, wanted.id);
-  assert.is(peers.result(peers.actor(0)), 'holding');
-  assert.is(codeOf(() => machine.waitAll([shared(held)], 0)), 'ETIME');
-  await peers.kill(0);
-  machine.waitAll([exclusive(held)], 10_000).release();
-  mine.release();
-  machine.waitAll([exclusive(wanted)], 10_000).release();
-  held.close();
-  wanted.close();
-  await machine.shutdown();
+  await withPeers(roles, 1, async (peers, machine) => {
+    const [held, wanted] = [machine.createQueue(), machine.createQueue()];
+    const mine = machine.waitAll([exclusive(wanted)]);
+    peers.play(0, 'holdForEver', held.id, wanted.id);
+    assert.is(peers.result(peers.actor(0)), 'holding');
+    assert.is(codeOf(() => machine.waitAll([shared(held)], 0)), 'ETIME');
+    await peers.kill(0);
+    machine.waitAll([exclusive(held)], 10_000).release();
+    mine.release();
+    machine.waitAll([exclusive(wanted)], 10_000).release();
+    held.close();
+    wanted.close();
+  });
 });
 
 /** A renderer and a display, as a GPU and exynos' CRTC use KDS; jobs end when the test says so. */
@@ -407,28 +401,27 @@ for (const late of [false, true]) {
 }
 
 test('weakness_4: grants that race with timeouts in another thread free nothing twice', async () => {
-  const machine = await boot();
-  const peers = await Peers.start(machine, roles, 1);
-  const queue = machine.createQueue();
-  const buffer = machine.alloc(4096);
-  const words = buffer.access({ write: true, sync: false, cache: false }).words;
-  peers.play(0, 'holdAndRelease', queue.id);
-  machine.passFd(peers.actor(0), buffer.fd);
-  assert.is(peers.result(peers.actor(0)), 'ready');
-  const counts: Record<string, number> = {};
-  for (let i = 0; i < 2000; i++) {
-    const outcome = codeOf(() => machine.waitAll([exclusive(queue)], (i % 4) / 100).release());
-    counts[outcome] = (counts[outcome] ?? 0) + 1;
-  }
-  Atomics.store(words, 0, 1);
-  peers.results();
-  console.log(`# ${JSON.stringify(counts)}`);
-  assert.equal(Object.keys(counts).filter((code) => !['ETIME', 'no error'].includes(code)), []);
-  machine.waitAll([exclusive(queue)], 0).release();
-  queue.close();
-  assert.is(machine.stats().jobs, 0);
-  await peers.end();
-  await machine.shutdown();
+  await withPeers(roles, 1, (peers, machine) => {
+    const queue = machine.createQueue();
+    const buffer = machine.alloc(4096);
+    const bracket = buffer.access({ write: true, sync: false, cache: false });
+    const { words } = bracket;
+    peers.play(0, 'holdAndRelease', queue.id);
+    machine.passFd(peers.actor(0), buffer.fd);
+    assert.is(peers.result(peers.actor(0)), 'ready');
+    const counts: Record<string, number> = {};
+    for (let i = 0; i < 2000; i++) {
+      const outcome = codeOf(() => machine.waitAll([exclusive(queue)], (i % 4) / 100).release());
+      counts[outcome] = (counts[outcome] ?? 0) + 1;
+    }
+    Atomics.store(words, 0, 1);
+    bracket.finish();
+    peers.results();
+    console.log(`# ${JSON.stringify(counts)}`);
+    assert.equal(Object.keys(counts).filter((code) => !['ETIME', 'no error'].includes(code)), []);
+    machine.waitAll([exclusive(queue)], 0).release();
+    for (const handle of [queue, buffer]) handle.close();
+  });
 });
 
 test('weakness_5: to hold one set and wait for another ends at the latest with the timeout', () => {

@@ -1,7 +1,6 @@
 // Chains of fences: the kernel's self-test drivers/dma-buf/st-dma-fence-chain.c, under its case names.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot } from '../actor/boot.js';
 import type { Machine } from '../actor/machine.js';
 import { errno } from '../errno.js';
 import type { FenceChain } from '../sync/fence-chain.js';
@@ -9,7 +8,7 @@ import type { FenceLike } from '../sync/fence-set.js';
 import type { Timeline } from '../sync/timeline.js';
 import { codeOf } from '../testing/code-of.js';
 import { type MockFence, MockFences } from '../testing/mock-fences.js';
-import { Peers } from '../testing/peers.js';
+import { type Peers, withPeers } from '../testing/peers.js';
 import { Random } from '../testing/random.js';
 import { chainOf, isRight } from './st-dma-fence.roles.js';
 
@@ -87,16 +86,14 @@ async function withPeer(
   args: readonly number[],
   act: (machine: Machine, lines: readonly Timeline[], peers: Peers) => void,
 ): Promise<void> {
-  const machine = await boot({ tables: { timelines: 128, contexts: 256 } });
-  const peers = await Peers.start(machine, roles, 1);
-  const lines = Array.from({ length: LINKS }, () => machine.createTimeline());
-  peers.play(0, role, ...args);
-  for (const line of lines) machine.passFd(peers.actor(0), line.fd);
-  act(machine, lines, peers);
-  for (const line of lines) line.close();
-  assert.is(machine.stats().jobs, 0);
-  await peers.end();
-  await machine.shutdown();
+  const play = (peers: Peers, machine: Machine): void => {
+    const lines = Array.from({ length: LINKS }, () => machine.createTimeline());
+    peers.play(0, role, ...args);
+    for (const line of lines) machine.passFd(peers.actor(0), line.fd);
+    act(machine, lines, peers);
+    for (const line of lines) line.close();
+  };
+  await withPeers(roles, 1, play, { tables: { timelines: 128, contexts: 256 } });
 }
 
 test('find_race: two threads search while one signals, never an error or a wrong link', async () => {

@@ -1,11 +1,10 @@
 // Fences: the kernel's self-test drivers/dma-buf/st-dma-fence.c, under its case names.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot } from '../actor/boot.js';
 import { errno } from '../errno.js';
 import { codeOf } from '../testing/code-of.js';
 import { MockFences } from '../testing/mock-fences.js';
-import { Peers } from '../testing/peers.js';
+import { withPeers } from '../testing/peers.js';
 
 const roles = new URL('./st-dma-fence.roles.js', import.meta.url);
 
@@ -122,24 +121,21 @@ test('test_stub: 64 fences that were signalled before anybody looked', () => {
 const RACES = 300;
 
 test('race_signal_callback: whoever wins, the signal is seen', async () => {
-  const machine = await boot();
-  const peers = await Peers.start(machine, roles, 2);
-  const signals = machine.createTimeline();
-  const turns = machine.createTimeline();
-  for (const [i, role] of ['watchEach', 'signalEach'].entries()) {
-    peers.play(i, role, RACES);
-    machine.passFd(peers.actor(i), signals.fd);
-    machine.passFd(peers.actor(i), turns.fd);
-  }
-  const [watched] = peers.results();
-  const [seen, early] = watched as [number, number];
-  console.log(`# callback before signal ${seen}, after ${early}`);
-  assert.is(seen + early, RACES);
-  signals.close();
-  turns.close();
-  assert.is(machine.stats().jobs, 0);
-  await peers.end();
-  await machine.shutdown();
+  await withPeers(roles, 2, (peers, machine) => {
+    const signals = machine.createTimeline();
+    const turns = machine.createTimeline();
+    for (const [i, role] of ['watchEach', 'signalEach'].entries()) {
+      peers.play(i, role, RACES);
+      machine.passFd(peers.actor(i), signals.fd);
+      machine.passFd(peers.actor(i), turns.fd);
+    }
+    const [watched] = peers.results();
+    const [seen, early] = watched as [number, number];
+    console.log(`# callback before signal ${seen}, after ${early}`);
+    assert.is(seen + early, RACES);
+    signals.close();
+    turns.close();
+  });
 });
 
 test.run();

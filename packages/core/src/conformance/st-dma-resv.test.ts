@@ -55,7 +55,7 @@ const isIdle = (buffer: DmaBuf, usage: Usage): boolean =>
     : buffer.poll({ writable: true }).writable;
 
 for (const usage of USAGES) {
-  test(`sanitycheck/${usage}: an idle buffer can be claimed and let go`, () => {
+  test(`sanitycheck: ${usage}, an idle buffer can be claimed and let go`, () => {
     const { fake, buffer } = resv();
     const { machine } = fake.actor(0);
     const use = usage === 'WRITE' ? exclusive(buffer) : shared(buffer);
@@ -63,7 +63,7 @@ for (const usage of USAGES) {
     assert.ok(isIdle(buffer, usage));
   });
 
-  test(`signaling/${usage}: busy until the fence signals`, () => {
+  test(`test_signaling: ${usage}, busy until the fence signals`, () => {
     const { buffer, add } = resv();
     const { signal } = add(usage);
     assert.not(isIdle(buffer, usage));
@@ -71,7 +71,7 @@ for (const usage of USAGES) {
     assert.ok(isIdle(buffer, usage));
   });
 
-  test(`for_each/${usage}: exactly one fence, of the right usage`, () => {
+  test(`test_for_each: ${usage}, exactly one fence, of the right usage`, () => {
     const { add, query } = resv();
     const { fence, signal } = add(usage);
     const { context, seqno } = fence;
@@ -81,7 +81,7 @@ for (const usage of USAGES) {
     assert.equal(query('READ'), []);
   });
 
-  test(`for_each_unlocked/${usage}: the same again after the queue has changed`, () => {
+  test(`test_for_each_unlocked: ${usage}, the same again after the queue has changed`, () => {
     const { buffer, add, query } = resv();
     const { fence, signal } = add(usage);
     const { context, seqno } = fence;
@@ -96,7 +96,7 @@ for (const usage of USAGES) {
     assert.is(second.fence.status, 0);
   });
 
-  test(`get_fences/${usage}: an array of one, the same fence`, () => {
+  test(`test_get_fences: ${usage}, an array of one, the same fence`, () => {
     const { buffer, add } = resv();
     const { fence } = add(usage);
     using file = buffer.exportSyncFile({ read: true, write: true });

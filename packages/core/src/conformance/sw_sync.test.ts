@@ -21,8 +21,9 @@ test.before(async () => {
 });
 
 test.after(async () => {
-  assert.is(machine.stats().jobs, 0, 'no fence is left behind');
+  const { jobs } = machine.stats();
   await machine.shutdown();
+  assert.is(jobs, 0, 'no fence is left behind');
 });
 
 /** A fence at a point as a sync file, as SW_SYNC_IOC_CREATE_FENCE gives it. */

@@ -31,6 +31,7 @@ export class Attachment {
   readonly importer: Importer;
   readonly #s: BufferServices;
   readonly #holder: number;
+  readonly #generation: number;
   #table: SgTable | undefined;
   /** HOLDER.MOVES when {@link #table} was made. */
   #moves = 0;
@@ -48,6 +49,7 @@ export class Attachment {
     this.#s = services;
     this.record = record;
     this.#holder = services.importers.attach(record, actor, reach, moveNotify !== undefined);
+    this.#generation = services.holders.generationOf(this.#holder);
     this.importer = services.importers.importerOf(this.#holder);
     if (moveNotify !== undefined) {
       services.moves.watch(this.#holder, () => moveNotify(this));
@@ -113,6 +115,7 @@ export class Attachment {
   /** Ends it. EBUSY while mapped or pinned; harmless the second time. Jobs that are queued still run. */
   detach(): void {
     if (!this.#attached) return;
+    if (this.#s.holders.generationOf(this.#holder) !== this.#generation) return this.#end();
     const { words } = this.#s.kernel;
     const pins = words.load(this.#holder + HOLDER.PINS);
     if (this.mapped || pins > 0) {
@@ -131,11 +134,13 @@ export class Attachment {
     this.#attached = false;
     this.#s.handles.closed(this);
     this.#s.moves.forget(this.#holder);
+    // Leaving the machine has detached it already.
+    if (this.#s.holders.generationOf(this.#holder) !== this.#generation) return;
     this.#s.importers.detach(this.#holder);
   }
 
   #check(syscall: string): void {
-    if (this.#attached) return;
+    if (this.#attached && this.#s.holders.generationOf(this.#holder) === this.#generation) return;
     const detail = `${this.importer.name} has detached from buffer ${this.record.ino}`;
     throw new DmaBufError('EINVAL', syscall, detail);
   }

@@ -56,11 +56,6 @@ export class Bracket {
     }
   }
 
-  /** Whether it is still open. */
-  get open(): boolean {
-    return this.#open;
-  }
-
   [Symbol.dispose](): void {
     if (this.#open) this.finish();
   }

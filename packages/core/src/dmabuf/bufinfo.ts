@@ -156,7 +156,11 @@ export function bufinfo(s: BufInfoServices): BufInfo {
   const infos: BufferInfo[] = [];
   const fds = openFds(kernel);
   for (const buffer of kernel.buffers.live()) {
-    if (!buffers.tryRef(buffer)) continue;
+    if (!buffers.tryRef(buffer)) {
+      const orphan = orphanOf(s, buffer);
+      if (orphan !== undefined) infos.push(orphan);
+      continue;
+    }
     try {
       infos.push(infoOf(s, buffer, fds));
     } finally {
@@ -180,38 +184,65 @@ function openFds(kernel: Kernel): OpenFd[] {
   });
 }
 
+/** A buffer that is held by the caller's reference. */
 function infoOf(s: BufInfoServices, buffer: number, fds: readonly OpenFd[]): BufferInfo {
+  const { record, holders } = s.importers.locked(buffer, () => ({
+    record: recordOf(s, buffer),
+    holders: [...s.holders.of(buffer)].map((holder) => holderOf(s.kernel, holder)),
+  }));
+  const { locks, words } = s.kernel;
+  const queue = words.get(buffer + BUFFER.QUEUE);
+  locks.lock(queue + QUEUE.LOCK);
+  const fences = fencesOf(s, queue);
+  locks.unlock(queue + QUEUE.LOCK);
+  return {
+    ...record,
+    count: record.count - 1, // without ours
+    fds: fds.filter((open) => open.buffer === buffer).map(({ process, fd }) => ({ process, fd })),
+    attachments: holders.flatMap((holder) => ('device' in holder ? [holder] : [])),
+    mappings: holders.flatMap((holder) => ('device' in holder ? [] : [holder])),
+    fences,
+  };
+}
+
+/** A buffer without references, which lives as long as there are jobs in its queue. */
+function orphanOf(s: BufInfoServices, buffer: number): BufferInfo | undefined {
+  const { words, locks, queues } = s.kernel;
+  const queue = words.get(buffer + BUFFER.QUEUE);
+  if (!queues.owns(queue)) return undefined;
+  locks.lock(queue + QUEUE.LOCK);
+  const its = words.get(queue + QUEUE.BUFFER) === buffer && words.get(queue + QUEUE.HEAD) !== 0;
+  const info = its
+    ? { ...recordOf(s, buffer), fds: [], attachments: [], mappings: [], fences: fencesOf(s, queue) }
+    : undefined;
+  locks.unlock(queue + QUEUE.LOCK);
+  return info;
+}
+
+type OfRecord = Omit<BufferInfo, 'fds' | 'attachments' | 'mappings' | 'fences'>;
+
+function recordOf(s: BufInfoServices, buffer: number): OfRecord {
   const { words } = s.kernel;
   const record = s.buffers.record(buffer);
   const get = (field: number): number => words.load(buffer + field);
-  const locked = s.importers.locked(buffer, () => ({
-    name: record.name,
-    region: record.region,
-    offset: record.offset,
-    pins: get(BUFFER.PINS),
-    cacheLines: words.getDouble(buffer + BUFFER.CACHE_LINES),
-    holders: [...s.holders.of(buffer)].map((holder) => holderOf(s.kernel, holder)),
-  }));
-  const { cacheLines, holders, ...place } = locked;
   return {
     size: record.size,
     flags: O_RDWR,
     mode: FMODE_RDWR,
-    count: get(BUFFER.REFS) - 1, // without ours
+    count: get(BUFFER.REFS),
     expName: s.expName(record.exporter),
     ino: record.ino,
+    name: record.name,
     bufferFlags: record.flags,
-    ...place,
-    fds: fds.filter((open) => open.buffer === buffer).map(({ process, fd }) => ({ process, fd })),
-    attachments: holders.flatMap((holder) => ('device' in holder ? [holder] : [])),
-    mappings: holders.flatMap((holder) => ('device' in holder ? [] : [holder])),
-    fences: fencesOf(s, record.queue),
+    region: record.region,
+    offset: record.offset,
+    pins: get(BUFFER.PINS),
     counters: {
       prepares: get(BUFFER.PREPARES),
       finishes: get(BUFFER.FINISHES),
       mmaps: get(BUFFER.MMAPS),
       opCalls: get(BUFFER.OP_CALLS),
-      cacheLines,
+      cacheLines: words.getDouble(buffer + BUFFER.CACHE_LINES),
       flushes: get(BUFFER.FLUSHES),
     },
   };
@@ -239,14 +270,13 @@ function holderOf(kernel: Kernel, holder: number): BufferAttachment | BufferMapp
   };
 }
 
+/** The queue's LOCK is held. */
 function fencesOf(s: BufInfoServices, queue: number): BufferFence[] {
-  const { words, locks } = s.kernel;
+  const { words } = s.kernel;
   const fences: BufferFence[] = [];
-  locks.lock(queue + QUEUE.LOCK);
   for (let link = words.get(queue + QUEUE.HEAD); link !== 0; link = words.get(link + LINK.NEXT)) {
     fences.push(fenceOf(s, link));
   }
-  locks.unlock(queue + QUEUE.LOCK);
   return fences;
 }
 

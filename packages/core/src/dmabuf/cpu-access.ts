@@ -60,6 +60,7 @@ export class CpuAccess {
   readonly #buffers: Buffers;
   readonly #importers: Importers;
   readonly #claims: CpuClaims;
+  #left = false;
 
   constructor(kernel: Kernel, buffers: Buffers, importers: Importers, claims: CpuClaims) {
     this.#k = kernel;
@@ -92,6 +93,7 @@ export class CpuAccess {
    * the CPU had its hands on the bytes. An exporter's failure passes through after the claim has ended.
    */
   finish({ spec, use, lines, claims }: OpenAccess, touched: boolean): void {
+    if (this.#left) return;
     const { words } = this.#k;
     const { record } = spec;
     const write = spec.write && touched;
@@ -104,6 +106,11 @@ export class CpuAccess {
       words.add(record.pointer + BUFFER.FINISHES, 1);
       if (--claims.open === 0) this.#claims.release(claims.claims);
     }
+  }
+
+  /** The process leaves: what is open ends with its holds, and finishing it later does nothing. */
+  close(): void {
+    this.#left = true;
   }
 
   #claim(specs: readonly AccessSpec[], timeout: number, syscall: string): CpuClaim[] {

@@ -4,7 +4,7 @@
  * The handle owns its fd; `close()` (or `using`) closes it. The buffer lives on while other fds,
  * attachments, mappings or queued jobs hold it.
  */
-import { wantNumber, wantString } from '../args.js';
+import { wantArray, wantFlags, wantNumber, wantObject, wantString, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { FdTable } from '../fd/fd-table.js';
 import { FD_RDWR, objectWord } from '../fd/fd-table.js';
@@ -147,6 +147,7 @@ export class DmaBuf implements Claimable {
   /** mmap and one access bracket in one call; finishing the bracket unmaps. See {@link Mapping}. */
   access(options: BracketOptions): Bracket {
     this.#check('mmap');
+    wantObject('access', 'options', options);
     const mapping = dmaBufMmap(this.#s, this.record, {}, this.#place);
     try {
       return mapping.prepareAccess({ ...options, unmap: true });
@@ -162,12 +163,15 @@ export class DmaBuf implements Claimable {
    */
   poll(events: PollEvents, timeout: number = 0): Required<PollEvents> {
     this.#check('poll');
+    checkEvents(events);
+    wantTimeout('poll', timeout);
     return new Sharing(this.#s.sharing, this.record).poll(events, timeout);
   }
 
   /** {@link poll} without blocking the thread: resolves when something that was asked for is ready. */
   async pollAsync(events: PollEvents): Promise<Required<PollEvents>> {
     this.#check('poll');
+    checkEvents(events);
     this.#s.buffers.ref(this.record.pointer); // an armed poll keeps the buffer alive
     try {
       return await new Sharing(this.#s.sharing, this.record).pollAsync(events);
@@ -182,6 +186,7 @@ export class DmaBuf implements Claimable {
    */
   exportSyncFile(usage: { readonly read?: boolean; readonly write?: boolean }): SyncFile {
     this.#check('export_sync_file');
+    checkUsage('exportSyncFile', usage);
     return new Sharing(this.#s.sharing, this.record).exportSyncFile(usage);
   }
 
@@ -194,6 +199,9 @@ export class DmaBuf implements Claimable {
     usage: { readonly read?: boolean; readonly write?: boolean },
   ): void {
     this.#check('import_sync_file');
+    checkUsage('importSyncFile', usage);
+    wantObject('importSyncFile', 'fences', fences);
+    wantArray('importSyncFile', 'fences.points', fences.points);
     new Sharing(this.#s.sharing, this.record).importSyncFile(fences, usage);
   }
 
@@ -242,6 +250,16 @@ export class DmaBuf implements Claimable {
   get mappings(): number {
     return this.#s.kernel.words.load(this.record.pointer + BUFFER.MAPPINGS);
   }
+}
+
+function checkEvents(events: PollEvents): void {
+  wantObject('poll', 'events', events);
+  wantFlags('poll', events, ['readable', 'writable']);
+}
+
+function checkUsage(call: string, usage: { readonly read?: boolean; readonly write?: boolean }): void {
+  wantObject(call, 'usage', usage);
+  wantFlags(call, usage, ['read', 'write']);
 }
 
 /** dma_buf_llseek: only offset 0. EINVAL. */

@@ -62,6 +62,11 @@ export class Holders {
     this.#k.words.store(holder + HOLDER.STATE, 0);
   }
 
+  /** Generation of a live holder, by which a handle knows later whether it still is the same. */
+  generationOf(holder: number): number {
+    return this.#k.words.load(holder + HOLDER.STATE);
+  }
+
   /** Those of one buffer. */
   *of(buffer: number): Generator<number> {
     for (const holder of this.#k.holders.live()) {

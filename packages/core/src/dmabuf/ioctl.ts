@@ -9,7 +9,7 @@
 import { wantNumber, wantObject, wantString } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { kindOf, pointerOf } from '../fd/fd-table.js';
-import { OBJECT } from '../memory/layout.js';
+import { BUFFER_FLAG, OBJECT } from '../memory/layout.js';
 import type { AccessSpec, OpenAccess } from './cpu-access.js';
 import { checkName, type BufferServices } from './dmabuf.js';
 import type { BufferRecord } from './ops.js';
@@ -130,6 +130,9 @@ export class DmaBufIoctls {
     flags: number,
     opened: FdBracket['opened'],
   ): void {
+    if ((record.flags & BUFFER_FLAG.PROTECTED) !== 0) {
+      throw new DmaBufError('EPERM', callOf(opened), `buffer ${record.ino} is protected: devices only`);
+    }
     const spec: AccessSpec = {
       record,
       read: (flags & DMA_BUF_SYNC_READ) !== 0,
@@ -192,7 +195,7 @@ function importSyncFile(s: BufferServices, record: BufferRecord, arg: unknown): 
   const usage = usageOf(call, arg);
   const fd = 'fd' in arg ? arg.fd : undefined;
   wantNumber(call, 'arg.fd', fd);
-  const points = s.sharing.files.points(syncFileOf(s, fd, call)).filter((point) => point.known === 0);
+  const points = s.sharing.files.points(syncFileOf(s, fd, call)).filter((point) => point.known !== 1);
   new Sharing(s.sharing, record).importSyncFile({ points }, usage);
 }
 

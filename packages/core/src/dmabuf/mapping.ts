@@ -49,6 +49,7 @@ export class Mapping {
   readonly #s: BufferServices;
   readonly #record: BufferRecord;
   readonly #holder: number;
+  readonly #generation: number;
   readonly #offset: number;
   readonly #place: string;
   readonly #watched: boolean;
@@ -67,6 +68,7 @@ export class Mapping {
     this.#s = services;
     this.#record = record;
     this.#holder = holder;
+    this.#generation = services.holders.generationOf(holder);
     this.#offset = offset;
     this.length = length;
     this.#watched = place === undefined;
@@ -118,6 +120,8 @@ export class Mapping {
     }
     this.#open = false;
     if (this.#watched) this.#s.handles.closed(this);
+    // Leaving the machine has unmapped it already.
+    if (this.#s.holders.generationOf(this.#holder) !== this.#generation) return;
     dmaBufMunmap(this.#s, this.#holder);
   }
 

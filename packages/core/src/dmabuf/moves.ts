@@ -12,8 +12,8 @@ import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { ACTOR, BUFFER, HOLDER, LINK_FLAG, REGION } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
-import type { Holds } from '../sync/holds.js';
 import type { Buffers } from './buffers.js';
+import type { CpuClaims } from './cpu-claims.js';
 import type { Holders } from './holders.js';
 import type { Importers } from './importers.js';
 import type { BufferRecord } from './ops.js';
@@ -37,7 +37,7 @@ export class Moves {
   readonly #buffers: Buffers;
   readonly #holders: Holders;
   readonly #importers: Importers;
-  readonly #holds: Holds;
+  readonly #claims: CpuClaims;
   readonly #watched: Map<number, Watched> = new Map();
   #seen = 0;
   #watching = false;
@@ -45,7 +45,7 @@ export class Moves {
   constructor(
     kernel: Kernel,
     bell: Doorbell,
-    parts: { regions: Regions; buffers: Buffers; holders: Holders; importers: Importers; holds: Holds },
+    parts: { regions: Regions; buffers: Buffers; holders: Holders; importers: Importers; claims: CpuClaims },
   ) {
     this.#k = kernel;
     this.#bell = bell;
@@ -53,19 +53,28 @@ export class Moves {
     this.#buffers = parts.buffers;
     this.#holders = parts.holders;
     this.#importers = parts.importers;
-    this.#holds = parts.holds;
+    this.#claims = parts.claims;
   }
 
   /**
    * Moves a buffer with its content; returns its old place, which is the exporter's to reuse (a region of
    * its own is given up with it). Blocks until the jobs queued before have ended. EBUSY: pinned, or
-   * mapped by a CPU; ETIME; EINVAL: the new place does not hold it.
+   * mapped by a CPU; ETIME; EDEADLK: this thread has a bracket open on it; EINVAL: the new place does
+   * not hold it.
    */
   move(record: BufferRecord, to: Place, timeout: number): Place {
     this.#checkPlace(record, to);
     this.#mustBeMovable(record);
     const what = `buffer ${record.ino}`;
-    using _hold = this.#holds.wait([record.queue | LINK_FLAG.EXCLUSIVE], timeout, 'dma_buf_move', what);
+    const claims = this.#claims.take([record.queue | LINK_FLAG.EXCLUSIVE], timeout, 'dma_buf_move', what);
+    try {
+      return this.#moveClaimed(record, to);
+    } finally {
+      this.#claims.release(claims);
+    }
+  }
+
+  #moveClaimed(record: BufferRecord, to: Place): Place {
     const from = { region: record.region, offset: record.offset };
     const { size } = record;
     const source = this.#regions.view(from.region, from.offset, size);

@@ -15,6 +15,7 @@ export class Vmap {
   readonly record: BufferRecord;
   readonly #s: BufferServices;
   readonly #holder: number;
+  readonly #generation: number;
   #bytes: Uint8Array<ArrayBufferLike> | undefined;
   #open = true;
 
@@ -22,6 +23,7 @@ export class Vmap {
     this.#s = services;
     this.record = record;
     this.#holder = vmap(services, record);
+    this.#generation = services.holders.generationOf(this.#holder);
     services.regions.get(record.region);
   }
 
@@ -37,6 +39,8 @@ export class Vmap {
   vunmap(): void {
     this.#check('dma_buf_vunmap');
     this.#open = false;
+    // Leaving the machine has unmapped it already.
+    if (this.#s.holders.generationOf(this.#holder) !== this.#generation) return;
     vunmap(this.#s, this.#holder);
   }
 

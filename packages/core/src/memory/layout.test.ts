@@ -36,7 +36,12 @@ import {
 type Fields = Readonly<Record<string, number>>;
 
 /** Fields of more than one word; doubles must lie at even offsets. */
-const RECORDS: readonly { name: string; fields: Fields; words: Fields; doubles: readonly string[] }[] = [
+const RECORDS: readonly {
+  name: string;
+  fields: Fields;
+  words: Fields;
+  doubles: readonly string[];
+}[] = [
   {
     name: 'HEADER',
     fields: HEADER,
@@ -106,7 +111,7 @@ test('pointers that carry flags are aligned to 32 words, jobs to their own size'
   assert.is(flags | LINK_FLAG.TARGET_MASK | 16, -1);
 });
 
-test('the parts of a job\'s state word cover 32 bits without overlap', () => {
+test("the parts of a job's state word cover 32 bits without overlap", () => {
   const parts = [JOB_STATE_MASK, JOB_GRANT_MASK, JOB_WAITERS, -1 << JOB_GEN_SHIFT];
   let all = 0;
   for (const part of parts) {
@@ -120,7 +125,11 @@ test('the parts of a job\'s state word cover 32 bits without overlap', () => {
 });
 
 /** Start and end of every table and of the drivers' words, as the accessors compute them. */
-function spans(sizes: TableSizes, layout: Layout, driverWords: readonly number[]): [string, number, number][] {
+function spans(
+  sizes: TableSizes,
+  layout: Layout,
+  driverWords: readonly number[],
+): [string, number, number][] {
   const actors = sizes.actors + 1;
   const { offsets } = layout;
   const words: Record<keyof typeof offsets, number> = {
@@ -153,7 +162,15 @@ function spans(sizes: TableSizes, layout: Layout, driverWords: readonly number[]
 }
 
 test('tables follow each other without overlap, aligned, whatever their sizes', () => {
-  const odd = { ...DEFAULT_TABLES, actors: 3, jobs: 96, contexts: 1, buffers: 1, queues: 3, fds: 7 };
+  const odd = {
+    ...DEFAULT_TABLES,
+    actors: 3,
+    jobs: 96,
+    contexts: 1,
+    buffers: 1,
+    queues: 3,
+    fds: 7,
+  };
   const big = { ...DEFAULT_TABLES, actors: 63, jobs: 33_792, payloadBytes: 16, traceRecords: 2 };
   for (const sizes of [DEFAULT_TABLES, odd, big]) {
     const driverWords = [5, 0, 1000];

@@ -5,6 +5,8 @@
  * hundred nanoseconds long, so a contender tries a few times before it sleeps. Locks are
  * taken in this order: a context's, then a job's DEP_LOCK (one at a time), then queues in
  * ascending order of their pointers; the table locks (ACTOR, BUFFER, CONTEXT, JOB) are leaves.
+ * A buffer's LOCK is taken with none of these held; exporter ops run under it, so its holder may take
+ * a table lock or ask the broker, but waits for no job.
  *
  * A woken contender takes the lock with WAITERS set, since it cannot know whether others sleep
  * behind it. If the holder dies, the word still names it: the broker settles what it was changing,

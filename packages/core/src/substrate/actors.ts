@@ -14,7 +14,7 @@ export interface Host {
    * Starts an actor. The promise settles when it ends: fulfilled after a clean stop, rejected with
    * the reason when its thread threw, exited, was terminated or ran out of heap.
    */
-  start(task: unknown, transfer: readonly NodeTransferable[]): Promise<unknown>;
+  start(task: unknown, transfer: readonly NodeTransferable[]): Promise<void>;
   /** Terminates whatever still runs. Store the stop word first: this may cut a critical section. */
   destroy(): Promise<void>;
 }
@@ -36,7 +36,7 @@ export function workerHost(url: string, threads: number): Host {
   pool.on('error', () => {});
   return {
     async start(task, transfer) {
-      return await pool.run(task, { transferList: [...transfer] });
+      await pool.run(task, { transferList: [...transfer] });
     },
     async destroy() {
       await pool.destroy();

@@ -191,7 +191,9 @@ test('granted jobs arrive in the ready set of their target, each once', () => {
   const rig = new QueueRig();
   for (let i = 0; i < 40; i++) rig.add(`j${i}`, 'ra', { by: i % 2 });
   const taken = rig.fake.takeReady(2).toSorted((a, b) => a - b);
-  const slots = Array.from({ length: 40 }, (_, i) => rig.fence(`j${i}`).slot).toSorted((a, b) => a - b);
+  const slots = Array.from({ length: 40 }, (_, i) => rig.fence(`j${i}`).slot).toSorted(
+    (a, b) => a - b,
+  );
   assert.equal(taken, slots);
   assert.equal(rig.fake.takeReady(2), []);
   assert.ok(rig.device.jobs.ready.isEmpty(3));
@@ -201,11 +203,17 @@ test('a full job table is ENOSPC without residue, and works again when jobs end'
   const rig = new QueueRig({ tables: { jobs: 64 } });
   for (let i = 0; i < 64; i++) rig.add(`j${i}`, i % 2 === 0 ? 'ra' : 'rb', { by: i % 2 });
   const dump = rig.fake.dump();
-  assert.is(codeOf(() => rig.add('more', 'wa wb')), 'ENOSPC');
+  assert.is(
+    codeOf(() => rig.add('more', 'wa wb')),
+    'ENOSPC',
+  );
   assert.is(rig.fake.dump(), dump);
   rig.end('j7');
   rig.add('more', 'wa wb');
-  assert.is(codeOf(() => rig.add('again', 'wa')), 'ENOSPC');
+  assert.is(
+    codeOf(() => rig.add('again', 'wa')),
+    'ENOSPC',
+  );
   for (let i = 0; i < 64; i++) if (i !== 7) rig.end(`j${i}`);
   rig.end('more');
   assert.is(rig.jobsInUse, 0);
@@ -291,7 +299,8 @@ test('slots keep 32 bits of generation: a fence is not mistaken after 32,768 re-
 
 test('order is a Lamport clock over the queues that a job names', () => {
   const rig = new QueueRig();
-  const order = (name: string): number => rig.fake.words.getDouble(rig.fence(name).slot + JOB.ORDER);
+  const order = (name: string): number =>
+    rig.fake.words.getDouble(rig.fence(name).slot + JOB.ORDER);
   rig.add('a1', 'wa');
   rig.add('a2', 'wa');
   rig.add('b1', 'wb');
@@ -312,7 +321,10 @@ test('integer payloads travel in the record, larger ones as bytes, too large one
   const none = jobs.add({ ...spec, payload: new Uint8Array(0) });
   assert.equal(rig.device.jobs.payload(none.slot), new Uint8Array(0));
   const dump = rig.fake.dump();
-  assert.is(codeOf(() => jobs.add({ ...spec, payload: new Uint8Array(257) })), 'EMSGSIZE');
+  assert.is(
+    codeOf(() => jobs.add({ ...spec, payload: new Uint8Array(257) })),
+    'EMSGSIZE',
+  );
   assert.is(rig.fake.dump(), dump);
 });
 

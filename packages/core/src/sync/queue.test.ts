@@ -228,7 +228,10 @@ test('releasing one of a thousand granted readers touches its neighbours only', 
   const { jobs } = fake.actor(0).services;
   const spec = { inFences: [], flags: 0, startAt: 0, limit: 0, payload: 0 };
   const claims = [rig.queue('b')];
-  const slots = Array.from({ length: 1000 }, () => jobs.add({ context: rig.context, claims, ...spec }).slot);
+  const slots = Array.from(
+    { length: 1000 },
+    () => jobs.add({ context: rig.context, claims, ...spec }).slot,
+  );
   const middle = slots[500] ?? 0;
   rig.device.jobs.claim(middle);
   rig.device.jobs.complete(middle, 0);

@@ -51,8 +51,10 @@ function checkQueue(kernel: Kernel, queue: number, linked: Set<number>, faults: 
   if (words.get(queue + QUEUE.TAIL) !== prev) fault('TAIL is not the last link');
   if (words.get(queue + QUEUE.LENGTH) !== length) fault(`LENGTH is not ${length}`);
   if (words.get(queue + QUEUE.SHARED) !== sharedHeld) fault(`SHARED is not ${sharedHeld}`);
-  if (words.get(queue + QUEUE.EXCLUSIVE) !== exclusiveHeld) fault(`EXCLUSIVE is not ${exclusiveHeld}`);
-  if (words.get(queue + QUEUE.UNGRANTED) !== firstWaiting) fault('UNGRANTED is not the first that waits');
+  if (words.get(queue + QUEUE.EXCLUSIVE) !== exclusiveHeld)
+    fault(`EXCLUSIVE is not ${exclusiveHeld}`);
+  if (words.get(queue + QUEUE.UNGRANTED) !== firstWaiting)
+    fault('UNGRANTED is not the first that waits');
   if (exclusiveHeld > 1 || (exclusiveHeld === 1 && sharedHeld > 0)) fault('a writer is not alone');
   if (firstWaiting !== 0 && mayGo(kernel, firstWaiting, sharedHeld, exclusiveHeld)) {
     fault(`link ${firstWaiting} waits for nobody`);

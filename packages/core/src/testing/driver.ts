@@ -3,7 +3,14 @@
  * misbehave, as their options say.
  */
 import type { DriverDoor } from '../actor/door.js';
-import type { Device, DeviceEnv, DeviceFactory, DeviceSpec, Driver, DriverSpec } from '../actor/spec.js';
+import type {
+  Device,
+  DeviceEnv,
+  DeviceFactory,
+  DeviceSpec,
+  Driver,
+  DriverSpec,
+} from '../actor/spec.js';
 import { contiguousOps } from '../dmabuf/ops.js';
 import { DmaBufError } from '../errno.js';
 
@@ -14,15 +21,18 @@ const url = import.meta.url;
 
 /** The spec of a machine's test driver with devices of these names and behaviours. */
 export function testDriver(devices: Readonly<Record<string, Behaviour>> = {}): DriverSpec {
-  const specs = Object.entries(devices).map(
-    ([name, behaviour]): DeviceSpec => ({
-      name,
-      path: `/dev/${name}`,
-      module: behaviour === 'throw-at-import' ? `${url}?broken` : behaviour === 'no-create' ? new URL('./fake-machine.js', url).href : url,
-      async: name.startsWith('async'),
-      options: { behaviour },
-    }),
-  );
+  const specs = Object.entries(devices).map(([name, behaviour]): DeviceSpec => ({
+    name,
+    path: `/dev/${name}`,
+    module:
+      behaviour === 'throw-at-import'
+        ? `${url}?broken`
+        : behaviour === 'no-create'
+          ? new URL('./fake-machine.js', url).href
+          : url,
+    async: name.startsWith('async'),
+    options: { behaviour },
+  }));
   return { name: 'test', module: url, words: 64, devices: specs };
 }
 

@@ -29,6 +29,7 @@ import {
   TRACE,
   type TableSizes,
 } from '../memory/layout.js';
+import { markImporter } from '../memory/regions.js';
 import { CountedWords } from '../memory/words.js';
 import { type RegionMemory, type RegionToken, threadMem } from '../substrate/memory.js';
 import type { Seam, WaitResult } from '../substrate/seam.js';
@@ -220,6 +221,8 @@ export class FakeMachine {
     const { region, generation, id } = message;
     const token = this.#tokens.get(`${region}:${generation}`);
     if (token === undefined) throw new Error(`nobody gave the broker region ${region}`);
+    const to = message.type === 'deliver' ? message.actor : actor;
+    markImporter(this.actor(0).services.kernel, region, to);
     if (message.type === 'deliver') {
       this.#answer(message.actor, { type: 'region', region, generation, token, id: 0 });
       this.#answer(actor, { type: 'done', id });
@@ -249,7 +252,8 @@ export class FakeMachine {
     });
     if (id === 1) JobTable.format(services.kernel);
     const name = `actor${id}`;
-    if (reserveActor(services, name, ROLE.PROCESS) !== id) throw new Error('actor ids are not in order');
+    if (reserveActor(services, name, ROLE.PROCESS) !== id)
+      throw new Error('actor ids are not in order');
     this.words.store(services.kernel.actor + ACTOR.STATE, ACTOR_STATE.LIVE);
     const machine = new Machine(services, async (self) => self.leave());
     return { id, name, machine, services };

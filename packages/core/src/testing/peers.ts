@@ -7,6 +7,7 @@
  * that throws answers with the errno name or the message.
  */
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { boot, type BootOptions } from '../actor/boot.js';
 import { join } from '../actor/join.js';
 import type { JoinToken, Machine } from '../actor/machine.js';
 import { DmaBufError } from '../errno.js';
@@ -33,6 +34,7 @@ export class Peers {
   readonly #ended: readonly Promise<void>[];
   readonly #workers: readonly Worker[];
   readonly #answers: Map<number, Answer[]> = new Map();
+  readonly #killed: Set<number> = new Set();
 
   private constructor(
     machine: Machine,
@@ -95,13 +97,48 @@ export class Peers {
 
   /** Terminates peer `i`, whatever it is doing. */
   async kill(i: number): Promise<void> {
+    this.#killed.add(i);
     await this.#workers[i]?.terminate();
   }
 
-  /** Asks all to leave, and resolves when their threads have ended. */
+  /** Asks all that are alive to leave, and resolves when their threads have ended. */
   async end(): Promise<void> {
-    for (const actor of this.actors) this.machine.send(actor, { role: '', args: [] });
+    this.actors.forEach((actor, i) => {
+      if (!this.#killed.has(i)) this.machine.send(actor, { role: '', args: [] });
+    });
     await Promise.all(this.#ended);
+  }
+}
+
+/**
+ * Boots a machine with some peers for `act`, and finds no job left behind. Whatever happens, the machine is
+ * shut down and no worker is left.
+ */
+export async function withPeers(
+  module: URL,
+  count: number,
+  act: (peers: Peers, machine: Machine) => void | Promise<void>,
+  options: BootOptions = {},
+): Promise<void> {
+  const machine = await boot(options);
+  let peers: Peers | undefined;
+  try {
+    peers = await Peers.start(machine, module, count);
+    await act(peers, machine);
+    await peers.end();
+    await noJobsLeft(machine);
+  } finally {
+    await machine.shutdown();
+    for (let i = 0; i < count; i++) await peers?.kill(i);
+  }
+}
+
+/** The reaper may still be giving back what the dead had. */
+async function noJobsLeft(machine: Machine): Promise<void> {
+  const until = performance.now() + 5000;
+  while (machine.stats().jobs > 0) {
+    if (performance.now() > until) throw new Error(`${machine.stats().jobs} jobs are left in the table`);
+    await new Promise(setImmediate);
   }
 }
 

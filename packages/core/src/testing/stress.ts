@@ -42,12 +42,13 @@ export function random(seed: number): (below: number) => number {
   };
 }
 
-/** Receives the buffers, then serves and submits until all of its jobs and all others' are done. */
+/** Receives the buffers and the ids of the contexts, then serves and submits until all of its jobs and all others' are done. */
 export async function stress(machine: Machine, options: StressOptions): Promise<StressResult> {
   const pick = random(options.seed);
   const buffers = Array.from({ length: options.buffers }, () =>
     machine.dmabuf(machine.receiveFd(20_000).fd),
   );
+  const contextIds = machine.receive(20_000).value as number[];
   let [added, ran, torn, unordered] = [0, 0, 0, 0];
   const last = new Map<number, number>();
   const run = (job: Job): void => {
@@ -63,8 +64,9 @@ export async function stress(machine: Machine, options: StressOptions): Promise<
   const serving = machine.serveAsync({ run, ioctl }).catch((error: unknown) => {
     if (!(error instanceof Error) || error.message !== STOP) throw error;
   });
-  const contexts = [];
-  for (const peer of options.peers) contexts.push(machine.createContext(await machine.peer(peer)));
+  // All workers submit to the same contexts, one for each of them.
+  for (const peer of options.peers) await machine.peer(peer);
+  const contexts = contextIds.map((id) => machine.contextById(id));
   const fences: Fence[] = [];
   while (added < options.jobs) {
     const uses = randomUses(pick, buffers.length).map(([i, how]): BufferUse => {
@@ -73,7 +75,8 @@ export async function stress(machine: Machine, options: StressOptions): Promise<
       return how === 0 ? exclusive(buffer) : how < 3 ? discard(buffer) : shared(buffer);
     });
     const context = contexts[pick(contexts.length)];
-    const inFences = fences.length > 0 && pick(4) === 0 ? [fences[pick(fences.length)] as Fence] : [];
+    const inFences =
+      fences.length > 0 && pick(4) === 0 ? [fences[pick(fences.length)] as Fence] : [];
     const onError = pick(2) === 0 ? 'run' : 'cancel';
     const fence = context?.submit({ buffers: uses, inFences, onError, payload: added });
     if (fence !== undefined) fences.push(fence);
@@ -86,7 +89,6 @@ export async function stress(machine: Machine, options: StressOptions): Promise<
   for (const fence of fences) if ((await fence.settled()) < 0) failed++;
   machine.send(options.main, 'done');
   await serving;
-  for (const context of contexts) context.close();
   return { added, ran, torn, unordered, failed };
 }
 
@@ -112,4 +114,42 @@ function intact(job: Job, stamp: number): boolean {
     if (buffer.exclusive && first !== mark >>> 0) good = false;
   }
   return good;
+}
+
+export interface CountOptions {
+  readonly seed: number;
+  readonly rounds: number;
+  /** Names the two buffers in the other order. */
+  readonly swapped: boolean;
+}
+
+/**
+ * Claims two buffers again and again, mostly to read, so that two workers are in the queues at the same
+ * time; when it has them exclusively it adds 1 to a word in each without any atomic operation. Now
+ * and then it only tries. Returns how often it had them exclusively.
+ */
+export function count(machine: Machine, options: CountOptions): number {
+  const pick = random(options.seed);
+  const [a, b] = [0, 1].map(() => machine.dmabuf(machine.receiveFd(20_000).fd));
+  if (a === undefined || b === undefined) throw new RangeError('two buffers were to come');
+  const views = [a, b].map((buffer) => {
+    const mapping = buffer.mmap();
+    return mapping.prepareAccess({ write: true, sync: false, cache: false }).words;
+  });
+  const order = options.swapped ? [b, a] : [a, b];
+  const [readers, writers] = [order.map(shared), order.map(exclusive)];
+  let held = 0;
+  for (let round = 0; round < options.rounds; round++) {
+    try {
+      const writes = pick(32) === 0;
+      const hold = machine.waitAll(writes ? writers : readers, pick(4) === 0 ? 0 : Infinity);
+      if (writes) for (const words of views) words[0] = (words[0] ?? 0) + 1;
+      if (writes) held++;
+      hold.release();
+    } catch (error) {
+      if (!(error instanceof DmaBufError) || error.code !== 'ETIME') throw error;
+    }
+  }
+  machine.send(machine.receive(20_000).from, 'done');
+  return held;
 }

@@ -7,7 +7,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { join } from '../actor/join.js';
 import type { JoinToken, Machine } from '../actor/machine.js';
 import { DmaBufError } from '../errno.js';
-import { stress, type StressOptions } from './stress.js';
+import { count, type CountOptions, stress, type StressOptions } from './stress.js';
 
 type Part = (machine: Machine, args: Record<string, unknown>) => unknown;
 type PartName =
@@ -19,6 +19,7 @@ type PartName =
   | 'waitForever'
   | 'accessForever'
   | 'die'
+  | 'count'
   | 'stress';
 
 /** What a worker said at its end. */
@@ -113,6 +114,9 @@ const PARTS: Readonly<Record<PartName, Part>> = {
   die(machine, { target }) {
     machine.createContext(Number(target)).submit({ payload: 'defer' });
     process.exit(1);
+  },
+  count(machine, args) {
+    return count(machine, args as unknown as CountOptions);
   },
   stress(machine, args) {
     return stress(machine, args as unknown as StressOptions);

@@ -22,14 +22,35 @@ test('a job is a span from queued to signalled, its run a slice on its device, w
   assert.is(otherData.recordsLost, 0);
   const begins = phases(traceEvents, 'b');
   const ends = phases(traceEvents, 'e');
-  assert.equal(begins.map((e) => [e.name, e.ts, e.tid]), [['gpu 1', 0, 1], ['gpu 2', 2000, 1]]);
-  assert.equal(ends.map((e) => [e.name, e.ts, e.tid]), [['gpu 1', 7000, 2], ['gpu 2', 12000, 2]]);
-  assert.equal(begins.map((e) => e.id), ends.map((e) => e.id));
+  assert.equal(
+    begins.map((e) => [e.name, e.ts, e.tid]),
+    [
+      ['gpu 1', 0, 1],
+      ['gpu 2', 2000, 1],
+    ],
+  );
+  assert.equal(
+    ends.map((e) => [e.name, e.ts, e.tid]),
+    [
+      ['gpu 1', 7000, 2],
+      ['gpu 2', 12000, 2],
+    ],
+  );
+  assert.equal(
+    begins.map((e) => e.id),
+    ends.map((e) => e.id),
+  );
   const slices = traceEvents.filter((e) => e.ph === 'B' || e.ph === 'E');
-  assert.equal(slices.map((e) => e.ph + e.name), ['Bgpu 1', 'Egpu 1', 'Bgpu 2', 'Egpu 2']);
+  assert.equal(
+    slices.map((e) => e.ph + e.name),
+    ['Bgpu 1', 'Egpu 1', 'Bgpu 2', 'Egpu 2'],
+  );
   assert.ok(slices.every((e) => e.tid === 2));
   const arrows = phases(traceEvents, 's').map((e) => e.id);
-  assert.equal(arrows, phases(traceEvents, 'f').map((e) => e.id));
+  assert.equal(
+    arrows,
+    phases(traceEvents, 'f').map((e) => e.id),
+  );
   assert.is(new Set(arrows).size, 2);
 });
 
@@ -72,7 +93,10 @@ test('a ring that lapped keeps the newest records and says how many are lost', (
   const { machine } = fake.actor(0);
   for (let i = 1; i <= 21; i++) machine.mark(i);
   const { traceEvents, otherData } = machine.trace();
-  assert.equal(phases(traceEvents, 'i').map((e) => e.name), [14, 15, 16, 17, 18, 19, 20, 21].map((i) => `mark ${i}`));
+  assert.equal(
+    phases(traceEvents, 'i').map((e) => e.name),
+    [14, 15, 16, 17, 18, 19, 20, 21].map((i) => `mark ${i}`),
+  );
   assert.is(otherData.recordsLost, 13);
 });
 

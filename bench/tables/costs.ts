@@ -1,0 +1,198 @@
+/** What single calls cost, and booting, memory, idling: design section 5. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { boot, type DmaBuf, type DriverSpec, exclusive, type JoinToken, type Machine } from '@dmabuf/core';
+import { ion } from '@dmabuf/exporter-ion';
+import { gpu } from '@dmabuf/importer-gpu';
+import { kms } from '@dmabuf/importer-kms';
+import { v4l2 } from '@dmabuf/importer-v4l2';
+import { Member } from '../harness/crew.js';
+import { recordSizes } from '../harness/internals.js';
+import { keep } from '../harness/keep.js';
+import { find, interleave, latency, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
+import { stopwatch } from '../harness/stopwatch.js';
+import type { Mark, Row, RunOptions, Table, TableResult } from '../harness/table.js';
+
+const CALLS = 20_000;
+const IMPORTS = 40;
+const IDLE_MS = 2000;
+
+export const costs: Table = {
+  name: 'costs',
+  title: 'Single calls, boot, memory, idling',
+  method: [
+    `Imports: ${IMPORTS} fds a round of buffers whose memory the importing worker has never seen, passed as it receives; one look is mmap, a bracket without synchronisation, its bytes, and finish. Each is timed on its own.`,
+    `Brackets and waits: ${CALLS.toLocaleString('en')} a round in one thread.`,
+    'Boot: ion, v4l2, gpu and kms, which are five device workers beside the broker, from the call until all serve; beside it, the bare start of as many empty workers. The modules are loaded by every worker anew.',
+    `Idle: the same machine left alone for ${IDLE_MS / 1000} s; CPU time of the whole process, of which one core is 100 %.`,
+  ],
+  run,
+};
+
+const drivers = (): readonly DriverSpec[] => [ion(), v4l2(), gpu(), kms()];
+
+async function run(options: RunOptions): Promise<TableResult> {
+  const machine = await boot();
+  const importer = await startImporter(machine);
+  const variants: Variant[] = [
+    { label: 'import of an fd by a new actor', unit: 'µs', run: () => imports(machine, importer, 'first') },
+    { label: 'import of the same fd again', unit: 'µs', run: () => imports(machine, importer, 'again') },
+    { label: 'bracket: prepareAccess(write), finish', unit: 'µs', run: brackets(machine, true) },
+    { label: 'bracket, cache maintenance alone', unit: 'µs', run: brackets(machine, false) },
+    { label: 'waitAll of one buffer, release', unit: 'µs', run: hold(machine) },
+    { label: 'wait for a fence that has signalled', unit: 'µs', run: signalled(machine) },
+  ];
+  try {
+    const rows = rowsOf(variants, await interleave(variants, roundsFor(options, 12), 2));
+    await importer.member.end();
+    rows.push(...(await bootRows(options)), ...(await memoryRows()));
+    return { rows, marks: marksOf(rows) };
+  } finally {
+    await machine.shutdown();
+  }
+}
+
+interface Importer {
+  readonly member: Member;
+  readonly actor: number;
+}
+
+async function startImporter(machine: Machine): Promise<Importer> {
+  const { workerData, transferList } = machine.invite('importer');
+  const token: JoinToken = workerData;
+  const url = new URL('../workers/actor.js', import.meta.url);
+  const data = { token, role: 'importLoop', options: {} };
+  const member = await new Member(url, 'importer', data, transferList).started();
+  return { member, actor: token.actor };
+}
+
+async function imports(machine: Machine, importer: Importer, which: 'first' | 'again'): Promise<Sample> {
+  const { member, actor } = importer;
+  const buffers: DmaBuf[] = Array.from({ length: IMPORTS }, () => machine.alloc(65_536));
+  const answer = member.next();
+  member.post({ count: 0, fds: IMPORTS });
+  for (const { fd } of buffers) machine.passFd(actor, fd);
+  const times = await answer;
+  for (const buffer of buffers) buffer.close();
+  const list: unknown = typeof times === 'object' && times !== null ? Reflect.get(times, which) : [];
+  return latency(Array.isArray(list) ? list.map(Number) : []);
+}
+
+/** µs a call, over many. */
+function each(count: number, call: () => void): Sample {
+  const took = stopwatch();
+  for (let i = 0; i < count; i++) call();
+  return { value: (took() * 1000) / count };
+}
+
+function brackets(machine: Machine, sync: boolean): () => Sample {
+  const mapping = keep(keep(machine.alloc(4096)).mmap());
+  const use = { write: true, sync };
+  return () => each(CALLS, () => mapping.prepareAccess(use).finish());
+}
+
+function hold(machine: Machine): () => Sample {
+  const uses = [exclusive(keep(machine.alloc(4096)))];
+  return () => each(CALLS, () => machine.waitAll(uses).release());
+}
+
+function signalled(machine: Machine): () => Sample {
+  const point = machine.waitAll([exclusive(keep(machine.alloc(4096)))]);
+  point.release();
+  const fence = machine.fence(point.fence);
+  return () => each(CALLS, () => fence.wait());
+}
+
+async function bootRows(options: RunOptions): Promise<Row[]> {
+  const down: Sample[] = [];
+  const idle: Sample[] = [];
+  const rss: Sample[] = [];
+  const bootOnce = async (): Promise<Sample> => {
+    const before = process.memoryUsage().rss;
+    const start = performance.now();
+    const machine = await boot({ drivers: drivers() });
+    const value = performance.now() - start;
+    rss.push({ value: (process.memoryUsage().rss - before) / 2 ** 20 });
+    await sleep(500);
+    const cpu = process.cpuUsage();
+    await sleep(IDLE_MS);
+    const { user, system } = process.cpuUsage(cpu);
+    idle.push({ value: (user + system) / 1000 / IDLE_MS * 100 });
+    const end = performance.now();
+    await machine.shutdown();
+    down.push({ value: performance.now() - end });
+    return { value };
+  };
+  const workers: Variant = { label: 'start of six empty workers', unit: 'ms', run: emptyWorkers };
+  const booting: Variant = { label: 'boot of a machine with five devices', unit: 'ms', against: workers.label, run: bootOnce };
+  const rounds = new Map(await interleave([workers, booting], roundsFor(options, 5), 1));
+  const more = [
+    ['its shutdown', 'ms', down],
+    ['memory of its workers, resident', 'MiB', rss],
+    ['its CPU time while idle', '% of a core', idle],
+  ] as const;
+  for (const [label, , samples] of more) rounds.set(label, samples.slice(1));
+  const others = more.map(([label, unit]): Variant => ({ label, unit, run: emptyWorkers }));
+  return rowsOf([workers, booting, ...others], rounds);
+}
+
+async function emptyWorkers(): Promise<Sample> {
+  const start = performance.now();
+  const workers = Array.from({ length: 6 }, () => new Worker('', { eval: true }));
+  await Promise.all(workers.map((worker) => new Promise((resolve) => { worker.once('online', resolve); })));
+  const value = performance.now() - start;
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  return { value };
+}
+
+async function memoryRows(): Promise<Row[]> {
+  const { job, payload, queue, buffer, total } = await recordSizes();
+  const row = (label: string, words: number, note?: string): Row => ({
+    label,
+    unit: 'bytes',
+    value: { value: words * 4, spread: 0 },
+    ...(note !== undefined && { note }),
+  });
+  return [
+    row('record of a job', job),
+    row('payload slot of a job', payload, 'beside the record; tables.payloadBytes'),
+    row('record of a queue', queue),
+    row('record of a buffer', buffer, 'and its queue'),
+    row('kernel memory, default tables', total, 'mostly trace rings; pages are touched as they are used'),
+  ];
+}
+
+function marksOf(rows: readonly Row[]): Mark[] {
+  const first = find(rows, 'import of an fd by a new actor');
+  const again = find(rows, 'import of the same fd again');
+  const booted = find(rows, 'boot of a machine with five devices');
+  const idle = find(rows, 'its CPU time while idle');
+  const [job, queue, buffer] = ['job', 'queue', 'buffer'].map((name) => find(rows, `record of a ${name}`).value);
+  const bytes = { job: job ?? NaN, queue: queue ?? NaN, buffer: (buffer ?? NaN) + (queue ?? NaN) };
+  return [
+    {
+      what: 'import of an fd by a new actor; again',
+      reach: '≤ 200 µs; ≤ 2 µs',
+      got: `p50 ${first.value.toFixed(0)} µs (p99 ${first.p99.toFixed(0)}); p50 ${again.value.toFixed(1)} µs`,
+      reached: first.value <= 200 && again.value <= 2,
+    },
+    {
+      what: 'boot of a machine with four devices',
+      reach: '≤ 250 ms',
+      got: `${booted.value.toFixed(0)} ms, ${booted.ratio.toFixed(1)} × the start of as many empty workers`,
+      reached: booted.value <= 250,
+    },
+    {
+      what: 'idle machine, four actors',
+      reach: '≤ 0.5 % of a core',
+      got: `${idle.value.toFixed(2)} %, with five devices`,
+      reached: idle.value <= 0.5,
+    },
+    {
+      what: 'control memory',
+      reach: '≤ 256 B a job, ≤ 128 B a queue, ≤ 512 B a buffer in all',
+      got: `${bytes.job} B, ${bytes.queue} B, ${bytes.buffer} B (a job's payload slot is counted apart)`,
+      reached: bytes.job <= 256 && bytes.queue <= 128 && bytes.buffer <= 512,
+    },
+  ];
+}

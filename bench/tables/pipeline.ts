@@ -1,0 +1,124 @@
+/** The real pipeline, as `npm start` runs it, beside the bare decoder: design section 5. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Member } from '../harness/crew.js';
+import { find, interleave, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
+import { type Mark, type Row, type RunOptions, skippedRow, type Table, type TableResult } from '../harness/table.js';
+
+const UNIT = 'frames/s';
+const BARE = 'bare decoder, pictures left where they are';
+const WHOLE = '720p, whole clip queued';
+const PLAYER = fileURLToPath(new URL('../../../examples/dist/video-player.js', import.meta.url));
+const CLIP = fileURLToPath(new URL('../../../examples/media/dog-h264.mp4', import.meta.url));
+const FRAMES = 90;
+const DEPTHS = ['1', '4'] as const;
+
+export const pipeline: Table = {
+  name: 'pipeline',
+  title: 'Decode → convert → flip, H.264 baseline at 720p, as fast as possible',
+  method: [
+    `The player of examples/ on its sample clip, ${FRAMES} frames, --speed max, no subtitle: one process a run, from its first flip to its last, as its own summary says. Decoding, conversion and flipping each have a worker.`,
+    'Bare decoder: the same packets through the same codec in one worker alone, in the process of the bench.',
+    '--depth says how many frames are under way at most; --relay sends every hand-off through the main thread, as pipelines of postMessage do (same buffers, nothing copied). 1080p: the display mode, so that the GPU scales and has about as much to do as the decoder; recorded: each frame is also written to a Y4M.',
+  ],
+  run,
+};
+
+async function run(options: RunOptions): Promise<TableResult> {
+  if (!existsSync(PLAYER)) {
+    const row = skippedRow('the player', UNIT, 'examples/ is not built; run npm run build');
+    return { rows: [row], marks: [] };
+  }
+  const url = new URL('../workers/decoder.js', import.meta.url);
+  const decoder = await new Member(url, 'decoder', {}).started();
+  const folder = mkdtempSync(join(tmpdir(), 'dmabuf-bench-'));
+  try {
+    const variants = [...bareVariants(decoder), ...playerVariants(join(folder, 'out.y4m'))];
+    const rows = rowsOf(variants, await interleave(variants, roundsFor(options, 4), 0));
+    return { rows, marks: marksOf(rows) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    await decoder.end();
+  }
+}
+
+function bareVariants(decoder: Member): Variant[] {
+  const bare = async (copy: boolean): Promise<Sample> => {
+    const answer = decoder.next();
+    decoder.post({ path: CLIP, frames: FRAMES, copy });
+    return { value: Number(await answer) };
+  };
+  return [
+    { label: BARE, unit: UNIT, run: () => bare(false) },
+    {
+      label: 'bare decoder, each picture copied out',
+      unit: UNIT,
+      against: BARE,
+      run: () => bare(true),
+    },
+  ];
+}
+
+function playerVariants(out: string): Variant[] {
+  const variants: Variant[] = [];
+  const shapes = [
+    ['720p', []],
+    ['1080p', ['--mode', '1920x1080@60']],
+    ['720p recorded', ['--out', out]],
+  ] as const;
+  for (const [name, flags] of shapes) {
+    const first = `${name}, depth 1`;
+    for (const depth of DEPTHS) {
+      const label = `${name}, depth ${depth}`;
+      const against = depth === '1' ? BARE : first;
+      variants.push({ label, unit: UNIT, against, run: () => play([...flags, '--depth', depth]) });
+    }
+    if (name !== '720p') continue;
+    variants.push({ label: WHOLE, unit: UNIT, against: BARE, run: () => play(flags) });
+  }
+  variants.push({
+    label: '720p relayed by the main thread, depth 3',
+    unit: UNIT,
+    against: WHOLE,
+    run: () => play(['--relay', '--depth', '3']),
+  });
+  return variants;
+}
+
+/** Runs the player; frames a second from its summary. */
+async function play(flags: readonly string[]): Promise<Sample> {
+  const common = ['--speed', 'max', '--subtitle', '', '--frames', String(FRAMES)];
+  const child = spawn(process.execPath, [PLAYER, ...common, ...flags], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  for await (const chunk of child.stdout) text += String(chunk);
+  const found = /first flip to last\s.*= ([\d.]+) fps/.exec(text);
+  if (found === null) throw new Error(`bench: the player ${flags.join(' ')} gave no rate:\n${text}`);
+  return { value: Number(found[1]) };
+}
+
+function marksOf(rows: readonly Row[]): Mark[] {
+  const whole = find(rows, WHOLE);
+  const gains = ['720p', '1080p', '720p recorded'].map(
+    (name) => [name, find(rows, `${name}, depth 4`).ratio] as const,
+  );
+  const best = Math.max(...gains.map(([, ratio]) => ratio));
+  return [
+    {
+      what: 'decode → convert → flip at 720p H.264 baseline, as fast as possible',
+      reach: "≥ 0.8 × the bare decoder's own frame rate",
+      got: `${whole.ratio.toFixed(2)} × (${whole.value.toFixed(0)} fps)`,
+      reached: whole.ratio >= 0.8,
+    },
+    {
+      what: 'a depth of 4 as against a depth of 1, --speed max',
+      reach: '≥ 1.5 ×',
+      got: gains.map(([name, ratio]) => `${name} ${ratio.toFixed(2)} ×`).join(', '),
+      reached: best >= 1.5,
+    },
+  ];
+}
