@@ -30,14 +30,18 @@ const { values } = parseArgs({
 });
 
 if (values.run !== undefined) await runHere(named(values.run));
-else if (values.list) for (const { name, title } of tables) console.log(`${name.padEnd(12)}${title}`);
+else if (values.list)
+  for (const { name, title } of tables) console.log(`${name.padEnd(12)}${title}`);
 else await runAll();
 
 function named(name: string): Table {
   const table = tables.find((candidate) => candidate.name === name);
-  if (table !== undefined) return table;
-  console.error(`bench: no table '${name}'; there are: ${tables.map((t) => t.name).join(', ')}`);
-  process.exit(2);
+  if (table === undefined) {
+    const known = tables.map((other) => other.name).join(', ');
+    console.error(`bench: no table '${name}'; there are: ${known}`);
+    process.exit(2);
+  }
+  return table;
 }
 
 /** In the process of one table: measures, and hands the result to the parent. */
@@ -84,7 +88,9 @@ async function runApart(name: string): Promise<Finished> {
     return await new Promise<Finished>((resolve, reject) => {
       child.once('message', (message: Finished) => resolve(message));
       child.once('exit', (code) =>
-        reject(new Error(`bench: table '${name}' ended with code ${String(code)}, without a result`)),
+        reject(
+          new Error(`bench: table '${name}' ended with code ${String(code)}, without a result`),
+        ),
       );
     });
   } finally {
@@ -96,7 +102,9 @@ function print(table: Finished): void {
   console.log(`${table.title}  (--table ${table.name}, ${table.seconds.toFixed(1)} s)`);
   console.log(aligned(gridOf(table)));
   for (const mark of table.marks) {
-    console.log(`  ${verdict(mark).toUpperCase()}  ${mark.what}\n    reach ${mark.reach}\n    got   ${mark.got}`);
+    console.log(
+      `  ${verdict(mark).toUpperCase()}  ${mark.what}\n    reach ${mark.reach}\n    got   ${mark.got}`,
+    );
   }
   console.log('');
 }

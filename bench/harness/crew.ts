@@ -33,7 +33,8 @@ export class Member {
 
   /** The next message that it posts. */
   async next(): Promise<unknown> {
-    const [message]: unknown[] = await Promise.race([once(this.worker, 'message'), this.#died]);
+    const event = once(this.worker, 'message') as Promise<unknown[]>;
+    const [message] = await Promise.race([event, this.#died]);
     return message;
   }
 
@@ -46,7 +47,7 @@ export class Member {
   }
 
   async #death(): Promise<never> {
-    const [code]: unknown[] = await once(this.worker, 'exit');
+    const [code] = (await once(this.worker, 'exit')) as unknown[];
     throw new Error(`worker ${this.name} ended with code ${String(code)}`);
   }
 }
@@ -74,5 +75,5 @@ export async function enlist(
 /** Starts a thread that does not know the machine: a role of workers/bare.ts. */
 export async function recruit(name: string, role: string, options: object = {}): Promise<Member> {
   const url = new URL('../workers/bare.js', import.meta.url);
-  return await new Member(url, name, { role, options }).started();
+  return new Member(url, name, { role, options }).started();
 }

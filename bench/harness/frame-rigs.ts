@@ -4,10 +4,31 @@
  */
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { boot, type Context, discard, type DmaBuf, exclusive, type Machine, shared } from '@dmabuf/core';
+import {
+  boot,
+  type Context,
+  discard,
+  type DmaBuf,
+  exclusive,
+  type Machine,
+  shared,
+} from '@dmabuf/core';
 import { type Actor, enlist, type Member, recruit } from './crew.js';
-import { type Comlink, type NodeEndpoint, peer, type Pool, type PoolClass, resolved, type Workerpool } from './peers.js';
+import {
+  type Comlink,
+  type NodeEndpoint,
+  peer,
+  type Pool,
+  type PoolClass,
+  resolved,
+  type Workerpool,
+} from './peers.js';
 import type { Sample } from './rounds.js';
+
+/** Frames that a job table of the default size takes at once, of so many stages. */
+export function framesAhead(stages: number): number {
+  return Math.floor(3000 / stages);
+}
 
 /** Frames in flight, in every rig. */
 export const FRAMES = 4;
@@ -41,7 +62,7 @@ export class JobRig implements Rig {
   readonly #buffers: readonly DmaBuf[];
 
   static async make(stages: number, size: Size, early: boolean = false): Promise<JobRig> {
-    const machine = await boot({ tables: { jobs: 32_768, payloadBytes: 16 } });
+    const machine = await boot();
     const actors: Actor[] = [];
     for (let i = 0; i < stages; i++) actors.push(await enlist(machine, `stage ${i}`, 'stage'));
     return new JobRig(machine, actors, size, early);
@@ -89,7 +110,8 @@ export class JobRig implements Rig {
       const buffer = this.#buffers[frame % FRAMES];
       if (buffer === undefined) break;
       for (const [stage, context] of this.#contexts.entries()) {
-        const use = stage === 0 ? discard(buffer) : stage < end ? exclusive(buffer) : shared(buffer);
+        const use =
+          stage === 0 ? discard(buffer) : stage < end ? exclusive(buffer) : shared(buffer);
         last = context.submit({ buffers: [use] });
       }
     }
@@ -133,7 +155,7 @@ export class BareRig {
     const frames = this.#frames;
     const ends = this.members.map(async (member, stage) => {
       if (stage > 0) member.post({ do: 'stage', done, frames, stage, stages, count });
-      return await member.next();
+      return member.next();
     });
     const start = performance.now();
     this.members[0]?.post({ do: 'stage', done, frames, stage: 0, stages, count });
@@ -156,7 +178,7 @@ export class BareRig {
       const frames = !seeds ? [] : how === 'shared' ? this.#frames : own();
       const answer = member.next();
       member.post({ do: 'portStage', from, to, how, stage, stages, count, frames }, [from, to]);
-      return await answer;
+      return answer;
     };
     for (let stage = 0; stage < stages - 1; stage++) await order(stage);
     const start = performance.now();
@@ -190,7 +212,11 @@ export class BareRig {
 }
 
 /** How one call of a stage is made: gives the frame back. */
-type Call = (frame: Uint32Array<ArrayBufferLike>, stage: number, last: boolean) => PromiseLike<unknown>;
+type Call = (
+  frame: Uint32Array<ArrayBufferLike>,
+  stage: number,
+  last: boolean,
+) => PromiseLike<unknown>;
 
 /** A pipeline whose stages the main thread calls one after the other, each frame a line of its own. */
 export class CalledRig implements Rig {
@@ -210,7 +236,9 @@ export class CalledRig implements Rig {
 
   async run(count: number): Promise<Sample> {
     let left = count;
-    const line = async (first: Uint32Array<ArrayBufferLike>): Promise<Uint32Array<ArrayBufferLike>> => {
+    const line = async (
+      first: Uint32Array<ArrayBufferLike>,
+    ): Promise<Uint32Array<ArrayBufferLike>> => {
       let frame = first;
       while (left-- > 0) {
         for (let stage = 0; stage < this.#stages; stage++) {
@@ -250,16 +278,22 @@ interface ComlinkStage {
 }
 
 /** Comlink: a proxy for each stage's worker. Undefined when it is not installed. */
-export async function comlinkRig(stages: number, size: Size, moved: boolean): Promise<CalledRig | undefined> {
+export async function comlinkRig(
+  stages: number,
+  size: Size,
+  moved: boolean,
+): Promise<CalledRig | undefined> {
   const comlink = await peer<Comlink>('comlink');
-  const adapter = await peer<{ readonly default: NodeEndpoint }>('comlink/dist/esm/node-adapter.mjs');
+  const adapter = await peer<{ readonly default: NodeEndpoint }>(
+    'comlink/dist/esm/node-adapter.mjs',
+  );
   if (comlink === undefined || adapter === undefined) return undefined;
   const url = new URL('../workers/comlink-stage.js', import.meta.url);
   const workers = Array.from({ length: stages }, () => new Worker(url));
-  const proxies = workers.map((worker) => comlink.wrap<ComlinkStage>(adapter.default(worker)));
+  const proxies = workers.map((worker) => comlink.wrap(adapter.default(worker)) as ComlinkStage);
   const call: Call = async (frame, stage, last) => {
     const sent = moved ? comlink.transfer(frame, [frame.buffer]) : frame;
-    return await proxies[stage]?.stage(sent, last, moved);
+    return proxies[stage]?.stage(sent, last, moved);
   };
   const end = async (): Promise<void> => {
     for (const worker of workers) await worker.terminate();
@@ -268,14 +302,18 @@ export async function comlinkRig(stages: number, size: Size, moved: boolean): Pr
 }
 
 /** piscina or tinypool, as many threads as stages, frames in shared memory. */
-export async function poolRig(name: 'piscina' | 'tinypool', stages: number, size: Size): Promise<CalledRig | undefined> {
+export async function poolRig(
+  name: 'piscina' | 'tinypool',
+  stages: number,
+  size: Size,
+): Promise<CalledRig | undefined> {
   const module = await peer<Readonly<Record<string, PoolClass>>>(name);
   const Class = module?.[name === 'piscina' ? 'Piscina' : 'Tinypool'];
   if (Class === undefined) return undefined;
   const filename = new URL('../workers/pool-stage.js', import.meta.url).href;
   const pool: Pool = new Class({ filename, name: 'stage', minThreads: stages, maxThreads: stages });
-  const call: Call = async (frame, _stage, last) => await pool.run({ frame, last }, { name: 'stage' });
-  return new CalledRig(stages, size, call, async () => await pool.destroy(), false);
+  const call: Call = async (frame, _stage, last) => pool.run({ frame, last }, { name: 'stage' });
+  return new CalledRig(stages, size, call, () => pool.destroy(), false);
 }
 
 /** workerpool, likewise. */
@@ -285,7 +323,7 @@ export async function workerpoolRig(stages: number, size: Size): Promise<CalledR
   const script = new URL('../workers/workerpool-stage.js', import.meta.url);
   const options = { minWorkers: stages, maxWorkers: stages, workerType: 'thread' };
   const pool = module.default.pool(fileURLToPath(script), options);
-  const call: Call = async (frame, _stage, last) => await pool.exec('stage', [frame, last]);
+  const call: Call = async (frame, _stage, last) => pool.exec('stage', [frame, last]);
   const end = async (): Promise<void> => {
     await pool.terminate();
   };

@@ -31,8 +31,7 @@ export interface Sizes {
 
 async function load<T>(path: string): Promise<T> {
   const index = import.meta.resolve('@dmabuf/core');
-  const module: T = await import(new URL(path, index).href);
-  return module;
+  return (await import(new URL(path, index).href)) as T;
 }
 
 interface WordsModule {

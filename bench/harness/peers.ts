@@ -5,7 +5,7 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 
 export interface Comlink {
-  wrap<T>(endpoint: object): T;
+  wrap(endpoint: object): unknown;
   expose(target: object, endpoint: object): void;
   transfer<T>(value: T, transfers: readonly object[]): T;
 }
@@ -41,8 +41,7 @@ export interface Workerpool {
 /** Imports a peer; undefined when it is not installed. */
 export async function peer<T>(name: string): Promise<T | undefined> {
   try {
-    const module: T = await import(name);
-    return module;
+    return (await import(name)) as T;
   } catch (error) {
     const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
     if (code === 'ERR_MODULE_NOT_FOUND') return undefined;

@@ -37,7 +37,7 @@ export function reportOf(tables: readonly Finished[], facts: RunFacts): string {
     `## The marks of the design\n\n${marksText(tables)}\n`,
     ...tables.map(section),
   ];
-  return `${parts.join('\n')}`;
+  return parts.join('\n');
 }
 
 function marksText(tables: readonly Finished[]): string {
@@ -48,7 +48,9 @@ function marksText(tables: readonly Finished[]): string {
   ];
   const reasons = marks.filter(({ mark }) => mark.why !== undefined);
   const why = reasons.map(({ mark }) => `- **${mark.what}**: ${mark.why ?? ''}`).join('\n');
-  return why === '' ? markdown(grid) : `${markdown(grid)}\n\nOf those that were missed, or need a word:\n\n${why}`;
+  return why === ''
+    ? markdown(grid)
+    : `${markdown(grid)}\n\nOf those that were missed, or need a word:\n\n${why}`;
 }
 
 function section(table: Finished): string {

@@ -56,7 +56,10 @@ export function aligned(grid: readonly (readonly string[])[]): string {
     }
   }
   const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i < 1 ? cell.padEnd(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0))).join('  ').trimEnd();
+    row
+      .map((cell, i) => (i < 1 ? cell.padEnd(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
   return grid.map(line).join('\n');
 }
 

@@ -3,8 +3,21 @@ import { boot, type Context, type DmaBuf, exclusive } from '@dmabuf/core';
 import { enlist, recruit, type Member } from '../harness/crew.js';
 import { comlinkRig, poolRig, workerpoolRig, type CalledRig } from '../harness/frame-rigs.js';
 import { absent } from '../harness/peers.js';
-import { interleave, latency, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
-import { type Row, type RunOptions, skippedRow, type Table, type TableResult } from '../harness/table.js';
+import {
+  interleave,
+  latency,
+  roundsFor,
+  rowsOf,
+  type Sample,
+  type Variant,
+} from '../harness/rounds.js';
+import {
+  type Row,
+  type RunOptions,
+  skippedRow,
+  type Table,
+  type TableResult,
+} from '../harness/table.js';
 
 const CALLS = 300;
 const UNIT = 'µs';
@@ -34,13 +47,29 @@ async function run(options: RunOptions): Promise<TableResult> {
   ];
   const variants: Variant[] = [
     { label: BARE, unit: UNIT, run: () => messages(bare) },
-    { label: 'job: submit, fence.wait()', unit: UNIT, against: BARE, run: () => waited(context, buffer) },
-    { label: 'job: submit, await fence.settled()', unit: UNIT, against: BARE, run: () => awaited(context, buffer) },
+    {
+      label: 'job: submit, fence.wait()',
+      unit: UNIT,
+      against: BARE,
+      run: () => waited(context, buffer),
+    },
+    {
+      label: 'job: submit, await fence.settled()',
+      unit: UNIT,
+      against: BARE,
+      run: () => awaited(context, buffer),
+    },
   ];
   const skipped: Row[] = [];
   for (const [name, rig] of peers) {
     if (rig === undefined) skipped.push(skippedRow(name, UNIT, absent(name)));
-    else variants.push({ label: name, unit: UNIT, against: BARE, run: async () => latency(await rig.times(CALLS)) });
+    else
+      variants.push({
+        label: name,
+        unit: UNIT,
+        against: BARE,
+        run: async () => latency(await rig.times(CALLS)),
+      });
   }
   try {
     const rounds = await interleave(variants, roundsFor(options, 12), 2);

@@ -1,7 +1,14 @@
 /** What single calls cost, and booting, memory, idling: design section 5. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { boot, type DmaBuf, type DriverSpec, exclusive, type JoinToken, type Machine } from '@dmabuf/core';
+import {
+  boot,
+  type DmaBuf,
+  type DriverSpec,
+  exclusive,
+  type JoinToken,
+  type Machine,
+} from '@dmabuf/core';
 import { ion } from '@dmabuf/exporter-ion';
 import { gpu } from '@dmabuf/importer-gpu';
 import { kms } from '@dmabuf/importer-kms';
@@ -9,7 +16,15 @@ import { v4l2 } from '@dmabuf/importer-v4l2';
 import { Member } from '../harness/crew.js';
 import { recordSizes } from '../harness/internals.js';
 import { keep } from '../harness/keep.js';
-import { find, interleave, latency, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
+import {
+  find,
+  interleave,
+  latency,
+  roundsFor,
+  rowsOf,
+  type Sample,
+  type Variant,
+} from '../harness/rounds.js';
 import { stopwatch } from '../harness/stopwatch.js';
 import type { Mark, Row, RunOptions, Table, TableResult } from '../harness/table.js';
 
@@ -35,8 +50,16 @@ async function run(options: RunOptions): Promise<TableResult> {
   const machine = await boot();
   const importer = await startImporter(machine);
   const variants: Variant[] = [
-    { label: 'import of an fd by a new actor', unit: 'µs', run: () => imports(machine, importer, 'first') },
-    { label: 'import of the same fd again', unit: 'µs', run: () => imports(machine, importer, 'again') },
+    {
+      label: 'import of an fd by a new actor',
+      unit: 'µs',
+      run: () => imports(machine, importer, 'first'),
+    },
+    {
+      label: 'import of the same fd again',
+      unit: 'µs',
+      run: () => imports(machine, importer, 'again'),
+    },
     { label: 'bracket: prepareAccess(write), finish', unit: 'µs', run: brackets(machine, true) },
     { label: 'bracket, cache maintenance alone', unit: 'µs', run: brackets(machine, false) },
     { label: 'waitAll of one buffer, release', unit: 'µs', run: hold(machine) },
@@ -66,7 +89,11 @@ async function startImporter(machine: Machine): Promise<Importer> {
   return { member, actor: token.actor };
 }
 
-async function imports(machine: Machine, importer: Importer, which: 'first' | 'again'): Promise<Sample> {
+async function imports(
+  machine: Machine,
+  importer: Importer,
+  which: 'first' | 'again',
+): Promise<Sample> {
   const { member, actor } = importer;
   const buffers: DmaBuf[] = Array.from({ length: IMPORTS }, () => machine.alloc(65_536));
   const answer = member.next();
@@ -74,7 +101,8 @@ async function imports(machine: Machine, importer: Importer, which: 'first' | 'a
   for (const { fd } of buffers) machine.passFd(actor, fd);
   const times = await answer;
   for (const buffer of buffers) buffer.close();
-  const list: unknown = typeof times === 'object' && times !== null ? Reflect.get(times, which) : [];
+  const list: unknown =
+    typeof times === 'object' && times !== null ? Reflect.get(times, which) : [];
   return latency(Array.isArray(list) ? list.map(Number) : []);
 }
 
@@ -117,14 +145,19 @@ async function bootRows(options: RunOptions): Promise<Row[]> {
     const cpu = process.cpuUsage();
     await sleep(IDLE_MS);
     const { user, system } = process.cpuUsage(cpu);
-    idle.push({ value: (user + system) / 1000 / IDLE_MS * 100 });
+    idle.push({ value: ((user + system) / 1000 / IDLE_MS) * 100 });
     const end = performance.now();
     await machine.shutdown();
     down.push({ value: performance.now() - end });
     return { value };
   };
   const workers: Variant = { label: 'start of six empty workers', unit: 'ms', run: emptyWorkers };
-  const booting: Variant = { label: 'boot of a machine with five devices', unit: 'ms', against: workers.label, run: bootOnce };
+  const booting: Variant = {
+    label: 'boot of a machine with five devices',
+    unit: 'ms',
+    against: workers.label,
+    run: bootOnce,
+  };
   const rounds = new Map(await interleave([workers, booting], roundsFor(options, 5), 1));
   const more = [
     ['its shutdown', 'ms', down],
@@ -139,7 +172,14 @@ async function bootRows(options: RunOptions): Promise<Row[]> {
 async function emptyWorkers(): Promise<Sample> {
   const start = performance.now();
   const workers = Array.from({ length: 6 }, () => new Worker('', { eval: true }));
-  await Promise.all(workers.map((worker) => new Promise((resolve) => { worker.once('online', resolve); })));
+  await Promise.all(
+    workers.map(
+      (worker) =>
+        new Promise((resolve) => {
+          worker.once('online', resolve);
+        }),
+    ),
+  );
   const value = performance.now() - start;
   await Promise.all(workers.map((worker) => worker.terminate()));
   return { value };
@@ -158,7 +198,11 @@ async function memoryRows(): Promise<Row[]> {
     row('payload slot of a job', payload, 'beside the record; tables.payloadBytes'),
     row('record of a queue', queue),
     row('record of a buffer', buffer, 'and its queue'),
-    row('kernel memory, default tables', total, 'mostly trace rings; pages are touched as they are used'),
+    row(
+      'kernel memory, default tables',
+      total,
+      'mostly trace rings; pages are touched as they are used',
+    ),
   ];
 }
 
@@ -167,7 +211,9 @@ function marksOf(rows: readonly Row[]): Mark[] {
   const again = find(rows, 'import of the same fd again');
   const booted = find(rows, 'boot of a machine with five devices');
   const idle = find(rows, 'its CPU time while idle');
-  const [job, queue, buffer] = ['job', 'queue', 'buffer'].map((name) => find(rows, `record of a ${name}`).value);
+  const [job, queue, buffer] = ['job', 'queue', 'buffer'].map(
+    (name) => find(rows, `record of a ${name}`).value,
+  );
   const bytes = { job: job ?? NaN, queue: queue ?? NaN, buffer: (buffer ?? NaN) + (queue ?? NaN) };
   return [
     {

@@ -2,7 +2,14 @@
 import { boot, type Machine } from '@dmabuf/core';
 import { Member } from '../harness/crew.js';
 import { canPin, pin } from '../harness/pin.js';
-import { find, interleave, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
+import {
+  find,
+  interleave,
+  roundsFor,
+  rowsOf,
+  type Sample,
+  type Variant,
+} from '../harness/rounds.js';
 import type { Mark, Row, RunOptions, Table, TableResult } from '../harness/table.js';
 
 const JOBS = 30_000;

@@ -71,9 +71,11 @@ async function run({ quick }: RunOptions): Promise<TableResult> {
       marks: [
         {
           what: '60 Hz flips while the main thread is blocked',
-          reach: 'no missed vblank; p99 flip lateness ≤ 0.5 ms on a quiet machine, at ≤ 6 % of a core',
+          reach:
+            'no missed vblank; p99 flip lateness ≤ 0.5 ms on a quiet machine, at ≤ 6 % of a core',
           got: `${missedVblanks} missed of ${frames}; p50 ${p50.toFixed(3)} ms, p99 ${p99.toFixed(2)} ms (a bare deadline: ${late.value.toFixed(3)}, ${(late.p99 ?? NaN).toFixed(2)}); ${percent.toFixed(1)} % of a core`,
-          reached: missedVblanks === 0 && p99 <= 0.5 && percent <= 6 ? true : quiet ? false : undefined,
+          reached:
+            missedVblanks === 0 && p99 <= 0.5 && percent <= 6 ? true : quiet ? false : undefined,
           ...(!quiet && { why: 'the machine was not quiet: a bare deadline was late too' }),
         },
       ],

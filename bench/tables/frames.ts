@@ -1,10 +1,35 @@
 /** A 4K frame through three stages, against the alternatives: design section 5. */
-import { BareRig, comlinkRig, FRAMES, JobRig, poolRig, type Rig, type RingBuf, SIZES, workerpoolRig } from '../harness/frame-rigs.js';
+import {
+  BareRig,
+  comlinkRig,
+  FRAMES,
+  framesAhead,
+  JobRig,
+  poolRig,
+  type Rig,
+  type RingBuf,
+  SIZES,
+  workerpoolRig,
+} from '../harness/frame-rigs.js';
 import { absent, peer } from '../harness/peers.js';
-import { find, interleave, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
-import { type Row, type RunOptions, skippedRow, type Table, type TableResult } from '../harness/table.js';
+import {
+  find,
+  interleave,
+  roundsFor,
+  rowsOf,
+  type Sample,
+  type Variant,
+} from '../harness/rounds.js';
+import {
+  type Row,
+  type RunOptions,
+  skippedRow,
+  type Table,
+  type TableResult,
+} from '../harness/table.js';
 
 const STAGES = 3;
+const COUNT = framesAhead(STAGES);
 const UNIT = 'frames/s';
 const JOBS = 'jobs, queued ahead';
 const HAND = 'SharedArrayBuffer and Atomics by hand';
@@ -41,20 +66,20 @@ async function run(options: RunOptions): Promise<TableResult> {
       const against = label === HAND ? {} : { against: HAND };
       variants.push({ label, unit: UNIT, ...against, run });
     };
-    add(HAND, () => bare.byHand(4000));
-    add(JOBS, () => jobs.run(4000));
-    add('jobs, handed over early', () => early.run(4000));
-    add('jobs, fed', () => jobs.runFed(4000));
+    add(HAND, () => bare.byHand(COUNT));
+    add(JOBS, () => jobs.run(COUNT));
+    add('jobs, handed over early', () => early.run(COUNT));
+    add('jobs, fed', () => jobs.runFed(COUNT));
     if (rings === undefined) skipped.push(skippedRow('ringbuf.js', UNIT, absent('ringbuf.js')));
-    else add('ringbuf.js', () => bare.byRings(rings, 4000));
-    add('postMessage, SharedArrayBuffer', () => bare.byPorts(4000, 'shared'));
-    add('postMessage, transfer', () => bare.byPorts(4000, 'transfer'));
+    else add('ringbuf.js', () => bare.byRings(rings, COUNT));
+    add('postMessage, SharedArrayBuffer', () => bare.byPorts(COUNT, 'shared'));
+    add('postMessage, transfer', () => bare.byPorts(COUNT, 'transfer'));
     for (const [label, name, rig] of called) {
       if (rig === undefined) skipped.push(skippedRow(label, UNIT, absent(name)));
-      else add(label, () => rig.run(600));
+      else add(label, () => rig.run(400));
     }
-    add(CLONE, () => bare.byPorts(16, 'clone'));
-    const rounds = await interleave(variants, roundsFor(options, 8), 2);
+    add(CLONE, () => bare.byPorts(12, 'clone'));
+    const rounds = await interleave(variants, roundsFor(options, 10), 3);
     const rows = [...rowsOf(variants, rounds), ...skipped];
     return { rows, marks: marksOf(rows, jobs.bytesCopied) };
   } finally {
@@ -72,7 +97,8 @@ function marksOf(rows: readonly Row[], copied: number): TableResult['marks'] {
   return [
     {
       what: '4K frame through 3 stages that touch little of it',
-      reach: '0 bytes copied; ≥ 0.9 × hand-written SharedArrayBuffer + Atomics; ≥ 20 × structured clone',
+      reach:
+        '0 bytes copied; ≥ 0.9 × hand-written SharedArrayBuffer + Atomics; ≥ 20 × structured clone',
       got: `${copied} bytes copied; ${ratio.toFixed(2)} × (handed over early ${early.toFixed(2)} ×); ${clone.toFixed(0)} × structured clone`,
       reached: copied === 0 && Math.max(ratio, early) >= 0.9 && clone >= 20,
     },

@@ -64,16 +64,21 @@ function variantsOf(rig: Rig): { placed: Variant[]; relayed: Variant[] } {
   );
   const place = (where: Place, what: () => Promise<Sample>) => async (): Promise<Sample> => {
     pinAll(rig, where);
-    return await what();
+    return what();
   };
   const both = (where: Place, busy: boolean, note: string): Variant[] => {
     const against = `bare wait / notify, ${note}`;
     const load = (what: () => Promise<Sample>): (() => Promise<Sample>) =>
-      place(where, busy ? async () => await whileBusy(what) : what);
+      place(where, busy ? () => whileBusy(what) : what);
     return [
       { label: against, unit: UNIT, run: load(() => bareHops(rig, false)) },
       { label: `job, ${note}`, unit: UNIT, against, run: load(() => hops(rig, plain)) },
-      { label: `job handed over early, ${note}`, unit: UNIT, against, run: load(() => hops(rig, early)) },
+      {
+        label: `job handed over early, ${note}`,
+        unit: UNIT,
+        against,
+        run: load(() => hops(rig, early)),
+      },
     ];
   };
   const placed = [
@@ -88,7 +93,12 @@ function variantsOf(rig: Rig): { placed: Variant[]; relayed: Variant[] } {
   ];
   const relayed: Variant[] = [
     { label: 'job, main idle', unit: UNIT, run: place('free', () => hops(rig, plain)) },
-    { label: 'relayed by main, main idle', unit: UNIT, against: 'job, main idle', run: place('free', () => relayHops(rig)) },
+    {
+      label: 'relayed by main, main idle',
+      unit: UNIT,
+      against: 'job, main idle',
+      run: place('free', () => relayHops(rig)),
+    },
     {
       label: 'job, main busy',
       unit: UNIT,
@@ -131,11 +141,14 @@ function pinAll({ actors, bare, relay }: Rig, where: Place): void {
 }
 
 /** Hops through jobs, alternately by one context and the other. */
-async function hops({ machine, buffer, actors }: Rig, contexts: readonly Context[]): Promise<Sample> {
+async function hops(
+  { machine, buffer, actors }: Rig,
+  contexts: readonly Context[],
+): Promise<Sample> {
   const uses = { buffers: [exclusive(buffer)] };
   const gate = machine.waitAll(uses.buffers);
   for (let i = 0; i < HOPS; i++) contexts[i % 2]?.submit({ ...uses, payload: i });
-  const samples = actors.map(async ({ member }) => await member.next());
+  const samples = actors.map(({ member }) => member.next());
   for (const context of contexts) context.submit({ ...uses, payload: -1 });
   gate.release();
   return latency(flat(await Promise.all(samples)));
@@ -146,7 +159,7 @@ async function bareHops({ bare }: Rig, spin: boolean): Promise<Sample> {
   const stamps = new Float64Array(new SharedArrayBuffer(8));
   const samples = bare.map(async (member, end) => {
     member.post({ do: 'hop', words, stamps, end, hops: HOPS, spin });
-    return await member.next();
+    return member.next();
   });
   return latency(flat(await Promise.all(samples)));
 }
@@ -165,11 +178,13 @@ async function relayHops({ relay }: Rig): Promise<Sample> {
           other.post(0);
           return;
         }
-        for (const [j, end] of relay.entries()) end.worker.off('message', listeners[j] ?? (() => {}));
+        for (const [j, end] of relay.entries())
+          end.worker.off('message', listeners[j] ?? (() => {}));
         resolve();
       };
     });
-    for (const [i, member] of relay.entries()) member.worker.on('message', listeners[i] ?? (() => {}));
+    for (const [i, member] of relay.entries())
+      member.worker.on('message', listeners[i] ?? (() => {}));
     relay[0].post(0);
   });
   return latency(samples);

@@ -1,7 +1,14 @@
 /** What other people's jobs cost: design section 5, "10,000 jobs queued elsewhere, 1,000 readers". */
 import { boot, exclusive, type Machine, shared } from '@dmabuf/core';
 import { keep } from '../harness/keep.js';
-import { find, interleave, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
+import {
+  find,
+  interleave,
+  roundsFor,
+  rowsOf,
+  type Sample,
+  type Variant,
+} from '../harness/rounds.js';
 import { stopwatch } from '../harness/stopwatch.js';
 import type { RunOptions, Table, TableResult } from '../harness/table.js';
 

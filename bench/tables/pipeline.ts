@@ -5,8 +5,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Member } from '../harness/crew.js';
-import { find, interleave, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
-import { type Mark, type Row, type RunOptions, skippedRow, type Table, type TableResult } from '../harness/table.js';
+import {
+  find,
+  interleave,
+  roundsFor,
+  rowsOf,
+  type Sample,
+  type Variant,
+} from '../harness/rounds.js';
+import {
+  type Mark,
+  type Row,
+  type RunOptions,
+  skippedRow,
+  type Table,
+  type TableResult,
+} from '../harness/table.js';
 
 const UNIT = 'frames/s';
 const BARE = 'bare decoder, pictures left where they are';
@@ -97,7 +111,8 @@ async function play(flags: readonly string[]): Promise<Sample> {
   let text = '';
   for await (const chunk of child.stdout) text += String(chunk);
   const found = /first flip to last\s.*= ([\d.]+) fps/.exec(text);
-  if (found === null) throw new Error(`bench: the player ${flags.join(' ')} gave no rate:\n${text}`);
+  if (found === null)
+    throw new Error(`bench: the player ${flags.join(' ')} gave no rate:\n${text}`);
   return { value: Number(found[1]) };
 }
 

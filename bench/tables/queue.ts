@@ -2,7 +2,14 @@
 import { boot, discard, exclusive, type Machine } from '@dmabuf/core';
 import { type Core, makeCore } from '../harness/internals.js';
 import { keep } from '../harness/keep.js';
-import { find, interleave, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
+import {
+  find,
+  interleave,
+  roundsFor,
+  rowsOf,
+  type Sample,
+  type Variant,
+} from '../harness/rounds.js';
 import { stopwatch } from '../harness/stopwatch.js';
 import type { Row, RunOptions, Table, TableResult } from '../harness/table.js';
 
@@ -36,7 +43,10 @@ async function run(options: RunOptions): Promise<TableResult> {
     const rounds = await interleave(variants, roundsFor(options, 20), 3);
     const rows = rowsOf(variants, rounds);
     const { atomics, plain } = await count();
-    rows.push(counted('Atomics a job (core)', atomics), counted('plain accesses a job (core)', plain));
+    rows.push(
+      counted('Atomics a job (core)', atomics),
+      counted('plain accesses a job (core)', plain),
+    );
     return { rows, marks: marksOf(rows, atomics) };
   } finally {
     await machine.shutdown();
@@ -83,7 +93,9 @@ function floor(): Sample {
 function oneJob(core: Core): () => void {
   const context = core.createContext();
   // LINK_FLAG.EXCLUSIVE is 1; the low bits of a queue's pointer are free for it.
-  const claims = [core.alloc(4096), core.alloc(4096)].map((buffer) => keep(buffer).record.queue | 1);
+  const claims = [core.alloc(4096), core.alloc(4096)].map(
+    (buffer) => keep(buffer).record.queue | 1,
+  );
   const spec = { context, claims, inFences: [], flags: 0, startAt: 0, limit: 0, payload: 1 };
   const ready: number[] = [];
   return () => {

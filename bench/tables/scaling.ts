@@ -1,6 +1,14 @@
 /** How the rate of jobs changes with what a job is, how many wait, and who takes part. */
 import { availableParallelism } from 'node:os';
-import { boot, type Context, discard, type DmaBuf, exclusive, type Machine, shared } from '@dmabuf/core';
+import {
+  boot,
+  type Context,
+  discard,
+  type DmaBuf,
+  exclusive,
+  type Machine,
+  shared,
+} from '@dmabuf/core';
 import { type Actor, enlist, Member } from '../harness/crew.js';
 import { FRAMES } from '../harness/frame-rigs.js';
 import { keep } from '../harness/keep.js';
@@ -31,13 +39,25 @@ async function run(options: RunOptions): Promise<TableResult> {
     const measure = async (variants: Variant[], rounds: number): Promise<void> => {
       rows.push(...rowsOf(variants, await interleave(variants, roundsFor(options, rounds), 1)));
     };
-    await measure(compared([1, 2, 4, 8, 16], 'buffers a job', (n) => holds(machine, n)), 8);
-    await measure(compared([10, 100, 1000, 10_000, 100_000], 'jobs queued', (n) => batch(machine, n)), 4);
+    await measure(
+      compared([1, 2, 4, 8, 16], 'buffers a job', (n) => holds(machine, n)),
+      8,
+    );
+    await measure(
+      compared([10, 100, 1000, 10_000, 100_000], 'jobs queued', (n) => batch(machine, n)),
+      4,
+    );
     const members = await loopers(machine, 12);
-    await measure(compared([1, 2, 4, 8, 12], 'actors', (n) => () => together(members.slice(0, n))), 5);
+    await measure(
+      compared([1, 2, 4, 8, 12], 'actors', (n) => () => together(members.slice(0, n))),
+      5,
+    );
     for (const member of members) await member.end();
     const fan = await FanOut.make(machine, 8);
-    await measure(compared([1, 2, 4, 8], 'readers of each frame', (n) => () => fan.run(n), 'frames/s'), 5);
+    await measure(
+      compared([1, 2, 4, 8], 'readers of each frame', (n) => () => fan.run(n), 'frames/s'),
+      5,
+    );
     return { rows, marks: [] };
   } finally {
     await machine.shutdown();

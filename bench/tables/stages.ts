@@ -1,9 +1,8 @@
 /** Frames through one to six stages, of three sizes: jobs beside the same by hand. */
-import { BareRig, FRAMES, JobRig, SIZES } from '../harness/frame-rigs.js';
-import { interleave, roundsFor, rowsOf, type Sample, type Variant } from '../harness/rounds.js';
+import { BareRig, FRAMES, framesAhead, JobRig, SIZES } from '../harness/frame-rigs.js';
+import { interleave, roundsFor, rowsOf, type Variant } from '../harness/rounds.js';
 import type { RunOptions, Table, TableResult } from '../harness/table.js';
 
-const COUNT = 2000;
 const UNIT = 'frames/s';
 const SHAPES = [
   ['720p', 3],
@@ -18,7 +17,7 @@ export const stages: Table = {
   name: 'stages',
   title: 'Frames through one to six stages',
   method: [
-    `As the table on 4K frames, ${COUNT.toLocaleString('en')} frames a round, ${FRAMES} in flight: jobs queued ahead, beside SharedArrayBuffers and Atomics by hand. Latency of a frame from the first stage to the last is about ${FRAMES} ÷ the rate, as that many are always under way.`,
+    `As the table on 4K frames, 3,000 ÷ stages frames a round, ${FRAMES} in flight: jobs queued ahead, beside SharedArrayBuffers and Atomics by hand. Latency of a frame from the first stage to the last is about ${FRAMES} ÷ the rate, as that many are always under way.`,
   ],
   run,
 };
@@ -29,17 +28,22 @@ async function run(options: RunOptions): Promise<TableResult> {
   for (const [name, count] of SHAPES) {
     const jobs = await JobRig.make(count, SIZES[name]);
     const bare = await BareRig.make(count, SIZES[name]);
-    ends.push(() => jobs.end(), () => bare.end());
+    ends.push(
+      () => jobs.end(),
+      () => bare.end(),
+    );
     const what = `${name}, ${count} stage${count > 1 ? 's' : ''}`;
     const against = `${what}, by hand`;
-    const run = (how: () => Promise<Sample>): (() => Promise<Sample>) => how;
     variants.push(
-      { label: against, unit: UNIT, run: run(() => bare.byHand(COUNT)) },
-      { label: `${what}, jobs`, unit: UNIT, against, run: run(() => jobs.run(COUNT)) },
+      { label: against, unit: UNIT, run: () => bare.byHand(framesAhead(count)) },
+      { label: `${what}, jobs`, unit: UNIT, against, run: () => jobs.run(framesAhead(count)) },
     );
   }
   try {
-    return { rows: rowsOf(variants, await interleave(variants, roundsFor(options, 6), 2)), marks: [] };
+    return {
+      rows: rowsOf(variants, await interleave(variants, roundsFor(options, 10), 3)),
+      marks: [],
+    };
   } finally {
     for (const end of ends) await end();
   }

@@ -20,7 +20,7 @@ interface Order {
 
 /** Payload of the job that asks a hop for its samples. */
 const REPORT = -1;
-const { token, role, options }: Start = workerData;
+const { token, role, options } = workerData as Start;
 const machine = await join(token);
 
 function post(message: unknown): void {

@@ -96,7 +96,15 @@ let former: MessagePort | undefined;
  * One stage in a ring of message ports: takes a frame from the stage before, gives it on. The last one
  * gives it back to the first, and resolves when `count` frames have come through.
  */
-async function portStage({ from, to, how, stage, stages, count, frames }: PortOrder): Promise<unknown> {
+async function portStage({
+  from,
+  to,
+  how,
+  stage,
+  stages,
+  count,
+  frames,
+}: PortOrder): Promise<unknown> {
   former?.close();
   former = from;
   const last = stage === stages - 1;
@@ -113,7 +121,7 @@ async function portStage({ from, to, how, stage, stages, count, frames }: PortOr
     return 'ready';
   }
   let seen = 0;
-  return await new Promise((resolve) => {
+  return new Promise((resolve) => {
     from.on('message', (frame: Uint32Array<ArrayBuffer>) => {
       if (frame[0] === 0) throw new Error('a frame came without having been touched');
       if (++seen === count) resolve(performance.now());
@@ -142,7 +150,7 @@ interface RingOrder {
 /** A stage between two ringbuf.js rings of frame numbers; the rings do not block, so bells are added. */
 async function ringStage(order: RingOrder): Promise<unknown> {
   const { module, bells, rings, frames, stage, count } = order;
-  const { RingBuffer }: RingModule = await import(module);
+  const { RingBuffer } = (await import(module)) as RingModule;
   const ringAt = (i: number): PushPop => {
     const ring = rings[i % rings.length];
     if (ring === undefined) throw new RangeError(`no ring ${i}`);
@@ -209,15 +217,17 @@ async function obey(order: Order): Promise<unknown> {
     case 'stage':
       return stage(order);
     case 'portStage':
-      return await portStage(order);
+      return portStage(order);
     case 'ringStage':
-      return await ringStage(order);
+      return ringStage(order);
     case 'deadlines':
       return deadlines(order);
+    default:
+      throw new RangeError('no such order');
   }
 }
 
-const { role }: Start = workerData;
+const { role } = workerData as Start;
 if (role === 'relay') {
   let stamps: Float64Array | undefined;
   parentPort?.on('message', (message: Float64Array | number) => {

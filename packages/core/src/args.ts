@@ -8,7 +8,8 @@ function kindOfValue(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') return `an object of ${value.constructor?.name ?? 'no class'}`;
-  return typeof value === 'string' ? `'${value}'` : String(value);
+  if (typeof value === 'function') return 'a function';
+  return typeof value === 'string' ? `'${value}'` : `${value as number | boolean | undefined}`;
 }
 
 export function wrongType(call: string, name: string, expected: string, value: unknown): TypeError {
@@ -38,7 +39,11 @@ export function wantArray(
 }
 
 /** Each named property is left out or a boolean. */
-export function wantFlags<T extends object>(call: string, value: T, names: readonly (keyof T & string)[]): void {
+export function wantFlags<T extends object>(
+  call: string,
+  value: T,
+  names: readonly (keyof T & string)[],
+): void {
   for (const name of names) {
     const flag: unknown = value[name];
     if (flag === undefined || typeof flag === 'boolean') continue;
@@ -47,7 +52,11 @@ export function wantFlags<T extends object>(call: string, value: T, names: reado
 }
 
 /** Each named property is left out or a number. */
-export function wantNumbers<T extends object>(call: string, value: T, names: readonly (keyof T & string)[]): void {
+export function wantNumbers<T extends object>(
+  call: string,
+  value: T,
+  names: readonly (keyof T & string)[],
+): void {
   for (const name of names) {
     const number: unknown = value[name];
     if (number !== undefined) wantNumber(call, name, number);

@@ -91,7 +91,7 @@ export function holdAndRelease(machine: Machine, [id = 0]: readonly number[]): n
   const uses = [exclusive(machine.queueById(id))];
   let holds = 0;
   machine.send(2, { result: 'ready' });
-  while (Atomics.load(words, 0) === 0) {
+  while (words[0] === 0) {
     machine.waitAll(uses, WAIT_MS).release();
     holds++;
   }

@@ -13,12 +13,19 @@ import { TestExporter, wrong } from './exporter.test-helper.js';
 import { Vmap } from './vmap.js';
 
 const infoOf = (fake: FakeMachine, buffer: DmaBuf): BufferInfo => {
-  const info = fake.actor(0).machine.bufinfo().buffers.find(({ ino }) => ino === buffer.record.ino);
+  const info = fake
+    .actor(0)
+    .machine.bufinfo()
+    .buffers.find(({ ino }) => ino === buffer.record.ino);
   if (info === undefined) throw new Error('the buffer is gone');
   return info;
 };
 
-function moveOf(fake: FakeMachine, buffer: DmaBuf, timeout: number = Infinity): { region: number; offset: number } {
+function moveOf(
+  fake: FakeMachine,
+  buffer: DmaBuf,
+  timeout: number = Infinity,
+): { region: number; offset: number } {
   const { services } = fake.actor(0);
   const region = services.regions.make(buffer.size);
   try {
@@ -60,8 +67,14 @@ test('maps nest for one direction: the exporter is asked once; another direction
   const first = attachment.map('from_device');
   assert.is(attachment.map('from_device').sg, first.sg);
   const dump = fake.dump();
-  assert.is(codeOf(() => attachment.map('to_device')), 'EBUSY');
-  assert.is(codeOf(() => attachment.map()), 'EBUSY');
+  assert.is(
+    codeOf(() => attachment.map('to_device')),
+    'EBUSY',
+  );
+  assert.is(
+    codeOf(() => attachment.map()),
+    'EBUSY',
+  );
   assert.is(fake.dump(), dump);
   attachment.unmap();
   assert.ok(attachment.mapped);
@@ -80,7 +93,10 @@ test('two importers map one buffer for different directions', () => {
   writer.map('from_device');
   assert.equal(
     infoOf(fake, buffer).attachments.map(({ device, mapped }) => [device, mapped]),
-    [['actor2', 'to_device'], ['actor3', 'from_device']],
+    [
+      ['actor2', 'to_device'],
+      ['actor3', 'from_device'],
+    ],
   );
 });
 
@@ -90,18 +106,37 @@ test('unbalanced unmap and unpin are EINVAL, detach of a mapped or pinned one EB
   const fixed = buffer.attach(2);
   const dynamic = buffer.attach(2, {}, { moveNotify() {} });
   const dump = fake.dump();
-  assert.is(codeOf(() => fixed.unmap()), 'EINVAL');
-  assert.is(codeOf(() => dynamic.unpin()), 'EINVAL');
-  assert.is(codeOf(() => fixed.pin()), 'EINVAL', 'a static importer pins by mapping');
+  assert.is(
+    codeOf(() => fixed.unmap()),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => dynamic.unpin()),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => fixed.pin()),
+    'EINVAL',
+    'a static importer pins by mapping',
+  );
   assert.is(fake.dump(), dump);
   fixed.map();
   dynamic.pin();
-  assert.is(codeOf(() => fixed.detach()), 'EBUSY');
-  assert.is(codeOf(() => dynamic.detach()), 'EBUSY');
+  assert.is(
+    codeOf(() => fixed.detach()),
+    'EBUSY',
+  );
+  assert.is(
+    codeOf(() => dynamic.detach()),
+    'EBUSY',
+  );
   dynamic.unpin();
   dynamic.detach();
   fixed[Symbol.dispose]();
-  assert.is(codeOf(() => fixed.map()), 'EINVAL');
+  assert.is(
+    codeOf(() => fixed.map()),
+    'EINVAL',
+  );
   const { pins, attachments, count } = infoOf(fake, buffer);
   assert.equal([pins, attachments.length, count], [0, 0, 1]);
 });
@@ -118,7 +153,10 @@ test('an exporter without memory is ENOMEM, and what was pinned is unpinned', ()
   const dump = fake.dump();
   for (const nothing of [undefined, []]) {
     ops[1] = { ...table, map: () => nothing };
-    assert.is(codeOf(() => attachment.map()), 'ENOMEM');
+    assert.is(
+      codeOf(() => attachment.map()),
+      'ENOMEM',
+    );
   }
   assert.is(fake.dump(), dump);
   assert.equal(exporter.take(), ['pin actor2', 'unpin actor2', 'pin actor2', 'unpin actor2']);
@@ -132,33 +170,60 @@ test('refusals of the exporter pass through and leave no residue', () => {
   const dynamic = buffer.attach(2, {}, { moveNotify() {} });
   const dump = fake.dump();
   exporter.refusals.set('map', 'EINTR');
-  assert.is(codeOf(() => fixed.map()), 'EINTR');
-  assert.is(codeOf(() => dynamic.map()), 'EINTR');
+  assert.is(
+    codeOf(() => fixed.map()),
+    'EINTR',
+  );
+  assert.is(
+    codeOf(() => dynamic.map()),
+    'EINTR',
+  );
   exporter.refusals.set('pin', 'EBUSY');
-  assert.is(codeOf(() => fixed.map()), 'EBUSY');
-  assert.is(codeOf(() => dynamic.pin()), 'EBUSY');
+  assert.is(
+    codeOf(() => fixed.map()),
+    'EBUSY',
+  );
+  assert.is(
+    codeOf(() => dynamic.pin()),
+    'EBUSY',
+  );
   exporter.refusals.set('attach', 'EBUSY');
-  assert.is(codeOf(() => buffer.attach(2)), 'EBUSY');
+  assert.is(
+    codeOf(() => buffer.attach(2)),
+    'EBUSY',
+  );
   exporter.refusals.set('mmap', 'EACCES');
-  assert.is(codeOf(() => fixed.mmap()), 'EACCES');
+  assert.is(
+    codeOf(() => fixed.mmap()),
+    'EACCES',
+  );
   assert.is(fake.dump(), dump);
 });
 
 test('an importer out of reach is refused, at attach or when the memory is there', () => {
   const fake = new FakeMachine();
   const exporter = new TestExporter(fake);
-  assert.is(codeOf(() => exporter.export().attach(2, { pool: true })), 'EINVAL');
+  assert.is(
+    codeOf(() => exporter.export().attach(2, { pool: true })),
+    'EINVAL',
+  );
   exporter.deferred = true;
   const buffer = exporter.export();
   const late = buffer.attach(2, { pool: true });
-  assert.is(codeOf(() => late.map()), 'EINVAL');
+  assert.is(
+    codeOf(() => late.map()),
+    'EINVAL',
+  );
   const { ops } = fake.actor(0).services;
   const table = ops[1];
   if (table === undefined) throw new Error('no exporter');
   const { region } = buffer.record;
   const half = { region, offset: 0, length: 2048 };
   ops[1] = { ...table, map: () => [half, { ...half, offset: 2048 }] };
-  assert.is(codeOf(() => buffer.attach(2, { contiguous: true }).map()), 'EINVAL');
+  assert.is(
+    codeOf(() => buffer.attach(2, { contiguous: true }).map()),
+    'EINVAL',
+  );
   assert.is(buffer.attach(2).map().sg.length, 2);
 });
 
@@ -182,15 +247,21 @@ test('mmap, vmap and a job allocate deferred memory as well; an unused buffer ne
   const fake = new FakeMachine();
   const { machine, services } = fake.actor(0);
   const context = machine.createContext(2);
-  const [unused, mapped, vmapped, used] = [0, 1, 2, 3].map(() => machine.alloc(5000, { deferred: true }));
-  if (unused === undefined || mapped === undefined || vmapped === undefined || used === undefined) return;
+  const [unused, mapped, vmapped, used] = [0, 1, 2, 3].map(() =>
+    machine.alloc(5000, { deferred: true }),
+  );
+  if (unused === undefined || mapped === undefined || vmapped === undefined || used === undefined)
+    return;
   mapped.mmap().close();
   new Vmap(services, vmapped.record).vunmap();
   context.submit({ buffers: [exclusive(used)] });
   fake.server(1, { run: (job) => void job.buffer(0).words.fill(7) }).run();
   using bracket = used.access({ read: true });
   assert.is(bracket.words[0], 7);
-  assert.equal([unused, mapped, vmapped, used].map(({ record }) => record.region !== 0), [false, true, true, true]);
+  assert.equal(
+    [unused, mapped, vmapped, used].map(({ record }) => record.region !== 0),
+    [false, true, true, true],
+  );
   assert.is(unused.size, 5000);
   unused.close();
   assert.is(machine.stats().buffers, 3);
@@ -203,8 +274,14 @@ test('an exporter that gives no memory when it should is ENOMEM', () => {
   const buffer = exporter.export();
   exporter.deferred = false;
   const dump = fake.dump();
-  assert.is(codeOf(() => buffer.mmap()), 'ENOMEM');
-  assert.is(codeOf(() => new Vmap(fake.actor(0).services, buffer.record)), 'ENOMEM');
+  assert.is(
+    codeOf(() => buffer.mmap()),
+    'ENOMEM',
+  );
+  assert.is(
+    codeOf(() => new Vmap(fake.actor(0).services, buffer.record)),
+    'ENOMEM',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -219,8 +296,14 @@ test('one kernel mapping serves any number of users; one vunmap too many is EINV
   assert.is(infoOf(fake, buffer).mappings.filter(({ kind }) => kind === 'vmap').length, 2);
   first.vunmap();
   assert.equal(exporter.told, ['vmap']);
-  assert.is(codeOf(() => first.vunmap()), 'EINVAL');
-  assert.is(codeOf(() => first.bytes), 'EINVAL');
+  assert.is(
+    codeOf(() => first.vunmap()),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => first.bytes),
+    'EINVAL',
+  );
   buffer.close();
   assert.equal(exporter.told, ['vmap'], 'the mapping keeps the buffer alive');
   second[Symbol.dispose]();
@@ -231,9 +314,15 @@ test('without vmap it is EINVAL, of protected memory EPERM', () => {
   const fake = new FakeMachine();
   const { services } = fake.actor(0);
   const secret = new TestExporter(fake).export(0, { flags: BUFFER_FLAG.PROTECTED });
-  assert.is(codeOf(() => new Vmap(services, secret.record)), 'EPERM');
+  assert.is(
+    codeOf(() => new Vmap(services, secret.record)),
+    'EPERM',
+  );
   const plain = new TestExporter(fake, ['vmap', 'vunmap']).export();
-  assert.is(codeOf(() => new Vmap(services, plain.record)), 'EINVAL');
+  assert.is(
+    codeOf(() => new Vmap(services, plain.record)),
+    'EINVAL',
+  );
 });
 
 test('a move takes the content along; jobs queued before see the old place, later ones the new', () => {
@@ -258,8 +347,15 @@ test('a move takes the content along; jobs queued before see the old place, late
   assert.is.not(region, old);
   context.submit({ buffers: [shared(buffer)] });
   server.run();
-  assert.equal(seen, [[0, old], [55, region]]);
-  assert.equal(fake.posted.filter(({ type }) => type === 'import'), [], 'the new place was delivered');
+  assert.equal(seen, [
+    [0, old],
+    [55, region],
+  ]);
+  assert.equal(
+    fake.posted.filter(({ type }) => type === 'import'),
+    [],
+    'the new place was delivered',
+  );
   assert.is(machine.actorStats(1).bytesCopied, 4096);
   assert.is(fake.words.get(old + REGION.STATE), 0, 'the old region is given up');
 });
@@ -271,7 +367,10 @@ test('pinned, CPU-mapped and kernel-mapped buffers stay: EBUSY, and nothing chan
   const { region } = buffer.record;
   const stays = (): void => {
     const dump = fake.dump();
-    assert.is(codeOf(() => moveOf(fake, buffer)), 'EBUSY');
+    assert.is(
+      codeOf(() => moveOf(fake, buffer)),
+      'EBUSY',
+    );
     assert.is(fake.dump(), dump);
     assert.is(buffer.record.region, region);
   };
@@ -308,7 +407,10 @@ test('a mapping that is made while the content is being copied stops the move', 
     hold.release();
     buffer.mmap();
   };
-  assert.is(codeOf(() => moveOf(fake, buffer)), 'EBUSY');
+  assert.is(
+    codeOf(() => moveOf(fake, buffer)),
+    'EBUSY',
+  );
   assert.is(buffer.record.region, region);
   assert.equal(machine.stats().jobs, 0);
 });
@@ -318,7 +420,10 @@ test('a thread that has a bracket open does not wait for itself to move the buff
   const buffer = new TestExporter(fake).export();
   const { machine } = fake.actor(0);
   machine.ioctlFd(buffer.fd, 0x5a00); // a bracket without a mapping
-  assert.is(codeOf(() => moveOf(fake, buffer)), 'EDEADLK');
+  assert.is(
+    codeOf(() => moveOf(fake, buffer)),
+    'EDEADLK',
+  );
   machine.ioctlFd(buffer.fd, 0x5a01);
   moveOf(fake, buffer);
 });
@@ -328,7 +433,10 @@ test('a move that cannot have the buffer in time is ETIME; a place that does not
   const { machine, services } = fake.actor(0);
   const buffer = new TestExporter(fake).export();
   machine.createContext(2).submit({ buffers: [shared(buffer)] });
-  assert.is(codeOf(() => moveOf(fake, buffer, 50)), 'ETIME');
+  assert.is(
+    codeOf(() => moveOf(fake, buffer, 50)),
+    'ETIME',
+  );
   const { move } = services.moves;
   const to = (region: number, offset: number): string =>
     codeOf(() => move.call(services.moves, buffer.record, { region, offset }, 0));
@@ -355,7 +463,8 @@ test('a dynamic importer is told of a move, maps again, and keeps its count of m
   assert.is(after.sg[0]?.region, buffer.record.region);
   for (let i = 0; i < 3; i++) attachment.unmap();
   assert.not(attachment.mapped);
-  const count = (name: string): number => exporter.told.filter((call) => call.startsWith(`${name} `)).length;
+  const count = (name: string): number =>
+    exporter.told.filter((call) => call.startsWith(`${name} `)).length;
   assert.equal([count('map'), count('unmap'), count('pin')], [2, 2, 0]);
 });
 
@@ -419,7 +528,10 @@ test('leaving gives attachments, mappings and kernel mappings back to the export
   bracket.finish();
   for (const handle of [fixed, dynamic, mapping, vmap]) handle[Symbol.dispose](); // too late, and harmless
   fixed.detach();
-  assert.is(codeOf(() => dynamic.map()), 'EINVAL');
+  assert.is(
+    codeOf(() => dynamic.map()),
+    'EINVAL',
+  );
   assert.equal([...services.kernel.holders.live()], []);
   assert.is(fake.actor(0).machine.stats().buffers, 0);
   assert.equal(exporter.take().sort(), [
@@ -442,12 +554,24 @@ test('an importer maps for the CPU through the exporter, and counts', () => {
   assert.is(mapping.length, 64);
   assert.equal(exporter.told.slice(1), ['mmap 128 64']);
   assert.is(infoOf(fake, buffer).counters.mmaps, 1);
-  assert.is(codeOf(() => attachment.mmap({ offset: 4096 })), 'EINVAL');
-  assert.is(codeOf(() => attachment.mmap({ offset: Number.MAX_SAFE_INTEGER, length: 2 })), 'EOVERFLOW');
+  assert.is(
+    codeOf(() => attachment.mmap({ offset: 4096 })),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => attachment.mmap({ offset: Number.MAX_SAFE_INTEGER, length: 2 })),
+    'EOVERFLOW',
+  );
   const bare = new TestExporter(fake, ['mmap']).export();
-  assert.is(codeOf(() => bare.attach(2).mmap()), 'ENODEV');
+  assert.is(
+    codeOf(() => bare.attach(2).mmap()),
+    'ENODEV',
+  );
   const closed = new TestExporter(fake).export(0, { flags: BUFFER_FLAG.NO_MMAP });
-  assert.is(codeOf(() => closed.attach(2).mmap()), 'ENODEV');
+  assert.is(
+    codeOf(() => closed.attach(2).mmap()),
+    'ENODEV',
+  );
 });
 
 test('arguments of the wrong type are TypeErrors, wrong values EINVAL; no residue', () => {
@@ -461,13 +585,24 @@ test('arguments of the wrong type are TypeErrors, wrong values EINVAL; no residu
   assertType(() => buffer.attach(2, { align: wrong('4') }));
   assertType(() => buffer.attach(2, {}, { moveNotify: wrong(3) }));
   assertType(() => attachment.map(wrong(1)));
-  assert.is(codeOf(() => attachment.map(wrong('sideways'))), 'EINVAL');
-  for (const align of [0, 3, -4, 1.5, NaN]) assert.is(codeOf(() => buffer.attach(2, { align })), 'EINVAL', String(align));
+  assert.is(
+    codeOf(() => attachment.map(wrong('sideways'))),
+    'EINVAL',
+  );
+  for (const align of [0, 3, -4, 1.5, NaN])
+    assert.is(
+      codeOf(() => buffer.attach(2, { align })),
+      'EINVAL',
+      String(align),
+    );
   assert.is(fake.dump(), dump);
 });
 
 function assertType(call: () => unknown): void {
-  assert.throws(call, (error: unknown) => error instanceof TypeError && !(error instanceof DmaBufError));
+  assert.throws(
+    call,
+    (error: unknown) => error instanceof TypeError && !(error instanceof DmaBufError),
+  );
 }
 
 test.run();

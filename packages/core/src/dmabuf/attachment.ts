@@ -54,7 +54,11 @@ export class Attachment {
     if (moveNotify !== undefined) {
       services.moves.watch(this.#holder, () => moveNotify(this));
     }
-    services.handles.opened(this, `an attachment of ${this.importer.name} to buffer ${record.ino}`, 'detach()');
+    services.handles.opened(
+      this,
+      `an attachment of ${this.importer.name} to buffer ${record.ino}`,
+      'detach()',
+    );
   }
 
   /**
@@ -157,6 +161,7 @@ function checkArguments(actor: unknown, reach: Reach, options: AttachOptions): v
   }
   if (reach.align === undefined) return;
   wantNumber('attach', 'reach.align', reach.align);
-  if (Number.isInteger(reach.align) && reach.align > 0 && (reach.align & (reach.align - 1)) === 0) return;
+  if (Number.isInteger(reach.align) && reach.align > 0 && (reach.align & (reach.align - 1)) === 0)
+    return;
   throw new DmaBufError('EINVAL', 'attach', `reach.align of ${reach.align}; give a power of two`);
 }

@@ -73,7 +73,11 @@ export class BracketSet {
   bytes(i: number): Uint8Array<ArrayBufferLike> {
     const bracket = this.brackets[i];
     if (bracket !== undefined) return bracket.bytes;
-    throw new DmaBufError('EINVAL', 'access', `buffer ${i} of a bracket of ${this.brackets.length}`);
+    throw new DmaBufError(
+      'EINVAL',
+      'access',
+      `buffer ${i} of a bracket of ${this.brackets.length}`,
+    );
   }
 
   /** Finishes all; the claims end with the last. EINVAL if one was finished before. */

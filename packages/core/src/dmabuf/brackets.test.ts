@@ -12,7 +12,10 @@ import type { DmaBuf } from './dmabuf.js';
 import { TestExporter, withoutContexts, wrong } from './exporter.test-helper.js';
 
 function countersOf(fake: FakeMachine, buffer: DmaBuf): BufferCounters {
-  const info = fake.actor(0).machine.bufinfo().buffers.find(({ ino }) => ino === buffer.record.ino);
+  const info = fake
+    .actor(0)
+    .machine.bufinfo()
+    .buffers.find(({ ino }) => ino === buffer.record.ino);
   if (info === undefined) throw new Error('the buffer is gone');
   return info.counters;
 }
@@ -70,7 +73,11 @@ test('a buffer that does not start on a line shares its first and last with othe
   services.access.finish(access, true);
   assert.equal(exporter.told, ['prepareAccess r 28 64', 'finishAccess r 28 64']);
   const whole = { ...spec, offset: 0, length: 100 };
-  for (const part of services.access.prepare([whole], { timeout: 0, sync: true, cache: true }, 'test')) {
+  for (const part of services.access.prepare(
+    [whole],
+    { timeout: 0, sync: true, cache: true },
+    'test',
+  )) {
     services.access.finish(part, true);
     assert.is(part.lines, 3);
   }
@@ -106,7 +113,11 @@ test('the system heap is coherent: 100 frames cost no line and no flush', () => 
     bracket.words[0] = i;
   }
   const { prepares, opCalls, cacheLines, flushes } = countersOf(fake, buffer);
-  assert.equal([prepares, opCalls, cacheLines, flushes], [100, 100, 0, 0], 'op calls are the mmaps');
+  assert.equal(
+    [prepares, opCalls, cacheLines, flushes],
+    [100, 100, 0, 0],
+    'op calls are the mmaps',
+  );
 });
 
 test('a frame that no CPU brackets costs nothing at all', () => {
@@ -169,7 +180,11 @@ test('a write flushes its range once; overwriting whole lines reads none of them
     using bracket = mapping.prepareAccess({ write: true, discard: true, offset: 130, length: 4 });
     bracket.bytes[0] = 1;
   }
-  assert.equal(accessOps(exporter), ['prepareAccess rw 128 64', 'finishAccess rw 128 64'], 'part of a line');
+  assert.equal(
+    accessOps(exporter),
+    ['prepareAccess rw 128 64', 'finishAccess rw 128 64'],
+    'part of a line',
+  );
   assert.equal([countersOf(fake, buffer).cacheLines, countersOf(fake, buffer).flushes], [3, 2]);
 });
 
@@ -206,7 +221,10 @@ test('a part that is overwritten does not make the rest of a failed frame sound'
     })
     .run();
   const half = { write: true, discard: true, length: 2048 };
-  assert.is(codeOf(() => mapping.prepareAccess(half)), 'EIO');
+  assert.is(
+    codeOf(() => mapping.prepareAccess(half)),
+    'EIO',
+  );
   mapping.prepareAccess({ write: true, discard: true }).finish();
   mapping.prepareAccess(half).finish();
 });
@@ -224,9 +242,15 @@ test('several buffers are prepared as one step and finished together', () => {
   exporter.take();
   const set = machine.prepareAccess(parts);
   assert.is(machine.stats().jobs, 1, 'one claim for all');
-  assert.equal([0, 1, 2].map((i) => set.bytes(i).byteLength), [4096, 32, 4096]);
+  assert.equal(
+    [0, 1, 2].map((i) => set.bytes(i).byteLength),
+    [4096, 32, 4096],
+  );
   set.bytes(0)[7] = 77;
-  assert.is(codeOf(() => set.bytes(3)), 'EINVAL');
+  assert.is(
+    codeOf(() => set.bytes(3)),
+    'EINVAL',
+  );
   const readers = machine.createContext(2).submit({ buffers: [shared(a), shared(c)] });
   const server = fake.server(1, { run: (job) => assert.is(job.buffer(0).bytes[7], 77) });
   server.run();
@@ -242,7 +266,10 @@ test('several buffers are prepared as one step and finished together', () => {
     'finishAccess r 64 64',
     'finishAccess rw 0 4096',
   ]);
-  assert.is(codeOf(() => set.finish()), 'EINVAL');
+  assert.is(
+    codeOf(() => set.finish()),
+    'EINVAL',
+  );
   assert.is(machine.stats().jobs, 0);
   set[Symbol.dispose]();
 });
@@ -251,10 +278,16 @@ test('parts of a set may be finished one by one; the claims end with the last', 
   const fake = new FakeMachine();
   const { machine } = fake.actor(0);
   const [a, b] = [machine.alloc(64), machine.alloc(64)];
-  const set = machine.prepareAccess([{ mapping: a.mmap(), read: true }, { mapping: b.mmap(), read: true }]);
+  const set = machine.prepareAccess([
+    { mapping: a.mmap(), read: true },
+    { mapping: b.mmap(), read: true },
+  ]);
   set.brackets[0]?.finish();
   assert.is(machine.stats().jobs, 1);
-  assert.is(codeOf(() => set.bytes(0)), 'EINVAL');
+  assert.is(
+    codeOf(() => set.bytes(0)),
+    'EINVAL',
+  );
   assert.is(set.bytes(1).length, 64);
   set[Symbol.dispose]();
   assert.is(machine.stats().jobs, 0);
@@ -267,14 +300,29 @@ test('all or none: one buffer that is busy, refused or named twice leaves the ot
   const [a, b] = [exporter.export(), exporter.export()];
   const other = exporter.export();
   const [ma, mb, mo] = [a.mmap(), b.mmap(), other.mmap()];
-  const parts = [{ mapping: ma, write: true }, { mapping: mb, write: true }];
+  const parts = [
+    { mapping: ma, write: true },
+    { mapping: mb, write: true },
+  ];
   machine.createContext(2).submit({ buffers: [shared(b)] });
   exporter.take();
   const dump = withoutContexts(fake);
-  assert.is(codeOf(() => machine.prepareAccess(parts, { timeout: 0 })), 'ETIME');
-  assert.is(codeOf(() => machine.prepareAccess([...parts, { mapping: ma, read: true }])), 'EINVAL');
-  assert.is(codeOf(() => machine.prepareAccess([])), 'EINVAL');
-  assert.is(codeOf(() => machine.prepareAccess([{ mapping: ma }])), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.prepareAccess(parts, { timeout: 0 })),
+    'ETIME',
+  );
+  assert.is(
+    codeOf(() => machine.prepareAccess([...parts, { mapping: ma, read: true }])),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.prepareAccess([])),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.prepareAccess([{ mapping: ma }])),
+    'EINVAL',
+  );
   assert.equal(exporter.take(), []);
   assert.is(withoutContexts(fake), dump);
   fake.server(1, { run() {} }).run();
@@ -289,13 +337,20 @@ test('all or none: one buffer that is busy, refused or named twice leaves the ot
     },
   };
   const idle = withoutContexts(fake);
-  assert.is(codeOf(() => machine.prepareAccess([...parts, { mapping: mo, read: true }])), 'EIO');
-  assert.equal(exporter.take(), [
-    'prepareAccess rw 0 4096',
-    'prepareAccess rw 0 4096',
-    'finishAccess r 0 4096',
-    'finishAccess r 0 4096',
-  ], 'what was prepared is finished, with nothing to write back');
+  assert.is(
+    codeOf(() => machine.prepareAccess([...parts, { mapping: mo, read: true }])),
+    'EIO',
+  );
+  assert.equal(
+    exporter.take(),
+    [
+      'prepareAccess rw 0 4096',
+      'prepareAccess rw 0 4096',
+      'finishAccess r 0 4096',
+      'finishAccess r 0 4096',
+    ],
+    'what was prepared is finished, with nothing to write back',
+  );
   assert.is(withoutContexts(fake), idle);
   assert.equal(checkQueues(services.kernel), []);
   for (const mapping of [ma, mb, mo]) mapping.close();
@@ -317,10 +372,26 @@ test('a range outside of the mapping is EINVAL, a wrong type a TypeError; no res
     { offset: NaN },
   ]) {
     const what = JSON.stringify(range);
-    assert.is(codeOf(() => mapping.prepareAccess({ read: true, ...range })), 'EINVAL', what);
-    assert.is(codeOf(() => machine.prepareAccess([{ mapping, read: true, ...range }])), 'EINVAL', what);
+    assert.is(
+      codeOf(() => mapping.prepareAccess({ read: true, ...range })),
+      'EINVAL',
+      what,
+    );
+    assert.is(
+      codeOf(() => machine.prepareAccess([{ mapping, read: true, ...range }])),
+      'EINVAL',
+      what,
+    );
   }
-  for (const options of [undefined, 'read', { read: 1 }, { read: true, offset: '0' }, { read: true, timeout: '1' }, { read: true, timeout: -1 }, { read: true, sync: 0 }]) {
+  for (const options of [
+    undefined,
+    'read',
+    { read: 1 },
+    { read: true, offset: '0' },
+    { read: true, timeout: '1' },
+    { read: true, timeout: -1 },
+    { read: true, sync: 0 },
+  ]) {
     assertType(() => mapping.prepareAccess(wrong(options)));
     assertType(() => buffer.access(wrong(options)));
   }
@@ -358,13 +429,33 @@ test('a thread that would wait for its own bracket for ever gets EDEADLK at once
   for (const held of [{ read: true }, { write: true }]) {
     const bracket = buffer.access(held);
     const dump = fake.dump();
-    assert.is(codeOf(() => buffer.access({ write: true })), 'EDEADLK');
-    assert.is(codeOf(() => mapping.prepareAccess({ read: true, write: true })), 'EDEADLK');
-    const both = [{ mapping: second, read: true }, { mapping, write: true }];
-    assert.is(codeOf(() => machine.prepareAccess(both)), 'EDEADLK');
-    if (held.write === true) assert.is(codeOf(() => buffer.access({ read: true })), 'EDEADLK');
+    assert.is(
+      codeOf(() => buffer.access({ write: true })),
+      'EDEADLK',
+    );
+    assert.is(
+      codeOf(() => mapping.prepareAccess({ read: true, write: true })),
+      'EDEADLK',
+    );
+    const both = [
+      { mapping: second, read: true },
+      { mapping, write: true },
+    ];
+    assert.is(
+      codeOf(() => machine.prepareAccess(both)),
+      'EDEADLK',
+    );
+    if (held.write === true)
+      assert.is(
+        codeOf(() => buffer.access({ read: true })),
+        'EDEADLK',
+      );
     assert.is(fake.dump(), dump);
-    assert.is(codeOf(() => buffer.access({ write: true, timeout: 0 })), 'ETIME', 'a try may fail as any');
+    assert.is(
+      codeOf(() => buffer.access({ write: true, timeout: 0 })),
+      'ETIME',
+      'a try may fail as any',
+    );
     buffer.access({ write: true, sync: false }).finish();
     bracket.finish();
   }
@@ -376,11 +467,17 @@ test('a set shares the claims that its thread has, and takes the rest', () => {
   const { machine } = fake.actor(0);
   const [a, b] = [machine.alloc(64), machine.alloc(64)];
   const first = a.access({ read: true });
-  const set = machine.prepareAccess([{ mapping: a.mmap(), read: true }, { mapping: b.mmap(), write: true }]);
+  const set = machine.prepareAccess([
+    { mapping: a.mmap(), read: true },
+    { mapping: b.mmap(), write: true },
+  ]);
   assert.is(machine.stats().jobs, 2);
   first.finish();
   assert.is(machine.stats().jobs, 2, 'the set still reads');
-  assert.is(codeOf(() => a.access({ write: true })), 'EDEADLK');
+  assert.is(
+    codeOf(() => a.access({ write: true })),
+    'EDEADLK',
+  );
   set.finish();
   assert.is(machine.stats().jobs, 0);
 });
@@ -390,10 +487,19 @@ test('a failing finish ends the claim, the bracket and the mapping of access()',
   const exporter = new TestExporter(fake);
   const [a, b] = [exporter.export(), exporter.export()];
   const { machine } = fake.actor(0);
-  const set = machine.prepareAccess([{ mapping: a.mmap(), write: true }, { mapping: b.mmap(), write: true }]);
+  const set = machine.prepareAccess([
+    { mapping: a.mmap(), write: true },
+    { mapping: b.mmap(), write: true },
+  ]);
   exporter.refusals.set('finishAccess', 'EIO');
-  assert.is(codeOf(() => set.finish()), 'EIO');
-  assert.is(codeOf(() => buffer(exporter).access({ read: true }).finish()), 'EIO');
+  assert.is(
+    codeOf(() => set.finish()),
+    'EIO',
+  );
+  assert.is(
+    codeOf(() => buffer(exporter).access({ read: true }).finish()),
+    'EIO',
+  );
   assert.is(machine.stats().jobs, 0);
   assert.is(a.mappings, 1);
 });
@@ -401,7 +507,10 @@ test('a failing finish ends the claim, the bracket and the mapping of access()',
 const buffer = (exporter: TestExporter): DmaBuf => exporter.export();
 
 function assertType(call: () => unknown): void {
-  assert.throws(call, (error: unknown) => error instanceof TypeError && !(error instanceof DmaBufError));
+  assert.throws(
+    call,
+    (error: unknown) => error instanceof TypeError && !(error instanceof DmaBufError),
+  );
 }
 
 test.run();

@@ -49,7 +49,8 @@ export class Buffers {
     const buffer = buffers.findFree();
     const queue = buffer === 0 ? 0 : queues.findFree();
     if (queue === 0) {
-      const unused = words.get(info.region + REGION.BUFFERS) === 0 && this.#regions.leave(info.region);
+      const unused =
+        words.get(info.region + REGION.BUFFERS) === 0 && this.#regions.leave(info.region);
       locks.unlock(HEADER.BUFFER_LOCK);
       if (unused) this.#regions.dropped(info.region);
       throw this.#full(buffer === 0 ? 'buffers' : 'queues');

@@ -45,12 +45,31 @@ test('each buffer with its holders, queue and counters', () => {
     region: buffer.record.region,
     offset: 0,
     pins: 1,
-    fds: [{ process: 'actor1', fd: 0 }, { process: 'actor2', fd: 0 }],
-    attachments: [{ device: 'actor3', owner: 'actor1', dynamic: true, mapped: 'to_device', pins: 1 }],
+    fds: [
+      { process: 'actor1', fd: 0 },
+      { process: 'actor2', fd: 0 },
+    ],
+    attachments: [
+      { device: 'actor3', owner: 'actor1', dynamic: true, mapped: 'to_device', pins: 1 },
+    ],
     mappings: [{ owner: 'actor1', kind: 'mmap', offset: 64, length: 128 }],
     fences: [
-      { usage: 'write', driver: 'actor2', timeline: 'video', seqno: 1, signalled: false, granted: true },
-      { usage: 'read', driver: 'actor2', timeline: 'video', seqno: 2, signalled: false, granted: false },
+      {
+        usage: 'write',
+        driver: 'actor2',
+        timeline: 'video',
+        seqno: 1,
+        signalled: false,
+        granted: true,
+      },
+      {
+        usage: 'read',
+        driver: 'actor2',
+        timeline: 'video',
+        seqno: 2,
+        signalled: false,
+        granted: false,
+      },
     ],
     counters: { prepares: 1, finishes: 1, mmaps: 2, opCalls: 7, cacheLines: 128, flushes: 1 },
   });

@@ -113,7 +113,11 @@ export class BufInfo {
   }
 
   toString(): string {
-    const head = ['', 'Dma-buf Objects:', 'size    \tflags   \tmode    \tcount   \texp_name\tino     \tname'];
+    const head = [
+      '',
+      'Dma-buf Objects:',
+      'size    \tflags   \tmode    \tcount   \texp_name\tino     \tname',
+    ];
     const total = `\nTotal ${this.buffers.length} objects, ${this.bytes} bytes\n`;
     return [...head, ...this.buffers.map(textOf), total].join('\n');
   }
@@ -124,9 +128,18 @@ function textOf(info: BufferInfo): string {
   const hex = (n: number): string => n.toString(16).padStart(8, '0');
   const { counters } = info;
   const lines = [
-    [dec(info.size), hex(info.flags), hex(info.mode), dec(info.count), info.expName, dec(info.ino), info.name || '<none>'].join('\t'),
+    [
+      dec(info.size),
+      hex(info.flags),
+      hex(info.mode),
+      dec(info.count),
+      info.expName,
+      dec(info.ino),
+      info.name || '<none>',
+    ].join('\t'),
     ...info.fences.map(
-      (f) => `\t${f.usage} fence:${f.driver} ${f.timeline} seq ${f.seqno} ${f.signalled ? '' : 'un'}signalled`,
+      (f) =>
+        `\t${f.usage} fence:${f.driver} ${f.timeline} seq ${f.seqno} ${f.signalled ? '' : 'un'}signalled`,
     ),
     '\tAttached Devices:',
     ...info.attachments.map(({ device }) => `\t${device}`),
@@ -179,8 +192,14 @@ interface OpenFd {
 function openFds(kernel: Kernel): OpenFd[] {
   return [...kernel.actors.live()].flatMap((pointer) => {
     const actor = kernel.actors.indexOf(pointer);
-    const open = [...new FdTable(kernel, actor).open()].filter(({ object }) => kindOf(object) === OBJECT.DMABUF);
-    return open.map(({ fd, object }) => ({ process: kernel.nameOf(actor), fd, buffer: pointerOf(object) }));
+    const open = [...new FdTable(kernel, actor).open()].filter(
+      ({ object }) => kindOf(object) === OBJECT.DMABUF,
+    );
+    return open.map(({ fd, object }) => ({
+      process: kernel.nameOf(actor),
+      fd,
+      buffer: pointerOf(object),
+    }));
   });
 }
 

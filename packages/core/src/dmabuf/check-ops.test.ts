@@ -17,16 +17,31 @@ test('map, unmap and release are mandatory, everything else is optional', () => 
   assert.is(checkOps('x', least), least);
   assert.is(checkOps('x', undefined), undefined);
   for (const name of ['map', 'unmap', 'release'] as const) {
-    assert.is(codeOf(() => checkOps('x', without(least, name))), 'EINVAL', name);
+    assert.is(
+      codeOf(() => checkOps('x', without(least, name))),
+      'EINVAL',
+      name,
+    );
     assert.throws(() => checkOps('mine', without(least, name)), new RegExp(`'mine'.*'${name}'`));
   }
 });
 
 test('pin needs unpin, vmap needs vunmap, and the other way round', () => {
   const nothing = (): void => {};
-  for (const [one, other] of [['pin', 'unpin'], ['vmap', 'vunmap']] as const) {
-    assert.is(codeOf(() => checkOps('x', { ...least, [one]: nothing })), 'EINVAL', one);
-    assert.is(codeOf(() => checkOps('x', { ...least, [other]: nothing })), 'EINVAL', other);
+  for (const [one, other] of [
+    ['pin', 'unpin'],
+    ['vmap', 'vunmap'],
+  ] as const) {
+    assert.is(
+      codeOf(() => checkOps('x', { ...least, [one]: nothing })),
+      'EINVAL',
+      one,
+    );
+    assert.is(
+      codeOf(() => checkOps('x', { ...least, [other]: nothing })),
+      'EINVAL',
+      other,
+    );
     assert.ok(checkOps('x', { ...least, [one]: nothing, [other]: nothing }));
   }
 });
@@ -34,15 +49,24 @@ test('pin needs unpin, vmap needs vunmap, and the other way round', () => {
 test('an exporter that offers mmap must bracket access', () => {
   const full = { ...least, mmap() {}, prepareAccess() {}, finishAccess() {} };
   assert.is(checkOps('x', full), full);
-  assert.is(codeOf(() => checkOps('x', without(full, 'prepareAccess'))), 'EINVAL');
-  assert.is(codeOf(() => checkOps('x', without(full, 'finishAccess'))), 'EINVAL');
+  assert.is(
+    codeOf(() => checkOps('x', without(full, 'prepareAccess'))),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => checkOps('x', without(full, 'finishAccess'))),
+    'EINVAL',
+  );
   assert.ok(checkOps('x', without(full, 'mmap')), 'brackets without mmap are allowed');
 });
 
 test('what is no function, or no table, is a TypeError', () => {
   const text: unknown = 'map';
   for (const ops of [{ ...least, map: text }, { ...least, attach: 1 }, text, null]) {
-    assert.throws(() => checkOps('x', ops as DmaBufOps), (e: unknown) => e instanceof TypeError);
+    assert.throws(
+      () => checkOps('x', ops as DmaBufOps),
+      (e: unknown) => e instanceof TypeError,
+    );
   }
 });
 

@@ -31,7 +31,10 @@ export function checkOps(driver: string, ops: DmaBufOps | undefined): DmaBufOps 
   for (const name of ['map', 'unmap', 'release'] as const) {
     if (!has(ops, name)) throw refused(driver, `has no op '${name}', which is mandatory`);
   }
-  for (const [one, other] of [['pin', 'unpin'], ['vmap', 'vunmap']] as const) {
+  for (const [one, other] of [
+    ['pin', 'unpin'],
+    ['vmap', 'vunmap'],
+  ] as const) {
     if (has(ops, one) === has(ops, other)) continue;
     const [there, missing] = has(ops, one) ? [one, other] : [other, one];
     throw refused(driver, `has the op '${there}' without '${missing}'`);

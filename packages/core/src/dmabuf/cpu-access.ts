@@ -178,6 +178,11 @@ function mustBeOnce(specs: readonly AccessSpec[], syscall: string): void {
   const seen = new Set<number>();
   for (const { record } of specs) {
     if (!seen.has(record.pointer)) seen.add(record.pointer);
-    else throw new DmaBufError('EINVAL', syscall, `buffer ${record.ino} is named twice in one bracket`);
+    else
+      throw new DmaBufError(
+        'EINVAL',
+        syscall,
+        `buffer ${record.ino} is named twice in one bracket`,
+      );
   }
 }

@@ -59,21 +59,14 @@ export function dmaBufMmap(
   return new Mapping(s, record, holder, offset, length, place);
 }
 
-/** Takes a mapping back (munmap): the holder's, whoever owned it. */
-export function dmaBufMunmap(s: Pick<BufferServices, 'kernel' | 'importers' | 'holders' | 'buffers'>, holder: number): void {
-  const { words } = s.kernel;
-  const { pointer } = s.importers.recordOf(holder);
-  s.importers.locked(pointer, () => {
-    words.set(pointer + BUFFER.MAPPINGS, words.get(pointer + BUFFER.MAPPINGS) - 1);
-  });
-  s.holders.free(holder);
-  s.buffers.unref(pointer);
-}
-
 function checkRange(record: BufferRecord, offset: number, length: number): void {
   const end = offset + length;
   if (Number.isSafeInteger(offset) && Number.isSafeInteger(length) && !Number.isSafeInteger(end)) {
-    throw new DmaBufError('EOVERFLOW', 'mmap', `offset ${offset} + length ${length} is no safe integer`);
+    throw new DmaBufError(
+      'EOVERFLOW',
+      'mmap',
+      `offset ${offset} + length ${length} is no safe integer`,
+    );
   }
   const whole = Number.isInteger(offset) && Number.isInteger(length);
   if (whole && offset >= 0 && length > 0 && end <= record.size) return;

@@ -257,7 +257,10 @@ function checkEvents(events: PollEvents): void {
   wantFlags('poll', events, ['readable', 'writable']);
 }
 
-function checkUsage(call: string, usage: { readonly read?: boolean; readonly write?: boolean }): void {
+function checkUsage(
+  call: string,
+  usage: { readonly read?: boolean; readonly write?: boolean },
+): void {
   wantObject(call, 'usage', usage);
   wantFlags(call, usage, ['read', 'write']);
 }

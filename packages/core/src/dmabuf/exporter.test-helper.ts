@@ -87,6 +87,6 @@ export function withoutContexts(fake: FakeMachine): string {
 }
 
 /** A value where its type does not belong: what plain JavaScript may pass. */
-export function wrong<T>(value: unknown): T {
-  return value as T;
+export function wrong(value: unknown): never {
+  return value as never;
 }

@@ -1,7 +1,7 @@
 /** Takes back what a process held of buffers beside its fds: on leave, and for the dead. */
 import { HOLDER, HOLDER_KIND } from '../memory/layout.js';
-import { dmaBufMunmap } from './dma-buf-mmap.js';
 import type { BufferServices } from './dmabuf.js';
+import { dmaBufMunmap } from './munmap.js';
 import { vunmap } from './vmap.js';
 
 /** Ends all attachments and mappings of an actor. Can be done twice; runs exporter ops. */

@@ -83,7 +83,8 @@ export class Importers {
     const importer = this.importerOf(holder);
     this.locked(record.pointer, () => {
       if (words.get(holder + HOLDER.MAPS) > 0) this.#endMap(record, importer, holder);
-      for (let pins = words.get(holder + HOLDER.PINS); pins > 0; pins--) this.#unpin(record, importer);
+      for (let pins = words.get(holder + HOLDER.PINS); pins > 0; pins--)
+        this.#unpin(record, importer);
       words.set(holder + HOLDER.PINS, 0);
     });
     words.add(record.pointer + BUFFER.ATTACHMENTS, -1);
@@ -105,7 +106,8 @@ export class Importers {
     const sg = this.locked(record.pointer, () => {
       const maps = words.get(holder + HOLDER.MAPS);
       if (maps > 0) this.#sameDirection(record, holder, direction);
-      const sg = maps > 0 && known !== undefined ? known.sg : this.#map(record, importer, holder, direction);
+      const sg =
+        maps > 0 && known !== undefined ? known.sg : this.#map(record, importer, holder, direction);
       words.set(holder + HOLDER.MAPS, maps + 1);
       return sg;
     });
@@ -200,7 +202,12 @@ export class Importers {
     return (this.#k.words.get(holder + HOLDER.FLAGS) & HOLDER_FLAG.DYNAMIC) !== 0;
   }
 
-  #map(record: BufferRecord, importer: Importer, holder: number, direction: Direction): readonly SgEntry[] {
+  #map(
+    record: BufferRecord,
+    importer: Importer,
+    holder: number,
+    direction: Direction,
+  ): readonly SgEntry[] {
     const { words } = this.#k;
     if (words.get(holder + HOLDER.MAPS) > 0) {
       // It has moved since: the importer gets the new list for all its maps.
@@ -213,7 +220,10 @@ export class Importers {
     try {
       const sg = this.#listOf(record, importer, direction);
       words.set(holder + HOLDER.DIRECTION, DIRECTIONS.indexOf(direction));
-      words.set(record.pointer + BUFFER.DEVICE_MAPS, words.get(record.pointer + BUFFER.DEVICE_MAPS) + 1);
+      words.set(
+        record.pointer + BUFFER.DEVICE_MAPS,
+        words.get(record.pointer + BUFFER.DEVICE_MAPS) + 1,
+      );
       this.#count(record, ops.map, dynamic ? undefined : ops.pin);
       return sg;
     } catch (error) {
@@ -243,7 +253,10 @@ export class Importers {
     const { words } = this.#k;
     const direction = DIRECTIONS[words.get(holder + HOLDER.DIRECTION)] ?? 'bidirectional';
     words.set(holder + HOLDER.MAPS, 0);
-    words.set(record.pointer + BUFFER.DEVICE_MAPS, words.get(record.pointer + BUFFER.DEVICE_MAPS) - 1);
+    words.set(
+      record.pointer + BUFFER.DEVICE_MAPS,
+      words.get(record.pointer + BUFFER.DEVICE_MAPS) - 1,
+    );
     const ops = this.#buffers.opsOf(record);
     ops.unmap(record, importer, direction);
     this.#count(record, ops.unmap);

@@ -90,14 +90,26 @@ test('bad flags are EINVAL and leave no residue', () => {
   const { fd } = machine.alloc(4096);
   const dump = fake.dump();
   for (const flags of [0, DMA_BUF_SYNC_END, 8, DMA_BUF_SYNC_READ | 8, -1, 1.5, 2 ** 33]) {
-    assert.is(codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_SYNC, { flags })), 'EINVAL', `SYNC ${flags}`);
+    assert.is(
+      codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_SYNC, { flags })),
+      'EINVAL',
+      `SYNC ${flags}`,
+    );
   }
   const file = machine.createSyncFile([]).fd;
   const before = fake.dump();
   for (const flags of [0, 4, 7, -1]) {
     const args = { flags, fd: file };
-    assert.is(codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, args)), 'EINVAL', `EXPORT ${flags}`);
-    assert.is(codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, args)), 'EINVAL', `IMPORT ${flags}`);
+    assert.is(
+      codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_EXPORT_SYNC_FILE, args)),
+      'EINVAL',
+      `EXPORT ${flags}`,
+    );
+    assert.is(
+      codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, args)),
+      'EINVAL',
+      `IMPORT ${flags}`,
+    );
     assert.is(args.fd, file);
   }
   assert.is(fake.dump(), before);
@@ -114,7 +126,10 @@ test('brackets are counted per fd: an END without its START is EINVAL', () => {
   const end = DMA_BUF_SYNC_END;
   const dump = fake.dump();
   assert.is(sync(buffer.fd, DMA_BUF_SYNC_READ | end), 'EINVAL');
-  assert.is(codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_IOCTL_FINISH_ACCESS)), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_IOCTL_FINISH_ACCESS)),
+    'EINVAL',
+  );
   assert.is(fake.dump(), dump);
   assert.is(sync(buffer.fd, DMA_BUF_SYNC_READ), 'no error');
   assert.is(sync(other.fd, DMA_BUF_SYNC_READ | end), 'EINVAL', 'another fd of the same buffer');
@@ -133,9 +148,15 @@ test('PREPARE_ACCESS and FINISH_ACCESS bracket the whole buffer, and are no SYNC
   const { machine } = fake.actor(0);
   const { fd } = exporter.export();
   assert.is(machine.ioctlFd(fd, DMA_BUF_IOCTL_PREPARE_ACCESS), 0);
-  assert.is(codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_PREPARE_ACCESS)), 'EDEADLK');
+  assert.is(
+    codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_PREPARE_ACCESS)),
+    'EDEADLK',
+  );
   const flags = DMA_BUF_SYNC_RW | DMA_BUF_SYNC_END;
-  assert.is(codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_SYNC, { flags })), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_SYNC, { flags })),
+    'EINVAL',
+  );
   assert.is(machine.ioctlFd(fd, DMA_BUF_IOCTL_FINISH_ACCESS), 0);
   assert.equal(exporter.told, ['prepareAccess rw 0 4096', 'finishAccess rw 0 4096']);
 });
@@ -145,8 +166,14 @@ test('a protected buffer is EPERM', () => {
   const { fd } = new TestExporter(fake).export(0, { flags: BUFFER_FLAG.PROTECTED });
   const { machine } = fake.actor(0);
   const dump = fake.dump();
-  assert.is(codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_SYNC, { flags: DMA_BUF_SYNC_READ })), 'EPERM');
-  assert.is(codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_PREPARE_ACCESS)), 'EPERM');
+  assert.is(
+    codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_SYNC, { flags: DMA_BUF_SYNC_READ })),
+    'EPERM',
+  );
+  assert.is(
+    codeOf(() => machine.ioctlFd(fd, DMA_BUF_IOCTL_PREPARE_ACCESS)),
+    'EPERM',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -173,9 +200,18 @@ test('SET_NAME, A and B: at most 31 bytes', () => {
   machine.ioctlFd(buffer.fd, DMA_BUF_SET_NAME_B, 'frame 7');
   assert.is(buffer.name, 'frame 7');
   const dump = fake.dump();
-  assert.is(codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_SET_NAME_B, 'b'.repeat(32))), 'EINVAL');
-  assert.is(codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_SET_NAME_B, 'a\0b')), 'EINVAL');
-  assert.is(codeOf(() => machine.alloc(1, { name: 'é'.repeat(16) })), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_SET_NAME_B, 'b'.repeat(32))),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_SET_NAME_B, 'a\0b')),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.alloc(1, { name: 'é'.repeat(16) })),
+    'EINVAL',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -208,15 +244,28 @@ test('IMPORT_SYNC_FILE: later jobs wait for its fences', () => {
   const file = machine.createSyncFile([timeline.createFence(1)]);
   const args = { flags: DMA_BUF_SYNC_READ, fd: file.fd };
   assert.is(machine.ioctlFd(buffer.fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, args), 0);
-  assert.equal(buffer.poll({ readable: true, writable: true }), { readable: true, writable: false });
-  machine.ioctlFd(buffer.fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, { ...args, flags: DMA_BUF_SYNC_WRITE });
-  assert.equal(buffer.poll({ readable: true, writable: true }), { readable: false, writable: false });
+  assert.equal(buffer.poll({ readable: true, writable: true }), {
+    readable: true,
+    writable: false,
+  });
+  machine.ioctlFd(buffer.fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, {
+    ...args,
+    flags: DMA_BUF_SYNC_WRITE,
+  });
+  assert.equal(buffer.poll({ readable: true, writable: true }), {
+    readable: false,
+    writable: false,
+  });
   timeline.increment();
   assert.equal(buffer.poll({ readable: true, writable: true }), { readable: true, writable: true });
   const dump = withoutContexts(fake);
   for (const fd of [buffer.fd, timeline.fd, 31, -1, 1e9]) {
     const wrongFd = { flags: DMA_BUF_SYNC_READ, fd };
-    assert.is(codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, wrongFd)), 'EINVAL', `fd ${fd}`);
+    assert.is(
+      codeOf(() => machine.ioctlFd(buffer.fd, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, wrongFd)),
+      'EINVAL',
+      `fd ${fd}`,
+    );
   }
   assert.is(withoutContexts(fake), dump);
 });
@@ -229,13 +278,23 @@ test('unknown requests and other kinds of fd are ENOTTY, closed fds EBADF', () =
   const file = machine.createSyncFile([]);
   const dump = fake.dump();
   for (const request of [0, 0x5a02, 0x40086204, ioc(READ, 'b', 0, 8), 0xffffffff]) {
-    assert.is(codeOf(() => machine.ioctlFd(fd, request, { flags: 1 })), 'ENOTTY', request.toString(16));
+    assert.is(
+      codeOf(() => machine.ioctlFd(fd, request, { flags: 1 })),
+      'ENOTTY',
+      request.toString(16),
+    );
   }
   for (const other of [timeline.fd, file.fd]) {
-    assert.is(codeOf(() => machine.ioctlFd(other, DMA_BUF_IOCTL_SYNC, { flags: 1 })), 'ENOTTY');
+    assert.is(
+      codeOf(() => machine.ioctlFd(other, DMA_BUF_IOCTL_SYNC, { flags: 1 })),
+      'ENOTTY',
+    );
   }
   for (const closed of [30, -1, 1e6]) {
-    assert.is(codeOf(() => machine.ioctlFd(closed, DMA_BUF_IOCTL_SYNC, { flags: 1 })), 'EBADF');
+    assert.is(
+      codeOf(() => machine.ioctlFd(closed, DMA_BUF_IOCTL_SYNC, { flags: 1 })),
+      'EBADF',
+    );
   }
   assert.is(fake.dump(), dump);
 });
@@ -299,10 +358,20 @@ test('poll, EXPORT_SYNC_FILE and IMPORT_SYNC_FILE of a handle refuse wrong types
     () => machine.alloc(1, { deferred: wrong('yes') }),
   ];
   for (const call of calls) {
-    assert.throws(call, (error: unknown) => error instanceof TypeError && !(error instanceof DmaBufError), String(call));
+    assert.throws(
+      call,
+      (error: unknown) => error instanceof TypeError && !(error instanceof DmaBufError),
+      String(call),
+    );
   }
-  assert.is(codeOf(() => buffer.exportSyncFile({})), 'EINVAL');
-  assert.is(codeOf(() => buffer.importSyncFile(fence, {})), 'EINVAL');
+  assert.is(
+    codeOf(() => buffer.exportSyncFile({})),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => buffer.importSyncFile(fence, {})),
+    'EINVAL',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -313,15 +382,40 @@ test('llseek: the size by SEEK_END, 0 by SEEK_SET, EINVAL otherwise, EBADF for o
   assert.is(buffer.seek(0, SEEK_END), 5000);
   assert.is(buffer.seek(0, SEEK_SET), 0);
   assert.is(machine.lseek(buffer.fd, 0, SEEK_END), 5000);
-  for (const [offset, whence] of [[1, SEEK_SET], [-1, SEEK_END], [0, 1], [0, 3], [NaN, 0]] as const) {
-    assert.is(codeOf(() => buffer.seek(offset, whence)), 'EINVAL', `${offset} ${whence}`);
-    assert.is(codeOf(() => machine.lseek(buffer.fd, offset, whence)), 'EINVAL');
+  for (const [offset, whence] of [
+    [1, SEEK_SET],
+    [-1, SEEK_END],
+    [0, 1],
+    [0, 3],
+    [NaN, 0],
+  ] as const) {
+    assert.is(
+      codeOf(() => buffer.seek(offset, whence)),
+      'EINVAL',
+      `${offset} ${whence}`,
+    );
+    assert.is(
+      codeOf(() => machine.lseek(buffer.fd, offset, whence)),
+      'EINVAL',
+    );
   }
-  assert.is(codeOf(() => machine.lseek(machine.createTimeline().fd, 0, SEEK_END)), 'EBADF');
-  assert.is(codeOf(() => machine.lseek(30, 0, SEEK_END)), 'EBADF');
-  assert.throws(() => buffer.seek('0' as never, SEEK_END), (e: unknown) => e instanceof TypeError);
+  assert.is(
+    codeOf(() => machine.lseek(machine.createTimeline().fd, 0, SEEK_END)),
+    'EBADF',
+  );
+  assert.is(
+    codeOf(() => machine.lseek(30, 0, SEEK_END)),
+    'EBADF',
+  );
+  assert.throws(
+    () => buffer.seek('0' as never, SEEK_END),
+    (e: unknown) => e instanceof TypeError,
+  );
   buffer.close();
-  assert.is(codeOf(() => buffer.seek(0, SEEK_END)), 'EBADF');
+  assert.is(
+    codeOf(() => buffer.seek(0, SEEK_END)),
+    'EBADF',
+  );
 });
 
 test.run();

@@ -131,7 +131,11 @@ export class DmaBufIoctls {
     opened: FdBracket['opened'],
   ): void {
     if ((record.flags & BUFFER_FLAG.PROTECTED) !== 0) {
-      throw new DmaBufError('EPERM', callOf(opened), `buffer ${record.ino} is protected: devices only`);
+      throw new DmaBufError(
+        'EPERM',
+        callOf(opened),
+        `buffer ${record.ino} is protected: devices only`,
+      );
     }
     const spec: AccessSpec = {
       record,
@@ -195,7 +199,9 @@ function importSyncFile(s: BufferServices, record: BufferRecord, arg: unknown): 
   const usage = usageOf(call, arg);
   const fd = 'fd' in arg ? arg.fd : undefined;
   wantNumber(call, 'arg.fd', fd);
-  const points = s.sharing.files.points(syncFileOf(s, fd, call)).filter((point) => point.known !== 1);
+  const points = s.sharing.files
+    .points(syncFileOf(s, fd, call))
+    .filter((point) => point.known !== 1);
   new Sharing(s.sharing, record).importSyncFile({ points }, usage);
 }
 

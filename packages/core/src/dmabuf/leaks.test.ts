@@ -8,7 +8,7 @@ import { FakeMachine } from '../testing/fake-machine.js';
 import { DMA_BUF_IOCTL_EXPORT_SYNC_FILE } from './ioctl.js';
 
 setFlagsFromString('--expose-gc');
-const collect: () => void = runInNewContext('gc');
+const collect = runInNewContext('gc') as () => void;
 
 /** Collects, and lets finalizers run, until `done` or for so many rounds. */
 async function collected(done: () => boolean, rounds: number = 50): Promise<void> {
@@ -24,22 +24,24 @@ async function collected(done: () => boolean, rounds: number = 50): Promise<void
 async function warningsOf(leak: () => void): Promise<string[]> {
   const alive = setInterval(() => {}, 1000);
   const warning = once(process, 'warning');
-  leak();
   const messages: string[] = [];
-  let came = false;
-  void warning.then(([warned]: { readonly message: string }[]) => {
-    came = true;
-    if (warned !== undefined) messages.push(warned.message);
-  });
-  await collected(() => came);
+  const listen = ({ message }: Error): void => void messages.push(message);
+  process.on('warning', listen);
+  leak();
+  await collected(() => messages.length > 0);
   await warning;
+  process.off('warning', listen);
   clearInterval(alive);
   return messages;
 }
 
 const kinds: readonly [name: string, pattern: RegExp, open: (fake: FakeMachine) => void][] = [
   ['dma-buf', /dma-buf fd 0.*close\(\)/, (fake) => void fake.actor(0).machine.alloc(4096)],
-  ['mapping', /mapping of buffer.*close\(\)/, (fake) => void keep(fake, fake.actor(0).machine.alloc(4096)).mmap()],
+  [
+    'mapping',
+    /mapping of buffer.*close\(\)/,
+    (fake) => void keep(fake, fake.actor(0).machine.alloc(4096)).mmap(),
+  ],
   [
     'bracket',
     /access bracket on buffer.*finish\(\)/,
@@ -50,8 +52,16 @@ const kinds: readonly [name: string, pattern: RegExp, open: (fake: FakeMachine) 
     /attachment of actor2 to buffer.*detach\(\)/,
     (fake) => void keep(fake, fake.actor(0).machine.alloc(4096)).attach(2),
   ],
-  ['sync file', /sync file fd 0.*close\(\)/, (fake) => void fake.actor(0).machine.createSyncFile([])],
-  ['timeline', /timeline fd 0 'sw_sync'.*close\(\)/, (fake) => void fake.actor(0).machine.createTimeline()],
+  [
+    'sync file',
+    /sync file fd 0.*close\(\)/,
+    (fake) => void fake.actor(0).machine.createSyncFile([]),
+  ],
+  [
+    'timeline',
+    /timeline fd 0 'sw_sync'.*close\(\)/,
+    (fake) => void fake.actor(0).machine.createTimeline(),
+  ],
 ];
 const kept: unknown[] = [];
 
@@ -88,7 +98,8 @@ test('what was closed, left, superseded or handed out as a number does not warn'
   const fake = new FakeMachine();
   kept.push(fake);
   const gone: WeakRef<object>[] = [];
-  const forget = (...handles: readonly object[]): void => void gone.push(...handles.map((h) => new WeakRef(h)));
+  const forget = (...handles: readonly object[]): void =>
+    void gone.push(...handles.map((h) => new WeakRef(h)));
   const { machine } = fake.actor(0);
   (() => {
     const buffer = machine.alloc(4096);
@@ -112,7 +123,11 @@ test('what was closed, left, superseded or handed out as a number does not warn'
   })();
   await fake.actor(1).machine.leave();
   await collected(() => false, 10); // a deref() would keep its target for the rest of the turn
-  assert.equal(gone.map((ref) => ref.deref()), gone.map(() => undefined), 'all are collected');
+  assert.equal(
+    gone.map((ref) => ref.deref()),
+    gone.map(() => undefined),
+    'all are collected',
+  );
   process.off('warning', listen);
   assert.equal(warned, []);
 });

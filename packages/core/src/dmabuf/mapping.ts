@@ -7,8 +7,8 @@ import { DmaBufError } from '../errno.js';
 import { BUFFER } from '../memory/layout.js';
 import { Bracket, BracketSet } from './bracket.js';
 import type { AccessOptions, AccessSpec } from './cpu-access.js';
-import { dmaBufMunmap } from './dma-buf-mmap.js';
 import type { BufferServices } from './dmabuf.js';
+import { dmaBufMunmap } from './munmap.js';
 import type { BufferRecord } from './ops.js';
 
 /** What of a mapping is accessed, and how. */
@@ -72,7 +72,8 @@ export class Mapping {
     this.#offset = offset;
     this.length = length;
     this.#watched = place === undefined;
-    this.#place = place ?? services.handles.opened(this, `a mapping of buffer ${record.ino}`, 'close()');
+    this.#place =
+      place ?? services.handles.opened(this, `a mapping of buffer ${record.ino}`, 'close()');
   }
 
   /**
@@ -137,7 +138,10 @@ export class Mapping {
     words.add(this.#record.pointer + BUFFER.OP_CALLS, -1);
   }
 
-  #bracket(access: ReturnType<BufferServices['access']['prepare']>[number], unmap: boolean): Bracket {
+  #bracket(
+    access: ReturnType<BufferServices['access']['prepare']>[number],
+    unmap: boolean,
+  ): Bracket {
     this.#brackets++;
     return new Bracket(this.#s, access, this.#place, () => {
       this.#brackets--;

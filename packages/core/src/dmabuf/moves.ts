@@ -45,7 +45,13 @@ export class Moves {
   constructor(
     kernel: Kernel,
     bell: Doorbell,
-    parts: { regions: Regions; buffers: Buffers; holders: Holders; importers: Importers; claims: CpuClaims },
+    parts: {
+      regions: Regions;
+      buffers: Buffers;
+      holders: Holders;
+      importers: Importers;
+      claims: CpuClaims;
+    },
   ) {
     this.#k = kernel;
     this.#bell = bell;
@@ -66,7 +72,12 @@ export class Moves {
     this.#checkPlace(record, to);
     this.#mustBeMovable(record);
     const what = `buffer ${record.ino}`;
-    const claims = this.#claims.take([record.queue | LINK_FLAG.EXCLUSIVE], timeout, 'dma_buf_move', what);
+    const claims = this.#claims.take(
+      [record.queue | LINK_FLAG.EXCLUSIVE],
+      timeout,
+      'dma_buf_move',
+      what,
+    );
     try {
       return this.#moveClaimed(record, to);
     } finally {
@@ -170,7 +181,8 @@ export class Moves {
   #checkPlace(record: BufferRecord, { region, offset }: Place): void {
     const { words, regions } = this.#k;
     const known = Number.isInteger(region) && regions.owns(region);
-    const bytes = known && words.load(region + REGION.STATE) !== 0 ? words.getDouble(region + REGION.BYTES) : 0;
+    const bytes =
+      known && words.load(region + REGION.STATE) !== 0 ? words.getDouble(region + REGION.BYTES) : 0;
     if (Number.isInteger(offset) && offset >= 0 && offset + record.size <= bytes) return;
     const detail = `bytes ${offset} to ${offset + record.size} are not inside region ${region}`;
     throw new DmaBufError('EINVAL', 'dma_buf_move', detail);
@@ -188,6 +200,10 @@ export class Moves {
             ? `has ${count(BUFFER.MAPPINGS) + count(BUFFER.VMAPS)} CPU mappings`
             : '';
     if (why === '') return;
-    throw new DmaBufError('EBUSY', 'dma_buf_move', `buffer ${record.ino} ${why} and stays where it is`);
+    throw new DmaBufError(
+      'EBUSY',
+      'dma_buf_move',
+      `buffer ${record.ino} ${why} and stays where it is`,
+    );
   }
 }

@@ -139,7 +139,11 @@ export interface DmaBufOps {
   pin?(buffer: BufferRecord, importer: Importer): void;
   unpin?(buffer: BufferRecord, importer: Importer): void;
   /** Locked. The pieces of memory that the device uses; undefined counts as ENOMEM. */
-  map(buffer: BufferRecord, importer: Importer, direction: Direction): readonly SgEntry[] | undefined;
+  map(
+    buffer: BufferRecord,
+    importer: Importer,
+    direction: Direction,
+  ): readonly SgEntry[] | undefined;
   unmap(buffer: BufferRecord, importer: Importer, direction: Direction): void;
   /** Locked. CPU mapping; without this op `mmap` fails with ENODEV. May refuse (protected memory: EPERM). */
   mmap?(buffer: BufferRecord, offset: number, length: number): void;

@@ -7,12 +7,20 @@ import { wrong } from './exporter.test-helper.js';
 import { contiguousOps, type BufferRecord, type DmaBufOps } from './ops.js';
 
 /** Words of the test driver: how often its ops ran, whoever called them. */
-export const COUNT = { allocated: 0, detached: 1, vunmapped: 2, told: 3, released: 4, unmapped: 5 } as const;
+export const COUNT = {
+  allocated: 0,
+  detached: 1,
+  vunmapped: 2,
+  told: 3,
+  released: 4,
+  unmapped: 5,
+} as const;
 
 /** An exporter whose memory comes at the first use. */
 export const driver: Driver = {
   init(door) {
-    const count = (what: keyof typeof COUNT): void => void door.words.add(door.base + COUNT[what], 1);
+    const count = (what: keyof typeof COUNT): void =>
+      void door.words.add(door.base + COUNT[what], 1);
     const populate = (buffer: BufferRecord): void => {
       if (buffer.region !== 0) return;
       door.back(buffer, { region: door.makeRegion(buffer.size), offset: 0 });
@@ -64,11 +72,17 @@ export function mapBoth(machine: Machine, [i = 0]: readonly number[]): number {
 }
 
 /** Counts up in both buffers, in one bracket, many times; in the order that it is told. */
-export function countBoth(machine: Machine, [first = 0, second = 1, times = 0]: readonly number[]): number {
+export function countBoth(
+  machine: Machine,
+  [first = 0, second = 1, times = 0]: readonly number[],
+): number {
   using a = at(first).mmap();
   using b = at(second).mmap();
   for (let n = 0; n < times; n++) {
-    using set = machine.prepareAccess([{ mapping: a, write: true }, { mapping: b, write: true }]);
+    using set = machine.prepareAccess([
+      { mapping: a, write: true },
+      { mapping: b, write: true },
+    ]);
     for (const { words } of set.brackets) words[0] = (words[0] ?? 0) + 1;
   }
   return times;
@@ -101,9 +115,13 @@ export function readClosed(_machine: Machine, [i = 0]: readonly number[]): numbe
 /** Attaches dynamically and maps; from then on told counts the moves. */
 export function watch(machine: Machine, [i = 0]: readonly number[]): number {
   const { words, base } = machine.driver('lazy');
-  const attachment = at(i).attach(machine.self, {}, {
-    moveNotify: () => void words.add(base + COUNT.told, 1),
-  });
+  const attachment = at(i).attach(
+    machine.self,
+    {},
+    {
+      moveNotify: () => void words.add(base + COUNT.told, 1),
+    },
+  );
   kept.push(attachment);
   return attachment.map().sg[0]?.region ?? 0;
 }

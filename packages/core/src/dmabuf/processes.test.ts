@@ -10,7 +10,10 @@ import { COUNT, spec } from './processes.test-helper.js';
 
 const roles = new URL('./processes.test-helper.js', import.meta.url);
 
-async function withPeers(count: number, run: (machine: Machine, peers: Peers) => Promise<void> | void): Promise<void> {
+async function withPeers(
+  count: number,
+  run: (machine: Machine, peers: Peers) => Promise<void> | void,
+): Promise<void> {
   await using machine = await boot({ drivers: [spec] });
   const peers = await Peers.start(machine, roles, count);
   await run(machine, peers);
@@ -19,7 +22,9 @@ async function withPeers(count: number, run: (machine: Machine, peers: Peers) =>
 
 /** A buffer of the test driver, without memory yet. */
 function lazy(machine: Machine): DmaBuf {
-  return machine.driver('lazy').export({ region: 0, offset: 0, size: 4096, flags: 0, name: 'lazy', priv: [] });
+  return machine
+    .driver('lazy')
+    .export({ region: 0, offset: 0, size: 4096, flags: 0, name: 'lazy', priv: [] });
 }
 
 function counted(machine: Machine, what: keyof typeof COUNT): number {
@@ -120,7 +125,13 @@ test('what a process held goes with it, be it that it leaves or dies', async () 
   const peers = await Peers.start(machine, roles, 2);
   const info = (buffer: DmaBuf): unknown => {
     const found = machine.bufinfo().buffers.find(({ ino }) => ino === buffer.record.ino);
-    return [found?.count, found?.pins, found?.attachments.length, found?.mappings.length, found?.fences.length];
+    return [
+      found?.count,
+      found?.pins,
+      found?.attachments.length,
+      found?.mappings.length,
+      found?.fences.length,
+    ];
   };
   const isFree = (buffer: DmaBuf): boolean => String(info(buffer)) === '1,0,0,0,0';
   const buffers = [lazy(machine), lazy(machine)];

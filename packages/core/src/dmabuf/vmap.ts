@@ -64,7 +64,11 @@ function vmap(s: VmapServices, record: BufferRecord): number {
     throw new DmaBufError('EINVAL', 'dma_buf_vmap', detail);
   }
   if ((record.flags & BUFFER_FLAG.PROTECTED) !== 0) {
-    throw new DmaBufError('EPERM', 'dma_buf_vmap', `buffer ${record.ino} is protected: devices only`);
+    throw new DmaBufError(
+      'EPERM',
+      'dma_buf_vmap',
+      `buffer ${record.ino} is protected: devices only`,
+    );
   }
   const holder = s.holders.take({ kind: HOLDER_KIND.VMAP, buffer: record.pointer }, 'dma_buf_vmap');
   try {

@@ -111,8 +111,8 @@ export class FenceChain extends FenceContainer {
 
   /** This link and those before it, newest first; a chain may begin with a fence that is no link. */
   *#links(): Generator<FenceChain | FenceLike> {
-    let link: FenceLike | undefined = this;
-    while (link !== undefined) {
+    yield this;
+    for (let link = this.#walk(); link !== undefined; ) {
       yield link;
       link = link instanceof FenceChain ? link.#walk() : undefined;
     }

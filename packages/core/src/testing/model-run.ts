@@ -3,7 +3,7 @@
  * grant in order, every callback in order, what the call answered, every status, the counters, and the
  * invariants of all tables.
  */
-import * as assert from 'uvu/assert';
+import assert from 'node:assert/strict';
 import type { DmaBuf } from '../dmabuf/dmabuf.js';
 import type { Bracket } from '../dmabuf/bracket.js';
 import { errno, errnoName } from '../errno.js';
@@ -102,7 +102,7 @@ export class ModelRun {
     }
     this.#compare(0);
     const { jobs, buffers, bytes } = this.#fake.actor(0).machine.stats();
-    assert.equal([jobs, buffers, bytes], [0, 0, 0], 'something is left at the end');
+    assert.deepEqual([jobs, buffers, bytes], [0, 0, 0], 'something is left at the end');
   }
 
   /** Ends the first job that can be ended; false when there is none. */
@@ -167,9 +167,9 @@ export class ModelRun {
     const { jobs } = this.#actor(DEVICE).services;
     if (job.state === 'done' || job.state === 'running') return;
     const { slot } = fence as FencePoint;
-    assert.is(jobs.claim(slot), job.state === 'ready', `claim of job ${job.id}`);
+    assert.equal(jobs.claim(slot), job.state === 'ready', `claim of job ${job.id}`);
     if (job.state !== 'ready') return;
-    assert.is(jobs.blocker(slot), this.#model.blocker(job), `blocker of job ${job.id}`);
+    assert.equal(jobs.blocker(slot), this.#model.blocker(job), `blocker of job ${job.id}`);
     job.state = 'running';
   }
 
@@ -190,7 +190,7 @@ export class ModelRun {
     if (entry === undefined) return by;
     const { jobs } = this.#actor(by).services;
     const cancelled = jobs.cancel((entry.fence as FencePoint).slot, -errno.ECANCELED);
-    assert.is(cancelled, this.#model.cancel(entry.job, -errno.ECANCELED), `cancel of ${entry.job.id}`);
+    assert.equal(cancelled, this.#model.cancel(entry.job, -errno.ECANCELED), `cancel of ${entry.job.id}`);
     return by;
   }
 
@@ -205,7 +205,7 @@ export class ModelRun {
     const code = codeOf(() => {
       entry.hold = this.#actor(owner).machine.waitAll(uses.map(useOf), timeout);
     });
-    assert.is(code, granted ? 'no error' : 'ETIME', 'waitAll');
+    assert.equal(code, granted ? 'no error' : 'ETIME', 'waitAll');
     if (granted) entry.job.state = 'running';
     else this.#model.cancel(entry.job, -errno.ETIME);
     if (granted) entry.fence = entry.hold?.fence;
@@ -255,7 +255,7 @@ export class ModelRun {
     const waiting = job.state === 'pending' || job.state === 'ready';
     if (job.state === 'pending') this.#model.cancel(job, 0);
     else if (job.state === 'ready') this.#model.abandon(job);
-    assert.is(entry.pending?.cancel(), waiting, `cancel of hold ${job.id}`);
+    assert.equal(entry.pending?.cancel(), waiting, `cancel of hold ${job.id}`);
     return job.owner;
   }
 
@@ -288,7 +288,7 @@ export class ModelRun {
       entry.brackets = [slot.buffer.access(options)];
     });
     const expected = !granted ? 'ETIME' : poison === 0 ? 'no error' : errnoName(poison);
-    assert.is(code, expected, 'access');
+    assert.equal(code, expected, 'access');
     if (!granted) this.#model.cancel(entry.job, -errno.ETIME);
     else if (poison !== 0) this.#model.abandon(entry.job);
     else entry.job.state = 'running';
@@ -335,8 +335,8 @@ export class ModelRun {
     const other = this.#slots[(b + 1) % BUFFERS] as Slot;
     const set = [shared(buffer), exclusive(other.buffer), exclusive(buffer)];
     const { machine } = this.#actor(owner);
-    assert.is(codeOf(() => machine.waitAll(set, 0)), 'EINVAL');
-    assert.is(codeOf(() => machine.asyncWaitAll(set, () => {})), 'EINVAL');
+    assert.equal(codeOf(() => machine.waitAll(set, 0)), 'EINVAL');
+    assert.equal(codeOf(() => machine.asyncWaitAll(set, () => {})), 'EINVAL');
     return owner;
   }
 
@@ -429,24 +429,24 @@ export class ModelRun {
   #compare(actor: number): void {
     const granted = this.#granted(actor);
     const expected = this.#model.take();
-    assert.equal(granted, expected, 'grants');
+    assert.deepEqual(granted, expected, 'grants');
     this.grants += granted.length;
-    assert.equal(this.#ran, this.#expectedRuns, 'callbacks');
+    assert.deepEqual(this.#ran, this.#expectedRuns, 'callbacks');
     this.#ran = [];
     this.#expectedRuns = [];
-    assert.equal(checkQueues(this.#actor(0).services.kernel), []);
+    assert.deepEqual(checkQueues(this.#actor(0).services.kernel), []);
     for (const buffer of this.#buffers) {
       if (buffer.refs === 0 && buffer.queue.length === 0) this.#buffers.delete(buffer);
     }
     const stats = this.#actor(0).machine.stats();
-    assert.is(stats.buffers, this.#buffers.size, 'buffers alive');
+    assert.equal(stats.buffers, this.#buffers.size, 'buffers alive');
     const live = this.#entries.filter(({ job }) => job.state !== 'released');
     const records = live.map(({ job }) => (job.linked ? recordsFor(job.links) : 1));
-    assert.is(stats.jobs, records.reduce((sum, n) => sum + n, 0), 'jobs in the table');
+    assert.equal(stats.jobs, records.reduce((sum, n) => sum + n, 0), 'jobs in the table');
     for (const entry of live.concat(this.#entries.slice(-8))) {
       if (entry.fence === undefined) continue;
       const status = this.#realStatus(entry);
-      if (status !== -errno.ESTALE) assert.is(status, entry.job.status, `status of ${entry.job.id}`);
+      if (status !== -errno.ESTALE) assert.equal(status, entry.job.status, `status of ${entry.job.id}`);
     }
   }
 

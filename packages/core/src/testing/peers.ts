@@ -6,6 +6,7 @@
  * message, and its result comes back as one; both sides block in the machine's own calls. A peer
  * that throws answers with the errno name or the message.
  */
+import { once } from 'node:events';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { boot, type BootOptions } from '../actor/boot.js';
 import { join } from '../actor/join.js';
@@ -31,7 +32,7 @@ export class Peers {
   readonly machine: Machine;
   /** Actor ids. */
   readonly actors: readonly number[];
-  readonly #ended: readonly Promise<void>[];
+  readonly #ended: readonly Promise<unknown>[];
   readonly #workers: readonly Worker[];
   readonly #answers: Map<number, Answer[]> = new Map();
   readonly #killed: Set<number> = new Set();
@@ -40,7 +41,7 @@ export class Peers {
     machine: Machine,
     actors: readonly number[],
     workers: readonly Worker[],
-    ended: readonly Promise<void>[],
+    ended: readonly Promise<unknown>[],
   ) {
     this.machine = machine;
     this.actors = actors;
@@ -52,14 +53,14 @@ export class Peers {
   static async start(machine: Machine, module: URL, count: number): Promise<Peers> {
     const actors: number[] = [];
     const workers: Worker[] = [];
-    const ended: Promise<void>[] = [];
+    const ended: Promise<unknown>[] = [];
     for (let i = 0; i < count; i++) {
       const { workerData: token, transferList } = machine.invite(`peer${i}`);
       const task: Task = { token, module: module.href };
       const worker = new Worker(new URL(import.meta.url), { workerData: task, transferList });
       actors.push(token.actor);
       workers.push(worker);
-      ended.push(new Promise((resolve) => void worker.on('exit', () => resolve())));
+      ended.push(once(worker, 'exit'));
     }
     const peers = new Peers(machine, actors, workers, ended);
     for (const actor of actors) peers.result(actor);

@@ -67,7 +67,7 @@ export class ModelJob {
 export class QueueModel {
   /** Jobs granted since the last {@link take}, in order. */
   #log: number[] = [];
-  #autos: ModelJob[] = [];
+  readonly #autos: ModelJob[] = [];
   /** ms of the machine's clock, set by the driver before each step. */
   now = 0;
 
