@@ -106,7 +106,9 @@ export function faultsOf(origins) {
   return origins.flatMap(({ suite, cases, notes, leftOut }) => {
     const names = cases.map((c) => c.name);
     const twice = names.filter((name, i) => names.indexOf(name) !== i);
-    const unknown = [...Object.keys(notes), ...Object.keys(leftOut)].filter((n) => !names.includes(n));
+    const unknown = [...Object.keys(notes), ...Object.keys(leftOut)].filter(
+      (n) => !names.includes(n),
+    );
     const both = cases.filter((c) => c.leftOut !== '' && c.files.length > 0);
     return [
       ...twice.map((name) => `${suite}: ${name} is listed twice`),

@@ -5,7 +5,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { caseOf, collect, countOf, faultsOf, isUpToDate, render, testNames } from './conformance.mjs';
+import {
+  caseOf,
+  collect,
+  countOf,
+  faultsOf,
+  isUpToDate,
+  render,
+  testNames,
+} from './conformance.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -25,7 +33,8 @@ test('at least 90 % of the cases that exist here are covered, of every origin', 
 });
 
 test('names are found in calls of test with literals and templates', () => {
-  const source = "test('a_b', f);\ntest(`c: ${n} times`, f);\ntest(\n  'd\\'s: e', f);\ntest.skip('no', f);";
+  const source =
+    "test('a_b', f);\ntest(`c: ${n} times`, f);\ntest(\n  'd\\'s: e', f);\ntest.skip('no', f);";
   assert.equal(testNames(source), ['a_b', 'c: ', "d\\'s: e"]);
   assert.equal(testNames(source).map(caseOf), ['a_b', 'c', "d\\'s"]);
 });

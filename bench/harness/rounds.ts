@@ -23,14 +23,20 @@ export interface Variant {
 /** The rounds of each variant, by its label. */
 export type Rounds = ReadonlyMap<string, readonly Sample[]>;
 
-/** Runs all variants `warmUp` times unmeasured, then `rounds` times. */
+/**
+ * Runs all variants `warmUp` times unmeasured, then `rounds` times; of those fewer, but at least two, when
+ * `budget` ms have passed: on a busy machine.
+ */
 export async function interleave(
   variants: readonly Variant[],
   rounds: number,
   warmUp: number = 1,
+  budget: number = 20_000,
 ): Promise<Rounds> {
   const samples = new Map<string, Sample[]>(variants.map(({ label }) => [label, []]));
+  const until = performance.now() + budget;
   for (let round = -warmUp; round < rounds; round++) {
+    if (round >= 2 && performance.now() > until) break;
     const order = round % 2 === 0 ? variants : [...variants].reverse();
     for (const variant of order) {
       const sample = await variant.run();

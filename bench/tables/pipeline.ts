@@ -51,7 +51,7 @@ async function run(options: RunOptions): Promise<TableResult> {
   const folder = mkdtempSync(join(tmpdir(), 'dmabuf-bench-'));
   try {
     const variants = [...bareVariants(decoder), ...playerVariants(join(folder, 'out.y4m'))];
-    const rows = rowsOf(variants, await interleave(variants, roundsFor(options, 4), 0));
+    const rows = rowsOf(variants, await interleave(variants, roundsFor(options, 4), 0, 40_000));
     return { rows, marks: marksOf(rows) };
   } finally {
     rmSync(folder, { recursive: true, force: true });

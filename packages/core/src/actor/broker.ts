@@ -25,6 +25,7 @@ import {
   MACHINE,
   OBJECT,
   REGION,
+  REGION_KIND,
   ROLE,
 } from '../memory/layout.js';
 import { markImporter, unmarkImporter } from '../memory/regions.js';
@@ -220,6 +221,8 @@ class Broker {
   /** An fd is a capability: whoever has one to a buffer in the region, or has the region, may. */
   #mayImport(actor: number, region: number): boolean {
     const { words } = this.#k;
+    // The pool isolates as a whole: allocators zero ranges of it before there is an fd (design D4).
+    if (words.get(region + REGION.KIND) === REGION_KIND.POOL) return true;
     if ((words.load(region + REGION.IMPORTERS + (actor >> 5)) & (1 << (actor & 31))) !== 0) return true;
     for (const { object } of new FdTable(this.#k, actor).open()) {
       if (kindOf(object) !== OBJECT.DMABUF) continue;

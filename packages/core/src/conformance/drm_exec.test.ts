@@ -17,7 +17,10 @@ test('test_lock', () => {
   const { machine } = new FakeMachine().actor(0);
   const buffer = machine.alloc(4096);
   const hold = machine.waitAll([exclusive(buffer)], 0);
-  assert.is(codeOf(() => machine.waitAll([shared(buffer)], 0)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.waitAll([shared(buffer)], 0)),
+    'ETIME',
+  );
   hold.release();
 });
 
@@ -35,8 +38,14 @@ test('test_duplicates: refused with EINVAL and no residue, never silently ignore
   const buffer = machine.alloc(4096);
   machine.waitAll([], 0).release(); // makes this thread's context of CPU claims
   const dump = fake.dump();
-  assert.is(codeOf(() => machine.waitAll([exclusive(buffer), exclusive(buffer)], 0)), 'EINVAL');
-  assert.is(codeOf(() => machine.waitAll([shared(buffer), shared(buffer)], 0)), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.waitAll([exclusive(buffer), exclusive(buffer)], 0)),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.waitAll([shared(buffer), shared(buffer)], 0)),
+    'EINVAL',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -60,7 +69,10 @@ test('test_prepare_array: two buffers at once', () => {
   const buffers = [machine.alloc(4096), machine.alloc(4096)];
   const hold = machine.waitAll(buffers.map(exclusive), 0);
   for (const buffer of buffers) {
-    assert.is(codeOf(() => machine.waitAll([shared(buffer)], 0)), 'ETIME');
+    assert.is(
+      codeOf(() => machine.waitAll([shared(buffer)], 0)),
+      'ETIME',
+    );
   }
   hold.release();
   for (const buffer of buffers) machine.waitAll([shared(buffer)], 0).release();

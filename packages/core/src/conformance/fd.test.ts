@@ -9,7 +9,7 @@ import { codeOf } from '../testing/code-of.js';
 import { FakeMachine } from '../testing/fake-machine.js';
 import { withPeers } from '../testing/peers.js';
 
-const roles = new URL('./fd.roles.js', import.meta.url);
+const roles = new URL('./fd.test-roles.js', import.meta.url);
 
 /** One fd of each kind, by the name of the call that takes it. */
 function kinds(machine: Machine): { kind: string; fd: number; take: (fd: number) => unknown }[] {
@@ -28,7 +28,10 @@ const live = (machine: Machine): number[] => {
 test('lowest_free_number', () => {
   const { machine } = new FakeMachine().actor(0);
   const handles = [machine.alloc(1), machine.createTimeline(), machine.createSyncFile([])] as const;
-  assert.equal(handles.map(({ fd }) => fd), [0, 1, 2]);
+  assert.equal(
+    handles.map(({ fd }) => fd),
+    [0, 1, 2],
+  );
   handles[1].close();
   handles[0].close();
   assert.is(machine.alloc(1).fd, 0);
@@ -41,17 +44,38 @@ test('ebadf_closed: an fd that was closed, in every call that takes it or its ha
   for (const { kind, fd, take } of kinds(machine)) {
     const handle = take(fd) as { close(): void };
     handle.close();
-    assert.is(codeOf(() => take(fd)), 'EBADF', kind);
-    assert.is(codeOf(() => handle.close()), 'EBADF', kind);
-    assert.is(codeOf(() => machine.passFd(2, fd)), 'EBADF', kind);
-    assert.is(codeOf(() => machine.ioctlFd(fd, 0)), 'EBADF', kind);
+    assert.is(
+      codeOf(() => take(fd)),
+      'EBADF',
+      kind,
+    );
+    assert.is(
+      codeOf(() => handle.close()),
+      'EBADF',
+      kind,
+    );
+    assert.is(
+      codeOf(() => machine.passFd(2, fd)),
+      'EBADF',
+      kind,
+    );
+    assert.is(
+      codeOf(() => machine.ioctlFd(fd, 0)),
+      'EBADF',
+      kind,
+    );
   }
 });
 
 test('ebadf_never_open: -1, a number that is not open, one beyond the table', () => {
   const { machine } = new FakeMachine().actor(0);
   for (const { kind, take } of kinds(machine)) {
-    for (const fd of [-1, 7, 31, 32, 1e9]) assert.is(codeOf(() => take(fd)), 'EBADF', `${kind} ${fd}`);
+    for (const fd of [-1, 7, 31, 32, 1e9])
+      assert.is(
+        codeOf(() => take(fd)),
+        'EBADF',
+        `${kind} ${fd}`,
+      );
   }
 });
 
@@ -60,8 +84,16 @@ test('ebadf_foreign: the fds of another process are not one’s own', () => {
   const mine = kinds(fake.actor(0).machine);
   const theirs = fake.actor(1).machine;
   for (const { kind, fd } of mine) {
-    assert.is(codeOf(() => theirs.dmabuf(fd)), 'EBADF', kind);
-    assert.is(codeOf(() => theirs.passFd(1, fd)), 'EBADF', kind);
+    assert.is(
+      codeOf(() => theirs.dmabuf(fd)),
+      'EBADF',
+      kind,
+    );
+    assert.is(
+      codeOf(() => theirs.passFd(1, fd)),
+      'EBADF',
+      kind,
+    );
   }
 });
 
@@ -73,7 +105,11 @@ test('einval_other_kind: fences, timelines and dma-bufs are all fds, and not eac
   for (const { kind, take } of all) {
     for (const other of all) {
       const expected = other.kind === kind ? 'no error' : 'EINVAL';
-      assert.is(codeOf(() => take(other.fd)), expected, `${kind} of ${other.kind}`);
+      assert.is(
+        codeOf(() => take(other.fd)),
+        expected,
+        `${kind} of ${other.kind}`,
+      );
     }
   }
   assert.is(fake.dump(), dump);
@@ -93,10 +129,22 @@ test('emfile: the table is full, nothing is left of the refused call, and closin
   const { machine } = fake.actor(0);
   const [first] = kinds(machine);
   const dump = withoutContexts(fake); // a closed timeline's stays, to answer for its fences
-  assert.is(codeOf(() => machine.alloc(4096)), 'EMFILE');
-  assert.is(codeOf(() => machine.createTimeline()), 'EMFILE');
-  assert.is(codeOf(() => machine.createSyncFile([])), 'EMFILE');
-  assert.is(codeOf(() => machine.dmabuf(first?.fd ?? -1).dup()), 'EMFILE');
+  assert.is(
+    codeOf(() => machine.alloc(4096)),
+    'EMFILE',
+  );
+  assert.is(
+    codeOf(() => machine.createTimeline()),
+    'EMFILE',
+  );
+  assert.is(
+    codeOf(() => machine.createSyncFile([])),
+    'EMFILE',
+  );
+  assert.is(
+    codeOf(() => machine.dmabuf(first?.fd ?? -1).dup()),
+    'EMFILE',
+  );
   assert.is(withoutContexts(fake), dump);
   machine.dmabuf(first?.fd ?? -1).close();
   assert.is(machine.alloc(4096).fd, 0);
@@ -113,7 +161,10 @@ test('dup: two fds of one buffer, which lives until both are closed', () => {
   second.access({ write: true }).finish();
   second.close();
   assert.equal(live(machine), [0, 0, 0]);
-  assert.is(codeOf(() => second.dup()), 'EBADF');
+  assert.is(
+    codeOf(() => second.dup()),
+    'EBADF',
+  );
 });
 
 test('close_twice: EBADF, and never the next owner of the number', () => {
@@ -122,7 +173,10 @@ test('close_twice: EBADF, and never the next owner of the number', () => {
   first.close();
   const second = machine.alloc(4096);
   assert.is(second.fd, first.fd);
-  assert.is(codeOf(() => first.close()), 'EBADF');
+  assert.is(
+    codeOf(() => first.close()),
+    'EBADF',
+  );
   first[Symbol.dispose]();
   assert.is(second.size, 4096);
   assert.is(machine.dmabuf(second.fd).size, 4096);
@@ -167,7 +221,10 @@ test('pass_fd_emfile: a receiver whose table is full can close one and try again
   const { machine } = fake.actor(0);
   const timeline = machine.createTimeline('passed');
   machine.passFd(2, timeline.fd);
-  assert.is(codeOf(() => receiver.receiveFd(0)), 'EMFILE');
+  assert.is(
+    codeOf(() => receiver.receiveFd(0)),
+    'EMFILE',
+  );
   own[1].close();
   assert.is(receiver.timeline(receiver.receiveFd(0).fd).name, 'passed');
 });
@@ -177,16 +234,29 @@ test('pass_fd_bad: a closed fd, a process that is not there, and nothing is sent
   const { machine } = fake.actor(0);
   const { fd } = machine.alloc(4096);
   const dump = fake.dump();
-  assert.is(codeOf(() => machine.passFd(2, 9)), 'EBADF');
-  for (const actor of [0, 3, 99]) assert.is(codeOf(() => machine.passFd(actor, fd)), 'ESRCH');
+  assert.is(
+    codeOf(() => machine.passFd(2, 9)),
+    'EBADF',
+  );
+  for (const actor of [0, 3, 99])
+    assert.is(
+      codeOf(() => machine.passFd(actor, fd)),
+      'ESRCH',
+    );
   assert.is(fake.dump(), dump);
 });
 
 test('receive_timeout', () => {
   const { machine } = new FakeMachine().actor(0);
-  assert.is(codeOf(() => machine.receiveFd(0)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.receiveFd(0)),
+    'ETIME',
+  );
   const start = machine.now();
-  assert.is(codeOf(() => machine.receiveFd(250)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.receiveFd(250)),
+    'ETIME',
+  );
   assert.ok(machine.now() >= start + 250);
 });
 
@@ -239,7 +309,10 @@ test('lives_while_queued', () => {
   buffer.close();
   assert.equal(live(machine), [1, 4096, 2]);
   fake.server(1, { run: (job) => void job.buffer(0).bytes }).run();
-  assert.equal(fences.map(({ status }) => status), [1, 1]);
+  assert.equal(
+    fences.map(({ status }) => status),
+    [1, 1],
+  );
   assert.equal(live(machine), [0, 0, 0]);
 });
 
@@ -262,7 +335,10 @@ test('lives_while_attached', () => {
   buffer.close();
   assert.equal(live(machine), [1, 4096, 0]);
   attachment.map();
-  assert.is(codeOf(() => attachment.detach()), 'EBUSY');
+  assert.is(
+    codeOf(() => attachment.detach()),
+    'EBUSY',
+  );
   attachment.unmap();
   attachment.detach();
   assert.equal(live(machine), [0, 0, 0]);

@@ -14,7 +14,7 @@ import { FakeMachine } from '../testing/fake-machine.js';
 import { withPeers } from '../testing/peers.js';
 import { QueueRig } from '../testing/queue-rig.js';
 
-const roles = new URL('./locks.roles.js', import.meta.url);
+const roles = new URL('./locks.test-roles.js', import.meta.url);
 
 /** Two processes and some kds_resources. */
 function resources(count: number): { fake: FakeMachine; queues: Queue[] } {
@@ -81,8 +81,14 @@ test('duplicate_resource: EINVAL, and no residue on any resource', () => {
   machine.asyncWaitAll([], (hold) => hold.release());
   const dump = fake.dump();
   const [a, b, c] = queues as [Queue, Queue, Queue];
-  assert.is(codeOf(() => machine.waitAll([exclusive(a), shared(b), shared(a)], 0)), 'EINVAL');
-  assert.is(codeOf(() => machine.asyncWaitAll([shared(c), shared(c)], () => {})), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.waitAll([exclusive(a), shared(b), shared(a)], 0)),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.asyncWaitAll([shared(c), shared(c)], () => {})),
+    'EINVAL',
+  );
   assert.is(fake.dump(), dump);
   machine.waitAll([a, b, c].map(exclusive), 0).release();
 });
@@ -91,7 +97,11 @@ test('ten_resources: more than KDS ever warned of', () => {
   const { fake, queues } = resources(24);
   const { machine } = fake.actor(0);
   const hold = machine.waitAll(queues.map(exclusive), 0);
-  for (const queue of queues) assert.is(codeOf(() => machine.waitAll([shared(queue)], 0)), 'ETIME');
+  for (const queue of queues)
+    assert.is(
+      codeOf(() => machine.waitAll([shared(queue)], 0)),
+      'ETIME',
+    );
   hold.release();
   machine.waitAll(queues.map(shared), 0).release();
   assert.is(machine.stats().jobs, 0);
@@ -129,7 +139,11 @@ test('release_twice: harmless', () => {
   first.release();
   const second = machine.waitAll(queues.map(exclusive), 0);
   first.release();
-  assert.is(codeOf(() => machine.waitAll(queues.map(shared), 0)), 'ETIME', 'the second still holds');
+  assert.is(
+    codeOf(() => machine.waitAll(queues.map(shared), 0)),
+    'ETIME',
+    'the second still holds',
+  );
   second.release();
 });
 
@@ -156,7 +170,10 @@ test('waitall_try: timeout 0 takes what is free and nothing else', () => {
   const [a, b] = queues as [Queue, Queue];
   const hold = machine.waitAll([exclusive(a)], 0);
   const dump = queued(fake);
-  assert.is(codeOf(() => machine.waitAll([exclusive(b), shared(a)], 0)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.waitAll([exclusive(b), shared(a)], 0)),
+    'ETIME',
+  );
   assert.is(queued(fake), dump);
   machine.waitAll([exclusive(b)], 0).release();
   hold.release();
@@ -169,7 +186,10 @@ test('waitall_timeout: says so, and leaves nothing queued', () => {
   const hold = first.waitAll(queues.map(shared), 0);
   second.waitAll([], 0).release();
   const dump = queued(fake);
-  assert.is(codeOf(() => second.waitAll(queues.map(exclusive), 500)), 'ETIME');
+  assert.is(
+    codeOf(() => second.waitAll(queues.map(exclusive), 500)),
+    'ETIME',
+  );
   assert.is(queued(fake), dump);
   first.waitAll(queues.map(shared), 0).release();
   hold.release();
@@ -181,13 +201,25 @@ test('resource_term_with_waiters: EBUSY, and it can be closed when they are gone
   const queue = at(queues, 0);
   const hold = machine.waitAll([exclusive(queue)], 0);
   const waiting = machine.asyncWaitAll([shared(queue)], () => {});
-  assert.is(codeOf(() => queue.close()), 'EBUSY');
+  assert.is(
+    codeOf(() => queue.close()),
+    'EBUSY',
+  );
   assert.ok(waiting.cancel());
-  assert.is(codeOf(() => queue.close()), 'EBUSY');
+  assert.is(
+    codeOf(() => queue.close()),
+    'EBUSY',
+  );
   hold.release();
   queue.close();
-  assert.is(codeOf(() => queue.close()), 'EINVAL');
-  assert.is(codeOf(() => machine.waitAll([shared(queue)])), 'EINVAL');
+  assert.is(
+    codeOf(() => queue.close()),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.waitAll([shared(queue)])),
+    'EINVAL',
+  );
 });
 
 test('cancel_racing_with_grant: the callback runs once or not at all', async () => {
@@ -228,7 +260,10 @@ test('owner_death: what a dead process held is released, what it waited for is c
     const mine = machine.waitAll([exclusive(wanted)]);
     peers.play(0, 'holdForEver', held.id, wanted.id);
     assert.is(peers.result(peers.actor(0)), 'holding');
-    assert.is(codeOf(() => machine.waitAll([shared(held)], 0)), 'ETIME');
+    assert.is(
+      codeOf(() => machine.waitAll([shared(held)], 0)),
+      'ETIME',
+    );
     await peers.kill(0);
     machine.waitAll([exclusive(held)], 10_000).release();
     mine.release();
@@ -319,11 +354,17 @@ test('failed_render_is_not_shown: its flip ends with the same error, its predece
   at(rendering, 0).finish();
   at(rendering, 2).finish();
   run();
-  assert.equal(flipping.map((job) => job.seqno), [1, 3]);
+  assert.equal(
+    flipping.map((job) => job.seqno),
+    [1, 3],
+  );
   at(flipping, 0).complete();
   assert.is(at(flips, 1).status, -errno.EIO);
   at(flipping, 1).complete();
-  assert.equal(flips.map((fence) => fence.status), [1, -errno.EIO, 1]);
+  assert.equal(
+    flips.map((fence) => fence.status),
+    [1, -errno.EIO, 1],
+  );
 });
 
 // The faults of KDS itself (its releases of 2012 and 2013).
@@ -358,7 +399,10 @@ test('weakness_2: a refused set leaves no lock count behind', () => {
   const { machine } = fake.actor(0);
   const [a, b] = queues as [Queue, Queue];
   for (let i = 0; i < 100; i++) {
-    assert.is(codeOf(() => machine.waitAll([exclusive(a), exclusive(b), shared(a)], 0)), 'EINVAL');
+    assert.is(
+      codeOf(() => machine.waitAll([exclusive(a), exclusive(b), shared(a)], 0)),
+      'EINVAL',
+    );
   }
   assert.is(machine.stats().jobs, 0);
   machine.asyncWaitAll([exclusive(b), exclusive(a)], (hold) => hold.release());
@@ -418,7 +462,10 @@ test('weakness_4: grants that race with timeouts in another thread free nothing 
     bracket.finish();
     peers.results();
     console.log(`# ${JSON.stringify(counts)}`);
-    assert.equal(Object.keys(counts).filter((code) => !['ETIME', 'no error'].includes(code)), []);
+    assert.equal(
+      Object.keys(counts).filter((code) => !['ETIME', 'no error'].includes(code)),
+      [],
+    );
     machine.waitAll([exclusive(queue)], 0).release();
     for (const handle of [queue, buffer]) handle.close();
   });
@@ -450,7 +497,10 @@ test('weakness_6: a poll queues nothing, however often it is asked', () => {
   assert.equal(buffer.poll({ readable: true }, 1), { readable: false, writable: false });
   const dump = queued(fake);
   for (let i = 0; i < 100; i++) {
-    assert.equal(buffer.poll({ readable: true, writable: true }, 1), { readable: false, writable: false });
+    assert.equal(buffer.poll({ readable: true, writable: true }, 1), {
+      readable: false,
+      writable: false,
+    });
   }
   assert.is(queued(fake), dump);
   hold.release();
@@ -462,10 +512,17 @@ test('weakness_6: a lock token is no pointer, and running out of time is no succ
   const { machine } = fake.actor(0);
   const { id } = at(queues, 0);
   for (const forged of [0, -1, 1.5, id + 1, id + 2 ** 28, 2 ** 60]) {
-    assert.is(codeOf(() => machine.queueById(forged)), 'EINVAL', String(forged));
+    assert.is(
+      codeOf(() => machine.queueById(forged)),
+      'EINVAL',
+      String(forged),
+    );
   }
   const hold = machine.waitAll(queues.map(exclusive), 0);
-  assert.is(codeOf(() => fake.actor(1).machine.waitAll(queues.map(shared), 1000)), 'ETIME');
+  assert.is(
+    codeOf(() => fake.actor(1).machine.waitAll(queues.map(shared), 1000)),
+    'ETIME',
+  );
   hold.release();
 });
 
@@ -473,7 +530,11 @@ test('weakness_7: an exclusive use after a shared one of the same buffer is refu
   const rig = new QueueRig();
   const dump = rig.fake.dump();
   for (const uses of ['ra wa', 'wa ra', 'ra da']) {
-    assert.is(codeOf(() => rig.add('both', uses)), 'EINVAL', uses);
+    assert.is(
+      codeOf(() => rig.add('both', uses)),
+      'EINVAL',
+      uses,
+    );
   }
   assert.is(rig.fake.dump(), dump);
 });
@@ -487,10 +548,16 @@ test('weakness_8: jobs of a context start and signal in order, whatever the orde
   at(rendering, 1).finish(-errno.EIO);
   run();
   assert.is(flipping.length, 0, 'the head is not ready');
-  assert.equal(flips.map((fence) => fence.status), [0, 0, 0]);
+  assert.equal(
+    flips.map((fence) => fence.status),
+    [0, 0, 0],
+  );
   at(rendering, 0).finish();
   run();
-  assert.equal(flipping.map((job) => job.seqno), [1, 3]);
+  assert.equal(
+    flipping.map((job) => job.seqno),
+    [1, 3],
+  );
 });
 
 test('weakness_8: more than two flips can be queued', () => {
@@ -516,10 +583,16 @@ test('weakness_9: a job can be told not to start before a time, and lets readers
   crtc.submit({ buffers: [shared(buffer)], startAt: machine.now() + 40, payload: 1 });
   other.submit({ buffers: [shared(buffer)], payload: 2 });
   run();
-  assert.equal(flipping.map((job) => job.payload), [2]);
+  assert.equal(
+    flipping.map((job) => job.payload),
+    [2],
+  );
   fake.advance(40);
   run();
-  assert.equal(flipping.map((job) => job.payload), [2, 1]);
+  assert.equal(
+    flipping.map((job) => job.payload),
+    [2, 1],
+  );
 });
 
 test.run();

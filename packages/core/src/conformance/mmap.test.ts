@@ -18,7 +18,7 @@ interface Bench {
   readonly buffer: DmaBuf;
 }
 
-function bench(options: { flags?: number; without?: ('mmap')[] } = {}): Bench {
+function bench(options: { flags?: number; without?: 'mmap'[] } = {}): Bench {
   const fake = new FakeMachine();
   const exporter = new TestExporter(fake, options.without ?? []);
   const { machine } = fake.actor(0);
@@ -63,7 +63,12 @@ test('einval_bounds: what does not lie inside the buffer', () => {
   }
   refused(b, 'EOVERFLOW', () => b.buffer.mmap({ offset: 4096, length: Number.MAX_SAFE_INTEGER }));
   const mapping = b.buffer.mmap({ offset: 4096, length: 4096 });
-  for (const [offset, length] of [[4096, 1], [0, 4097], [-1, 1], [0, 0]] as const) {
+  for (const [offset, length] of [
+    [4096, 1],
+    [0, 4097],
+    [-1, 1],
+    [0, 0],
+  ] as const) {
     refused(b, 'EINVAL', () => mapping.prepareAccess({ read: true, offset, length }));
   }
   mapping.close();
@@ -117,7 +122,10 @@ test('finish_twice: an unbalanced bracket is an error here', () => {
   const { buffer } = bench();
   const bracket = buffer.mmap().prepareAccess({ read: true });
   bracket.finish();
-  assert.is(codeOf(() => bracket.finish()), 'EINVAL');
+  assert.is(
+    codeOf(() => bracket.finish()),
+    'EINVAL',
+  );
   bracket[Symbol.dispose]();
 });
 
@@ -126,15 +134,24 @@ test('access_after_finish', () => {
   const bracket = buffer.mmap().prepareAccess({ write: true });
   bracket.words[0] = 1;
   bracket.finish();
-  assert.is(codeOf(() => bracket.bytes), 'EINVAL');
-  assert.is(codeOf(() => bracket.words), 'EINVAL');
+  assert.is(
+    codeOf(() => bracket.bytes),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => bracket.words),
+    'EINVAL',
+  );
 });
 
 test('unmap_in_a_bracket', () => {
   const { buffer } = bench();
   const mapping = buffer.mmap();
   const bracket = mapping.prepareAccess({ read: true });
-  assert.is(codeOf(() => mapping.close()), 'EBUSY');
+  assert.is(
+    codeOf(() => mapping.close()),
+    'EBUSY',
+  );
   bracket.finish();
   mapping.close();
   mapping.close();
@@ -165,7 +182,10 @@ test('two_readers: brackets that read do not keep each other out, one that write
   const mapping = b.buffer.mmap();
   const first = mapping.prepareAccess({ read: true });
   const second = mapping.prepareAccess({ read: true });
-  assert.is(codeOf(() => mapping.prepareAccess({ write: true, timeout: 0 })), 'ETIME');
+  assert.is(
+    codeOf(() => mapping.prepareAccess({ write: true, timeout: 0 })),
+    'ETIME',
+  );
   first.finish();
   second.finish();
   mapping.prepareAccess({ write: true, timeout: 0 }).finish();
@@ -183,7 +203,10 @@ test('several_at_once: all or none, and never one buffer twice', () => {
   const set = b.machine.prepareAccess(both, { timeout: 0 });
   assert.is(set.bytes(0).byteLength, 8192);
   set.finish();
-  assert.is(codeOf(() => set.finish()), 'EINVAL');
+  assert.is(
+    codeOf(() => set.finish()),
+    'EINVAL',
+  );
 });
 
 test('poisoned_content: of a failed writer, for who reads it; not for who overwrites it', () => {
@@ -203,10 +226,18 @@ test('llseek: the size is asked by SEEK_END, and nothing else is', () => {
   const [SEEK_SET, SEEK_CUR, SEEK_END] = [0, 1, 2];
   assert.is(b.machine.lseek(b.buffer.fd, 0, SEEK_END), 8192);
   assert.is(b.machine.lseek(b.buffer.fd, 0, SEEK_SET), 0);
-  for (const [offset, whence] of [[1, SEEK_SET], [-1, SEEK_END], [0, SEEK_CUR], [0, 3]] as const) {
+  for (const [offset, whence] of [
+    [1, SEEK_SET],
+    [-1, SEEK_END],
+    [0, SEEK_CUR],
+    [0, 3],
+  ] as const) {
     refused(b, 'EINVAL', () => b.buffer.seek(offset, whence));
   }
-  assert.is(codeOf(() => b.machine.lseek(9, 0, SEEK_END)), 'EBADF');
+  assert.is(
+    codeOf(() => b.machine.lseek(9, 0, SEEK_END)),
+    'EBADF',
+  );
 });
 
 test('set_name: at most 31 bytes', () => {
@@ -255,9 +286,15 @@ test('sync_unbalanced: END without START is EINVAL here', () => {
 
 test('prepare_finish_2012: _IO(Z, 0) and _IO(Z, 1) claim the buffer and let it go', () => {
   const b = bench();
-  assert.equal([uapi.DMA_BUF_IOCTL_PREPARE_ACCESS, uapi.DMA_BUF_IOCTL_FINISH_ACCESS], [0x5a00, 0x5a01]);
+  assert.equal(
+    [uapi.DMA_BUF_IOCTL_PREPARE_ACCESS, uapi.DMA_BUF_IOCTL_FINISH_ACCESS],
+    [0x5a00, 0x5a01],
+  );
   b.machine.ioctlFd(b.buffer.fd, uapi.DMA_BUF_IOCTL_PREPARE_ACCESS);
-  assert.is(codeOf(() => b.machine.waitAll([shared(b.buffer)], 0)), 'ETIME');
+  assert.is(
+    codeOf(() => b.machine.waitAll([shared(b.buffer)], 0)),
+    'ETIME',
+  );
   b.machine.ioctlFd(b.buffer.fd, uapi.DMA_BUF_IOCTL_FINISH_ACCESS);
   b.machine.waitAll([shared(b.buffer)], 0).release();
   refused(b, 'EINVAL', () => b.machine.ioctlFd(b.buffer.fd, uapi.DMA_BUF_IOCTL_FINISH_ACCESS));
@@ -265,7 +302,8 @@ test('prepare_finish_2012: _IO(Z, 0) and _IO(Z, 1) claim the buffer and let it g
 
 test('sync_file_flags: a non-empty subset of RW, and a sync file’s fd', () => {
   const b = bench();
-  const call = (request: number, arg: object): number => b.machine.ioctlFd(b.buffer.fd, request, arg);
+  const call = (request: number, arg: object): number =>
+    b.machine.ioctlFd(b.buffer.fd, request, arg);
   const file = b.machine.createSyncFile([]);
   for (const flags of [0, 4, 7]) {
     refused(b, 'EINVAL', () => call(uapi.DMA_BUF_IOCTL_EXPORT_SYNC_FILE, { flags, fd: -1 }));

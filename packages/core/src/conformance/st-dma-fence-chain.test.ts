@@ -10,9 +10,9 @@ import { codeOf } from '../testing/code-of.js';
 import { type MockFence, MockFences } from '../testing/mock-fences.js';
 import { type Peers, withPeers } from '../testing/peers.js';
 import { Random } from '../testing/random.js';
-import { chainOf, isRight } from './st-dma-fence.roles.js';
+import { chainOf, isRight } from './st-dma-fence.test-roles.js';
 
-const roles = new URL('./st-dma-fence.roles.js', import.meta.url);
+const roles = new URL('./st-dma-fence.test-roles.js', import.meta.url);
 const LINKS = 64;
 
 interface Chains {
@@ -26,11 +26,19 @@ interface Chains {
 function fenceChains(count: number, seqno: (i: number) => number): Chains {
   const mocks = new MockFences();
   const fences = mocks.several(count);
-  const chains = link(mocks.machine, fences.map(({ fence }) => fence), seqno);
+  const chains = link(
+    mocks.machine,
+    fences.map(({ fence }) => fence),
+    seqno,
+  );
   return { machine: mocks.machine, fences, chains, tail: chains.at(-1) as FenceChain };
 }
 
-function link(machine: Machine, fences: readonly FenceLike[], seqno: (i: number) => number): FenceChain[] {
+function link(
+  machine: Machine,
+  fences: readonly FenceLike[],
+  seqno: (i: number) => number,
+): FenceChain[] {
   const chains: FenceChain[] = [];
   fences.forEach((fence, i) => chains.push(machine.fenceChain(chains.at(-1), fence, seqno(i))));
   return chains;
@@ -58,7 +66,11 @@ test('find_seqno', () => {
   chains.forEach((chain, i) => {
     same(tail.findSeqno(i + 1), chain);
     same(chain.findSeqno(i + 1), chain, 'itself');
-    assert.is(codeOf(() => chain.findSeqno(i + 2)), 'EINVAL', 'a future one');
+    assert.is(
+      codeOf(() => chain.findSeqno(i + 2)),
+      'EINVAL',
+      'a future one',
+    );
     same(chain.findSeqno(i), i === 0 ? chain : chains[i - 1], 'the one before');
   });
 });
@@ -178,12 +190,29 @@ test('the error of the oldest link that failed is the status, also when its link
   assert.is(tail.points.length, 1, 'a job that waits for it fails with it');
 });
 
+test('a chain that begins with a fence comes to it when its links have signalled', () => {
+  const mocks = new MockFences();
+  const { machine } = mocks;
+  const [first, second, third] = mocks.several(3) as [MockFence, MockFence, MockFence];
+  const link = machine.fenceChain(first.fence, second.fence, 5);
+  const tail = machine.fenceChain(link, third.fence, 6);
+  same(tail.findSeqno(3), link);
+  second.signal();
+  same(tail.findSeqno(3), first.fence);
+  first.signal();
+  same(tail.findSeqno(5), undefined);
+  assert.is(tail.status, 0);
+});
+
 test('deadlines go to the fences of all links', () => {
   const mocks = new MockFences();
   const timeline = mocks.machine.createTimeline();
   const first = mocks.machine.fenceChain(undefined, timeline.createFence(1), 1);
   const chain = mocks.machine.fenceChain(first, mocks.make().fence, 2);
-  assert.is(codeOf(() => timeline.deadline), 'ENOENT');
+  assert.is(
+    codeOf(() => timeline.deadline),
+    'ENOENT',
+  );
   chain.setDeadline(40);
   assert.is(timeline.deadline, 40);
 });
@@ -201,9 +230,15 @@ test('a chain as in-fence holds a job back until its last link signals', () => {
 
 test('a chain is no fence of a link, and seqnos are positive integers', () => {
   const { machine, tail } = fenceChains(1, inc);
-  assert.is(codeOf(() => machine.fenceChain(undefined, tail, 2)), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.fenceChain(undefined, tail, 2)),
+    'EINVAL',
+  );
   for (const seqno of [0, -1, 1.5, NaN]) {
-    assert.is(codeOf(() => machine.fenceChain(tail, { points: [] }, seqno)), 'EINVAL');
+    assert.is(
+      codeOf(() => machine.fenceChain(tail, { points: [] }, seqno)),
+      'EINVAL',
+    );
   }
 });
 

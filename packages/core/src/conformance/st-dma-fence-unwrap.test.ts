@@ -3,6 +3,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errno } from '../errno.js';
+import { ACTOR } from '../memory/layout.js';
 import type { FenceLike } from '../sync/fence-set.js';
 import type { Fence } from '../sync/fence.js';
 import { codeOf } from '../testing/code-of.js';
@@ -77,7 +78,11 @@ test('unwrap_merge_order', () => {
   const f3 = mocks.make(a).fence;
   const merged = machine.merge(machine.fenceArray([f2, f3]), machine.fenceArray([f1, f2]));
   const order = merged.points.map(({ context, seqno }) => [context, seqno]);
-  assert.equal(order, [f3, f2].map(({ context, seqno }) => [context, seqno]), 'by context, then seqno');
+  assert.equal(
+    order,
+    [f3, f2].map(({ context, seqno }) => [context, seqno]),
+    'by context, then seqno',
+  );
 });
 
 test('unwrap_merge_complex', () => {
@@ -88,7 +93,11 @@ test('unwrap_merge_complex', () => {
   const nested = machine.merge(machine.merge(f1, f2), machine.merge(f3, f4), f1, f4);
   assert.equal(keys(nested), keys([f1, f2, f3, f4]));
   all[1]?.signal();
-  assert.equal(keys(machine.merge(nested, f2)), keys([f1, f3, f4]), 'what has signalled is dropped');
+  assert.equal(
+    keys(machine.merge(nested, f2)),
+    keys([f1, f3, f4]),
+    'what has signalled is dropped',
+  );
 });
 
 test('unwrap_merge_complex_seqno', () => {
@@ -123,7 +132,10 @@ test('an array signals when all of its fences have', () => {
   const array = mocks.machine.fenceArray(all.map(({ fence }) => fence));
   for (const { signal } of all) {
     assert.is(array.status, 0);
-    assert.is(codeOf(() => array.wait(0)), 'ETIME');
+    assert.is(
+      codeOf(() => array.wait(0)),
+      'ETIME',
+    );
     signal();
   }
   assert.is(array.wait(0), 1);
@@ -161,11 +173,20 @@ test('a pending array that signals on any is no in-fence; one that has signalled
   const { machine } = mocks;
   const context = machine.createContext(1);
   const all = mocks.several(2);
-  const array = machine.fenceArray(all.map(({ fence }) => fence), { any: true });
+  const array = machine.fenceArray(
+    all.map(({ fence }) => fence),
+    { any: true },
+  );
   const dump = mocks.fake.dump();
-  assert.is(codeOf(() => context.submit({ inFences: [array] })), 'EINVAL');
+  assert.is(
+    codeOf(() => context.submit({ inFences: [array] })),
+    'EINVAL',
+  );
   assert.is(mocks.fake.dump(), dump);
-  assert.is(codeOf(() => machine.waitAny([array], 0)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.waitAny([array], 0)),
+    'ETIME',
+  );
   all[1]?.signal(-errno.EIO);
   assert.is(machine.waitAny([array], 0), 0);
   const job = context.submit({ inFences: [array] });
@@ -177,7 +198,7 @@ test('waits for arrays and chains return when what they need has signalled', asy
   const mocks = new MockFences();
   const { machine } = mocks;
   const [a, b, c] = mocks.several(3);
-  const of = (...mock: typeof a[]): Fence[] => mock.map((m) => m?.fence as Fence);
+  const of = (...mock: (typeof a)[]): Fence[] => mock.map((m) => m?.fence as Fence);
   const any = machine.fenceArray(of(a, b), { any: true });
   const chain = machine.fenceChain(machine.fenceChain(undefined, any, 1), of(c)[0] as Fence, 2);
   let turn = 0;
@@ -193,13 +214,70 @@ test('waits for arrays and chains return when what they need has signalled', asy
   assert.is(turn, 5);
 });
 
+test('settled resolves when an array, a chain or a set signals', async () => {
+  const mocks = new MockFences();
+  const { machine } = mocks;
+  const all = mocks.several(5);
+  const likes = all.map(({ fence }) => fence);
+  const order = [3, 0, 4, 2, 1];
+  let turn = 0;
+  mocks.fake.whileAsleep = () => {
+    if (turn < order.length) all[order[turn++] ?? 0]?.signal();
+  };
+  const any = machine.fenceArray(likes, { any: true });
+  assert.is(await any.settled(), 1);
+  assert.is(turn, 1);
+  const chain = machine.fenceChain(likes[0], machine.fenceArray(likes.slice(1, 3)), 1);
+  assert.is(await chain.settled(), 1);
+  assert.is(turn, 5);
+  assert.is(await machine.merge(...likes).settled(), 1);
+  const set = machine.merge(...mocks.several(2).map(({ fence }) => fence));
+  assert.is(
+    codeOf(() => set.wait(0)),
+    'ETIME',
+  );
+  assert.is(mocks.fake.words.load(mocks.fake.actor(0).services.kernel.actor + ACTOR.WAITING), 0);
+});
+
+test('waiting for any returns the first of several that signals, sets and containers among them', () => {
+  const mocks = new MockFences();
+  const { machine } = mocks;
+  const all = mocks.several(6);
+  const f = all.map(({ fence }) => fence);
+  const waited = [
+    machine.merge(...f.slice(0, 2)),
+    machine.fenceArray(f.slice(2, 4), { any: true }),
+    machine.fenceChain(f[4], f[5] as Fence, 1),
+  ];
+  assert.is(
+    codeOf(() => machine.waitAny(waited, 50)),
+    'ETIME',
+  );
+  const order = [0, 4, 3];
+  mocks.fake.whileAsleep = () => all[order.shift() ?? 0]?.signal();
+  assert.is(machine.waitAny(waited), 1);
+  assert.equal(order, []);
+  mocks.fake.whileAsleep = () => {};
+  all[5]?.signal();
+  assert.is(machine.waitAny(waited.toReversed(), 0), 0);
+});
+
 test('an array has one fence at least, and no container among them', () => {
   const mocks = new MockFences();
   const { machine } = mocks;
   const [f] = fences(mocks, 1) as [Fence];
-  assert.is(codeOf(() => machine.fenceArray([])), 'EINVAL');
-  assert.is(codeOf(() => machine.fenceArray([machine.fenceArray([f])])), 'EINVAL');
-  assert.is(codeOf(() => machine.fenceArray([machine.fenceChain(undefined, f, 1)])), 'EINVAL');
+  assert.is(
+    codeOf(() => machine.fenceArray([])),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.fenceArray([machine.fenceArray([f])])),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.fenceArray([machine.fenceChain(undefined, f, 1)])),
+    'EINVAL',
+  );
 });
 
 test('deadlines go to all fences of an array, of a set and of a sync file', () => {

@@ -6,7 +6,7 @@ import { codeOf } from '../testing/code-of.js';
 import { MockFences } from '../testing/mock-fences.js';
 import { withPeers } from '../testing/peers.js';
 
-const roles = new URL('./st-dma-fence.roles.js', import.meta.url);
+const roles = new URL('./st-dma-fence.test-roles.js', import.meta.url);
 
 test('sanitycheck: a fence can be made, waited for with a callback, signalled and dropped', () => {
   const mocks = new MockFences();
@@ -23,7 +23,11 @@ test('test_signaling', () => {
   assert.not(fence.signalled);
   signal();
   assert.ok(fence.signalled);
-  assert.is(codeOf(() => signal()), 'EALREADY', 'the kernel: EINVAL');
+  assert.is(
+    codeOf(() => signal()),
+    'EALREADY',
+    'the kernel: EINVAL',
+  );
   assert.is(fence.status, 1);
 });
 
@@ -44,7 +48,10 @@ test('test_late_add_callback', () => {
   const { fence, signal } = mocks.make();
   signal();
   let runs = 0;
-  assert.is(codeOf(() => fence.addCallback(() => runs++)), 'ENOENT');
+  assert.is(
+    codeOf(() => fence.addCallback(() => runs++)),
+    'ENOENT',
+  );
   mocks.machine.pump();
   assert.is(runs, 0);
 });
@@ -91,7 +98,10 @@ test('test_error', () => {
 
 test('test_wait', () => {
   const { fence, signal } = new MockFences().make();
-  assert.is(codeOf(() => fence.wait(0)), 'ETIME');
+  assert.is(
+    codeOf(() => fence.wait(0)),
+    'ETIME',
+  );
   signal();
   assert.is(fence.wait(0), 1);
 });
@@ -100,7 +110,10 @@ test('test_wait_timeout: runs out on a pending fence, and not on one that is sig
   const mocks = new MockFences();
   const { fence, signal } = mocks.make();
   const start = mocks.machine.now();
-  assert.is(codeOf(() => fence.wait(1000)), 'ETIME');
+  assert.is(
+    codeOf(() => fence.wait(1000)),
+    'ETIME',
+  );
   assert.ok(mocks.machine.now() >= start + 1000);
   mocks.fake.whileAsleep = () => {
     if (!fence.signalled && mocks.machine.now() >= start + 1500) signal();

@@ -90,7 +90,11 @@ for (const usage of USAGES) {
     const second = add(usage); // what would make an unlocked iteration start again
     assert.is(query('READ').length, 2);
     assert.equal(before, [{ context, seqno }]);
-    assert.equal(file.info().fences.map((f) => f.seqno), [seqno], 'a snapshot stays what it was');
+    assert.equal(
+      file.info().fences.map((f) => f.seqno),
+      [seqno],
+      'a snapshot stays what it was',
+    );
     signal();
     assert.is(query('READ').length, 1);
     assert.is(second.fence.status, 0);
@@ -100,9 +104,10 @@ for (const usage of USAGES) {
     const { buffer, add } = resv();
     const { fence } = add(usage);
     using file = buffer.exportSyncFile({ read: true, write: true });
-    assert.equal(file.points.map(({ slot, generation }) => [slot, generation]), [
-      [fence.slot, fence.generation],
-    ]);
+    assert.equal(
+      file.points.map(({ slot, generation }) => [slot, generation]),
+      [[fence.slot, fence.generation]],
+    );
   });
 }
 

@@ -12,7 +12,7 @@ import { codeOf } from '../testing/code-of.js';
 import { Peers } from '../testing/peers.js';
 import { Random } from '../testing/random.js';
 
-const roles = new URL('./sw_sync.roles.js', import.meta.url);
+const roles = new URL('./sw_sync.test-roles.js', import.meta.url);
 const WAIT_MS = 10_000;
 let machine: Machine;
 
@@ -44,7 +44,10 @@ test('alloc_timeline', () => {
   const timeline = machine.createTimeline('alloc');
   assert.is(timeline.value, 0);
   timeline.close();
-  assert.is(codeOf(() => timeline.increment()), 'EBADF');
+  assert.is(
+    codeOf(() => timeline.increment()),
+    'EBADF',
+  );
 });
 
 test('alloc_fence', () => {
@@ -55,11 +58,20 @@ test('alloc_fence', () => {
 });
 
 test('alloc_fence_invalid_timeline', () => {
-  assert.is(codeOf(() => machine.timeline(-1)), 'EBADF');
+  assert.is(
+    codeOf(() => machine.timeline(-1)),
+    'EBADF',
+  );
   const timeline = machine.createTimeline();
   timeline.close();
-  assert.is(codeOf(() => timeline.createFence(1)), 'EBADF');
-  assert.is(codeOf(() => machine.timeline(timeline.fd)), 'EBADF');
+  assert.is(
+    codeOf(() => timeline.createFence(1)),
+    'EBADF',
+  );
+  assert.is(
+    codeOf(() => machine.timeline(timeline.fd)),
+    'EBADF',
+  );
 });
 
 test('alloc_merge_fence: fences, their merge and the timelines are closed in any order', () => {
@@ -91,14 +103,22 @@ test('timeline_closed_signaled: a fence that has signalled keeps its status', ()
   fence.close();
 });
 
-const PRIMES = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97];
+const PRIMES = [
+  2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
+];
 
 test('sync_busy', () => {
   const timeline = machine.createTimeline();
   const fence = createFence(timeline, 5);
-  assert.is(codeOf(() => fence.wait(0)), 'ETIME');
+  assert.is(
+    codeOf(() => fence.wait(0)),
+    'ETIME',
+  );
   timeline.increment(1);
-  assert.is(codeOf(() => fence.wait(0)), 'ETIME');
+  assert.is(
+    codeOf(() => fence.wait(0)),
+    'ETIME',
+  );
   timeline.increment(4);
   assert.is(fence.wait(0), 1);
   timeline.increment(5);
@@ -108,7 +128,11 @@ test('sync_busy', () => {
   for (const prime of PRIMES) {
     point += prime;
     const next = createFence(timeline, point);
-    assert.is(codeOf(() => next.wait(0)), 'ETIME', `+${prime}`);
+    assert.is(
+      codeOf(() => next.wait(0)),
+      'ETIME',
+      `+${prime}`,
+    );
     timeline.increment(prime);
     assert.is(next.wait(0), 1, `+${prime}`);
     next.close();
@@ -121,7 +145,10 @@ test('sync_busy_fork: another process, which has the timeline, increments it', a
   const peers = await Peers.start(machine, roles, 1);
   machine.passFd(peers.actor(0), timeline.fd);
   const fence = createFence(timeline, 1);
-  assert.is(codeOf(() => fence.wait(0)), 'ETIME');
+  assert.is(
+    codeOf(() => fence.wait(0)),
+    'ETIME',
+  );
   peers.play(0, 'increment', 1);
   assert.is(fence.wait(WAIT_MS), 1);
   assert.equal(peers.results(), [1]);
@@ -135,7 +162,10 @@ test('sync_busy_fork_unixsocket: the timeline travels to a process that already 
   const timeline = machine.createTimeline();
   const fence = createFence(timeline, 1);
   peers.play(0, 'increment', 1);
-  assert.is(codeOf(() => fence.wait(0)), 'ETIME');
+  assert.is(
+    codeOf(() => fence.wait(0)),
+    'ETIME',
+  );
   machine.passFd(peers.actor(0), timeline.fd);
   assert.is(fence.wait(WAIT_MS), 1);
   assert.equal(peers.results(), [1]);
@@ -150,11 +180,23 @@ test('sync_merge_invalid', () => {
   const timeline = machine.createTimeline();
   const fence = createFence(timeline, 1);
   const buffer = machine.alloc(4096);
-  assert.is(codeOf(() => merge(fence, machine.syncFile(-1))), 'EBADF');
-  assert.is(codeOf(() => merge(fence, machine.syncFile(timeline.fd))), 'EINVAL');
-  assert.is(codeOf(() => merge(fence, machine.syncFile(buffer.fd))), 'EINVAL');
+  assert.is(
+    codeOf(() => merge(fence, machine.syncFile(-1))),
+    'EBADF',
+  );
+  assert.is(
+    codeOf(() => merge(fence, machine.syncFile(timeline.fd))),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => merge(fence, machine.syncFile(buffer.fd))),
+    'EINVAL',
+  );
   fence.close();
-  assert.is(codeOf(() => merge(fence)), 'EBADF');
+  assert.is(
+    codeOf(() => merge(fence)),
+    'EBADF',
+  );
   buffer.close();
   timeline.close();
 });
@@ -197,7 +239,10 @@ test('sync_multi_timeline_wait', () => {
   const merged = merge(...fences);
   timelines.forEach((timeline, done) => {
     assert.equal([count(merged, 0), count(merged, 1)], [3 - done, done]);
-    assert.is(codeOf(() => merged.wait(0)), 'ETIME');
+    assert.is(
+      codeOf(() => merged.wait(0)),
+      'ETIME',
+    );
     timeline.increment(5);
   });
   assert.equal([count(merged, 0), count(merged, 1)], [0, 3]);
@@ -224,7 +269,10 @@ test('sync_multi_consumer', async () => {
     words[0] = i + 1;
     timeline.increment(1);
   }
-  assert.equal(peers.results(), Array.from({ length: CONSUMERS }, () => ROUNDS));
+  assert.equal(
+    peers.results(),
+    Array.from({ length: CONSUMERS }, () => ROUNDS),
+  );
   assert.is(words[0], CONSUMERS * ROUNDS);
   counter.finish();
   buffer.close();
@@ -242,7 +290,10 @@ test('sync_multi_consumer_producer', async () => {
     machine.passFd(actor, timeline.fd);
     machine.passFd(actor, buffer.fd);
   });
-  assert.equal(peers.results(), Array.from({ length: CONSUMERS }, () => ROUNDS));
+  assert.equal(
+    peers.results(),
+    Array.from({ length: CONSUMERS }, () => ROUNDS),
+  );
   assert.is(counter.words[0], CONSUMERS * ROUNDS);
   counter.finish();
   buffer.close();
@@ -270,7 +321,10 @@ test('sync_multi_producer_single_consumer', async () => {
     assert.is(sum, PRODUCERS * round);
     consumer.increment(1);
   }
-  assert.equal(peers.results(), Array.from({ length: PRODUCERS }, () => ROUNDS));
+  assert.equal(
+    peers.results(),
+    Array.from({ length: PRODUCERS }, () => ROUNDS),
+  );
   counters.finish();
   for (const handle of [buffer, consumer, ...producers]) handle.close();
   await peers.end();
@@ -307,7 +361,10 @@ test('sync_random_merge: 32 timelines, 1,024 random merges', () => {
   }
   assert.is(merged.info().fences.length, latest.filter((point) => point > 0).length);
   timelines.forEach((timeline, t) => {
-    assert.is(codeOf(() => merged.wait(0)), 'ETIME');
+    assert.is(
+      codeOf(() => merged.wait(0)),
+      'ETIME',
+    );
     timeline.increment(latest[t]);
   });
   assert.is(merged.wait(0), 1);

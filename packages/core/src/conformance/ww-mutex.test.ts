@@ -10,9 +10,9 @@ import type { Queue } from '../sync/queue-object.js';
 import { codeOf } from '../testing/code-of.js';
 import { Peers } from '../testing/peers.js';
 import { Random } from '../testing/random.js';
-import { MODES } from './locks.roles.js';
+import { MODES } from './locks.test-roles.js';
 
-const roles = new URL('./locks.roles.js', import.meta.url);
+const roles = new URL('./locks.test-roles.js', import.meta.url);
 const PEERS = 3;
 let machine: Machine;
 let peers: Peers;
@@ -30,7 +30,10 @@ test.after(async () => {
 });
 
 /** Has peers play a role on a buffer of counters; the results, and the sum of the counters. */
-function race(role: string, args: (peer: number) => readonly number[]): { results: unknown[]; sum: number } {
+function race(
+  role: string,
+  args: (peer: number) => readonly number[],
+): { results: unknown[]; sum: number } {
   const buffer = machine.alloc(4096);
   for (let i = 0; i < PEERS; i++) {
     peers.play(i, role, ...args(i));
@@ -44,7 +47,8 @@ function race(role: string, args: (peer: number) => readonly number[]): { result
   return { results, sum };
 }
 
-const several = (count: number): Queue[] => Array.from({ length: count }, () => machine.createQueue());
+const several = (count: number): Queue[] =>
+  Array.from({ length: count }, () => machine.createQueue());
 const close = (queues: readonly Queue[]): void => queues.forEach((queue) => queue.close());
 
 MODES.forEach((mode, i) => {
@@ -60,8 +64,14 @@ MODES.forEach((mode, i) => {
 test('aa: the same lock again in one set is refused, and a try while it is held fails', () => {
   const [queue] = several(1) as [Queue];
   const hold = machine.waitAll([exclusive(queue)]);
-  assert.is(codeOf(() => machine.waitAll([exclusive(queue), exclusive(queue)])), 'EINVAL');
-  assert.is(codeOf(() => machine.waitAll([exclusive(queue)], 0)), 'ETIME');
+  assert.is(
+    codeOf(() => machine.waitAll([exclusive(queue), exclusive(queue)])),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => machine.waitAll([exclusive(queue)], 0)),
+    'ETIME',
+  );
   hold.release();
   machine.waitAll([exclusive(queue)], 0).release();
   queue.close();
@@ -70,7 +80,11 @@ test('aa: the same lock again in one set is refused, and a try while it is held 
 test('abba: two locks in opposite orders, all finish with no back-off', () => {
   const queues = several(2);
   const ids = queues.map((q) => q.id);
-  const { results, sum } = race('lockAll', (i) => [0, 300, ...(i % 2 === 0 ? ids : ids.toReversed())]);
+  const { results, sum } = race('lockAll', (i) => [
+    0,
+    300,
+    ...(i % 2 === 0 ? ids : ids.toReversed()),
+  ]);
   assert.equal(results, [0, 0, 0]);
   assert.is(sum, PEERS * 300 * 2);
   close(queues);

@@ -87,7 +87,9 @@ export class FenceChain extends FenceContainer {
   }
 
   leaves(): readonly FencePoint[] {
-    return unwrap([...this.#links()].map((link) => (link instanceof FenceChain ? link.fence : link)));
+    return unwrap(
+      [...this.#links()].map((link) => (link instanceof FenceChain ? link.fence : link)),
+    );
   }
 
   next(): readonly FencePoint[] {
@@ -112,7 +114,7 @@ export class FenceChain extends FenceContainer {
   /** This link and those before it, newest first; a chain may begin with a fence that is no link. */
   *#links(): Generator<FenceChain | FenceLike> {
     yield this;
-    for (let link = this.#walk(); link !== undefined; ) {
+    for (let link = this.#walk(); link !== undefined;) {
       yield link;
       link = link instanceof FenceChain ? link.#walk() : undefined;
     }

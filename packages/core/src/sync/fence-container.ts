@@ -59,7 +59,7 @@ export abstract class FenceContainer implements FenceLike {
     const { keepAlive } = this.kernel;
     keepAlive.acquire();
     try {
-      for (let { status } = this; ; ({ status } = this)) {
+      for (let { status } = this; ; { status } = this) {
         if (status !== 0) return status;
         const next = this.next();
         if (next.length === 1) await this.waiter.settled(next[0] as FencePoint);

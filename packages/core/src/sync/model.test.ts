@@ -8,7 +8,7 @@ import { KDS_FAULTS, withFault } from '../testing/kds-faults.js';
 import { type Command, ModelRun } from '../testing/model-run.js';
 
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-const RUNS = Number(process.env['RUNS'] ?? 40);
+const RUNS = Number(process.env['RUNS'] ?? 100);
 const STEPS = 300;
 
 const number = fc.integer({ min: 0, max: 0xfffff });
@@ -37,9 +37,9 @@ test(`${RUNS} random sequences of up to ${STEPS} steps agree with the model`, ()
 for (const fault of KDS_FAULTS) {
   test(`the model finds it when put back in: ${fault.what}`, () => {
     const result = withFault(fault, () =>
-      fc.check(fc.property(commands, agrees), { seed: SEED, numRuns: 20, endOnFailure: true }),
+      fc.check(fc.property(commands, agrees), { seed: SEED, numRuns: 200, endOnFailure: true }),
     );
-    assert.ok(result.failed, `20 sequences from seed ${SEED} did not find it`);
+    assert.ok(result.failed, `200 sequences from seed ${SEED} did not find it`);
     const [steps] = result.counterexample ?? [[]];
     console.log(`# found after ${result.numRuns} runs, in ${steps.length} steps`);
     assert.not.throws(() => agrees(steps), 'without the fault the same steps agree');

@@ -3,7 +3,15 @@
  *
  * Each replaces one method of a prototype for as long as a test runs.
  */
-import { JOB, JOB_GRANT_SHIFT, JOB_STATE, JOB_STATE_MASK, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
+import {
+  JOB,
+  JOB_GRANT_SHIFT,
+  JOB_STATE,
+  JOB_STATE_MASK,
+  LINK,
+  LINK_FLAG,
+  QUEUE,
+} from '../memory/layout.js';
 import { Jobs } from '../sync/jobs.js';
 import { bitOfLink, jobOfLink, Queues } from '../sync/queue.js';
 

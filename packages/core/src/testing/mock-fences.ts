@@ -59,4 +59,3 @@ export class MockFences {
     return Array.from({ length: count }, () => this.make());
   }
 }
-

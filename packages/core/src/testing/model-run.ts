@@ -16,7 +16,13 @@ import { TRACE_KIND } from '../trace/ring.js';
 import { checkQueues } from './check-queues.js';
 import { codeOf } from './code-of.js';
 import { type FakeActor, FakeMachine } from './fake-machine.js';
-import { type ModelBuffer, ModelJob, type ModelKind, QueueModel, type ModelUse } from './queue-model.js';
+import {
+  type ModelBuffer,
+  ModelJob,
+  type ModelKind,
+  QueueModel,
+  type ModelUse,
+} from './queue-model.js';
 
 /** What a step does, and four numbers that it reads as it needs. */
 export type Command = readonly [op: number, a: number, b: number, c: number, d: number];
@@ -190,7 +196,11 @@ export class ModelRun {
     if (entry === undefined) return by;
     const { jobs } = this.#actor(by).services;
     const cancelled = jobs.cancel((entry.fence as FencePoint).slot, -errno.ECANCELED);
-    assert.equal(cancelled, this.#model.cancel(entry.job, -errno.ECANCELED), `cancel of ${entry.job.id}`);
+    assert.equal(
+      cancelled,
+      this.#model.cancel(entry.job, -errno.ECANCELED),
+      `cancel of ${entry.job.id}`,
+    );
     return by;
   }
 
@@ -249,7 +259,10 @@ export class ModelRun {
   }
 
   #cancelHold(a: number): number {
-    const entry = this.#pick(a, ({ job, pending }) => pending !== undefined && job.state !== 'released');
+    const entry = this.#pick(
+      a,
+      ({ job, pending }) => pending !== undefined && job.state !== 'released',
+    );
     if (entry === undefined) return 0;
     const { job } = entry;
     const waiting = job.state === 'pending' || job.state === 'ready';
@@ -335,8 +348,14 @@ export class ModelRun {
     const other = this.#slots[(b + 1) % BUFFERS] as Slot;
     const set = [shared(buffer), exclusive(other.buffer), exclusive(buffer)];
     const { machine } = this.#actor(owner);
-    assert.equal(codeOf(() => machine.waitAll(set, 0)), 'EINVAL');
-    assert.equal(codeOf(() => machine.asyncWaitAll(set, () => {})), 'EINVAL');
+    assert.equal(
+      codeOf(() => machine.waitAll(set, 0)),
+      'EINVAL',
+    );
+    assert.equal(
+      codeOf(() => machine.asyncWaitAll(set, () => {})),
+      'EINVAL',
+    );
     return owner;
   }
 
@@ -383,7 +402,8 @@ export class ModelRun {
     const fences: Entry[] = [];
     for (let i = 0; i < count; i++) {
       const entry = this.#entries[(d + i * 7) % Math.max(1, this.#entries.length)];
-      if (entry?.fence !== undefined && this.#realStatus(entry) !== -errno.ESTALE) fences.push(entry);
+      if (entry?.fence !== undefined && this.#realStatus(entry) !== -errno.ESTALE)
+        fences.push(entry);
     }
     return fences;
   }
@@ -401,7 +421,14 @@ export class ModelRun {
   ): Entry {
     const id = this.#entries.length;
     const jobs = inFences.map((entry) => entry.job);
-    const job = new ModelJob(id, kind, owner, uses.map(({ use }) => use), jobs, anyway);
+    const job = new ModelJob(
+      id,
+      kind,
+      owner,
+      uses.map(({ use }) => use),
+      jobs,
+      anyway,
+    );
     const entry: Entry = { job, fence: undefined };
     this.#entries.push(entry);
     this.#adding = entry;
@@ -442,11 +469,16 @@ export class ModelRun {
     assert.equal(stats.buffers, this.#buffers.size, 'buffers alive');
     const live = this.#entries.filter(({ job }) => job.state !== 'released');
     const records = live.map(({ job }) => (job.linked ? recordsFor(job.links) : 1));
-    assert.equal(stats.jobs, records.reduce((sum, n) => sum + n, 0), 'jobs in the table');
+    assert.equal(
+      stats.jobs,
+      records.reduce((sum, n) => sum + n, 0),
+      'jobs in the table',
+    );
     for (const entry of live.concat(this.#entries.slice(-8))) {
       if (entry.fence === undefined) continue;
       const status = this.#realStatus(entry);
-      if (status !== -errno.ESTALE) assert.equal(status, entry.job.status, `status of ${entry.job.id}`);
+      if (status !== -errno.ESTALE)
+        assert.equal(status, entry.job.status, `status of ${entry.job.id}`);
     }
   }
 

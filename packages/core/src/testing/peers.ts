@@ -138,7 +138,8 @@ export async function withPeers(
 async function noJobsLeft(machine: Machine): Promise<void> {
   const until = performance.now() + 5000;
   while (machine.stats().jobs > 0) {
-    if (performance.now() > until) throw new Error(`${machine.stats().jobs} jobs are left in the table`);
+    if (performance.now() > until)
+      throw new Error(`${machine.stats().jobs} jobs are left in the table`);
     await new Promise(setImmediate);
   }
 }
@@ -153,7 +154,10 @@ async function playRoles({ token, module }: Task): Promise<void> {
     if (value === undefined) return; // the machine is gone
     const { role, args } = value as { role: string; args: readonly number[] };
     if (role === '') break;
-    machine.send(main, answerOf(() => roles[role]?.(machine, args)));
+    machine.send(
+      main,
+      answerOf(() => roles[role]?.(machine, args)),
+    );
   }
   await machine.leave();
 }
@@ -175,6 +179,11 @@ function answerOf(play: () => unknown): Answer {
   }
 }
 
-if (!isMainThread && workerData !== null && typeof workerData === 'object' && 'module' in workerData) {
+if (
+  !isMainThread &&
+  workerData !== null &&
+  typeof workerData === 'object' &&
+  'module' in workerData
+) {
   await playRoles(workerData as Task);
 }

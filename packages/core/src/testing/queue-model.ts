@@ -146,7 +146,10 @@ export class QueueModel {
     if (!job.linked) return;
     job.linked = false;
     for (const { buffer } of job.uses) {
-      buffer.queue.splice(buffer.queue.findIndex((entry) => entry.job === job), 1);
+      buffer.queue.splice(
+        buffer.queue.findIndex((entry) => entry.job === job),
+        1,
+      );
       this.#grant(buffer);
     }
     for (const fence of job.inFences) {

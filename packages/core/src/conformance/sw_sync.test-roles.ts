@@ -19,7 +19,10 @@ export function increment(machine: Machine, [by = 1]: readonly number[]): number
 }
 
 /** Waits for each point that is its own, and looks at the counter when it wakes. */
-export function consume(machine: Machine, [thread = 0, threads = 1, rounds = 1]: readonly number[]): number {
+export function consume(
+  machine: Machine,
+  [thread = 0, threads = 1, rounds = 1]: readonly number[],
+): number {
   const timeline = machine.timeline(machine.receiveFd(WAIT_MS).fd);
   const counter = counterOf(machine);
   let good = 0;

@@ -43,7 +43,9 @@ export function watchEach(machine: Machine, [rounds = 1]: readonly number[]): re
 
 /** Waits for the tail of a chain over the points 1 of `links` timelines. */
 export function waitForTail(machine: Machine, [links = 1]: readonly number[]): number {
-  const lines = Array.from({ length: links }, () => machine.timeline(machine.receiveFd(WAIT_MS).fd));
+  const lines = Array.from({ length: links }, () =>
+    machine.timeline(machine.receiveFd(WAIT_MS).fd),
+  );
   const tail = chainOf(machine, lines).at(-1);
   machine.send(2, { result: 'waiting' });
   const status = tail?.wait(WAIT_MS) ?? 0;
@@ -56,14 +58,16 @@ export function searchAndSignal(
   machine: Machine,
   [links = 1, seed = 1]: readonly number[],
 ): readonly number[] {
-  const lines = Array.from({ length: links }, () => machine.timeline(machine.receiveFd(WAIT_MS).fd));
+  const lines = Array.from({ length: links }, () =>
+    machine.timeline(machine.receiveFd(WAIT_MS).fd),
+  );
   const random = new Random(seed);
   const chains = chainOf(machine, lines);
   const tail = chains.at(-1) as FenceChain;
   machine.send(2, { result: 'ready' });
   let searches = 0;
   let wrong = 0;
-  for (let left = links; left > 0; ) {
+  for (let left = links; left > 0;) {
     for (let i = 0; i < 20; i++) {
       wrong += isRight(chains, tail, random.below(links) + 1) ? 0 : 1;
       searches++;

@@ -42,7 +42,11 @@ function tryUntil(machine: Machine, uses: readonly BufferUse[]): Hold {
 }
 
 /** Counts up the words of the queues that are held; returns how often somebody else was in there. */
-function countUnder(words: Uint32Array<ArrayBufferLike>, indexes: readonly number[], self: number): number {
+function countUnder(
+  words: Uint32Array<ArrayBufferLike>,
+  indexes: readonly number[],
+  self: number,
+): number {
   let torn = 0;
   for (const i of indexes) {
     words[512 + i] = self;
@@ -53,7 +57,10 @@ function countUnder(words: Uint32Array<ArrayBufferLike>, indexes: readonly numbe
 }
 
 /** Claims all queues in the given order at once, again and again. */
-export function lockAll(machine: Machine, [mode = 0, rounds = 1, ...ids]: readonly number[]): number {
+export function lockAll(
+  machine: Machine,
+  [mode = 0, rounds = 1, ...ids]: readonly number[],
+): number {
   const words = guarded(machine);
   const uses = ids.map((id) => exclusive(machine.queueById(id)));
   const indexes = ids.map(wordOf);
@@ -78,7 +85,11 @@ export function lockSome(
     const count = how === 2 ? 1 : 1 + random.below(ids.length);
     let some = random.shuffled(ids).slice(0, count);
     if (how === 0) some = some.toSorted((a, b) => a - b);
-    using _hold = claim(machine, some.map((id) => exclusive(machine.queueById(id))), 0);
+    using _hold = claim(
+      machine,
+      some.map((id) => exclusive(machine.queueById(id))),
+      0,
+    );
     torn += countUnder(words, some.map(wordOf), machine.self);
     counted += count;
   }
@@ -101,7 +112,10 @@ export function holdAndRelease(machine: Machine, [id = 0]: readonly number[]): n
 /** Claims a queue and never lets it go; then asks for another, for ever. Ends when it is terminated. */
 export function holdForEver(machine: Machine, [id = 0, other = 0]: readonly number[]): void {
   machine.waitAll([exclusive(machine.queueById(id))], WAIT_MS);
-  machine.asyncWaitAll([exclusive(machine.queueById(other)), shared(machine.queueById(id))], () => {});
+  machine.asyncWaitAll(
+    [exclusive(machine.queueById(other)), shared(machine.queueById(id))],
+    () => {},
+  );
   machine.send(2, { result: 'holding' });
   machine.waitAll([exclusive(machine.queueById(other))]);
 }
