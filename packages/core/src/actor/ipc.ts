@@ -39,7 +39,8 @@ export class Ipc {
   readonly #mail: Mailboxes;
   readonly #fds: FdTable;
   readonly #objects: Objects;
-  readonly #replies: Map<number, Mail> = new Map();
+  /** Requests under way, with the reply once it is here; the reply to one given up is dropped. */
+  readonly #replies: Map<number, Mail | undefined> = new Map();
   readonly #requests: Mail[] = [];
   readonly #arrived: Mail[] = [];
   readonly #messages: Mail[] = [];
@@ -59,11 +60,20 @@ export class Ipc {
     const id = ++this.#id;
     const body = pack([request, args]);
     this.#mail.send(actor, { kind: MAIL_KIND.IOCTL, id, object: 0, body }, { block: true });
+    this.#replies.set(id, undefined);
+    try {
+      return this.#result(request, this.#awaitReply(id, actor, request, timeout));
+    } finally {
+      this.#replies.delete(id);
+    }
+  }
+
+  #awaitReply(id: number, actor: number, request: string, timeout: number): Mail {
     const until = this.#k.clock.now() + timeout;
     for (;;) {
       this.#sort();
       const reply = this.#replies.get(id);
-      if (reply !== undefined) return this.#result(request, reply);
+      if (reply !== undefined) return reply;
       this.#k.check(request);
       this.#mustLive(actor, request);
       if (this.#k.clock.now() >= until) {
@@ -166,7 +176,7 @@ export class Ipc {
       if (mail.kind === MAIL_KIND.IOCTL) this.#requests.push(mail);
       else if (mail.kind === MAIL_KIND.FD) this.#arrived.push(mail);
       else if (mail.kind === MAIL_KIND.MESSAGE) this.#messages.push(mail);
-      else this.#replies.set(mail.id, mail);
+      else if (this.#replies.has(mail.id)) this.#replies.set(mail.id, mail);
     }
   }
 
@@ -206,7 +216,6 @@ export class Ipc {
   }
 
   #result(request: string, reply: Mail): unknown {
-    this.#replies.delete(reply.id);
     const value = decodePayload(reply.body);
     if (reply.kind === MAIL_KIND.REPLY) return value;
     const error = isFailure(value) ? value : { errno: -errno.EIO, detail: 'malformed error reply' };

@@ -106,7 +106,11 @@ export class Machine {
     const node = this.#s.devices.get(path);
     if (node !== undefined) return node;
     const known = [...this.#s.devices.keys()].join(', ') || 'none';
-    throw new DmaBufError('ENOENT', 'open', `no device '${path}' in this machine (devices: ${known})`);
+    throw new DmaBufError(
+      'ENOENT',
+      'open',
+      `no device '${path}' in this machine (devices: ${known})`,
+    );
   }
 
   /**
@@ -114,10 +118,18 @@ export class Machine {
    * owns the fd. With `deferred`, memory is allocated at the first map, mmap or job. EINVAL: not a
    * positive size, a name of more than 31 bytes; ENOMEM; ENFILE, ENOSPC, EMFILE: a table is full.
    */
-  alloc(bytes: number, options: { readonly name?: string; readonly deferred?: boolean } = {}): DmaBuf {
-    if (typeof bytes !== 'number') throw new TypeError(`alloc: bytes must be a number, not a ${typeof bytes}`);
+  alloc(
+    bytes: number,
+    options: { readonly name?: string; readonly deferred?: boolean } = {},
+  ): DmaBuf {
+    if (typeof bytes !== 'number')
+      throw new TypeError(`alloc: bytes must be a number, not a ${typeof bytes}`);
     if (!Number.isSafeInteger(bytes) || bytes <= 0) {
-      throw new DmaBufError('EINVAL', 'alloc', `a buffer of ${bytes} bytes; give a positive integer`);
+      throw new DmaBufError(
+        'EINVAL',
+        'alloc',
+        `a buffer of ${bytes} bytes; give a positive integer`,
+      );
     }
     const { kernel, regions, buffers } = this.#s;
     kernel.check('alloc');
@@ -156,7 +168,8 @@ export class Machine {
   lseek(fd: number, offset: number, whence: number): number {
     const { fds, buffers } = this.#s;
     const { object } = fds.entry(fd, 'llseek');
-    if (kindOf(object) === OBJECT.DMABUF) return seekIn(buffers.record(pointerOf(object)), offset, whence);
+    if (kindOf(object) === OBJECT.DMABUF)
+      return seekIn(buffers.record(pointerOf(object)), offset, whence);
     throw new DmaBufError('EBADF', 'llseek', `fd ${fd} is no dma-buf`);
   }
 

@@ -229,4 +229,17 @@ test('a sender to a full mailbox whose owner has left gets ESRCH', async () => {
   );
 });
 
+test('a job for an actor that has left is refused: ESRCH, and no job is taken', async () => {
+  const fake = new FakeMachine();
+  const [a, b] = [fake.actor(0), fake.actor(1)];
+  const context = a.machine.createContext(b.id);
+  await b.machine.leave();
+  const before = a.machine.stats().jobs;
+  assert.is(
+    codeOf(() => context.submit({})),
+    'ESRCH',
+  );
+  assert.is(a.machine.stats().jobs, before);
+});
+
 test.run();

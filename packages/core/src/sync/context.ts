@@ -3,7 +3,7 @@
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { CONTEXT, CONTEXT_FLAG, JOB_FLAG, LINK_FLAG } from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, CONTEXT, CONTEXT_FLAG, JOB_FLAG, LINK_FLAG } from '../memory/layout.js';
 import type { FenceLike } from './fence-set.js';
 import { Fence, type FenceWaiter } from './fence.js';
 import type { FencePoint, Jobs } from './jobs.js';
@@ -70,6 +70,7 @@ export class Context {
   readonly #jobs: Jobs;
   readonly #waiter: FenceWaiter;
   readonly #pointer: number;
+  readonly #targetState: number;
   readonly #flags: number;
 
   constructor(kernel: Kernel, jobs: Jobs, waiter: FenceWaiter, pointer: number) {
@@ -79,6 +80,7 @@ export class Context {
     this.#pointer = pointer;
     this.id = jobs.contexts.idOf(pointer);
     this.target = kernel.words.get(pointer + CONTEXT.TARGET);
+    this.#targetState = kernel.actors.at(this.target) + ACTOR.STATE;
     this.name = jobs.contexts.nameOf(pointer);
     const early = (kernel.words.get(pointer + CONTEXT.FLAGS) & CONTEXT_FLAG.EARLY) !== 0;
     this.#flags = early ? JOB_FLAG.EARLY : 0;
@@ -90,7 +92,7 @@ export class Context {
    * some 100 µs while the broker hands the memory over.
    *
    * EINVAL: a buffer named twice; EBADF: a closed one; E2BIG: more than 64 links; EMSGSIZE: payload
-   * too long; ENOSPC: the job table is full (wait for a fence, then try again); ENODEV, EOWNERDEAD:
+   * too long; ENOSPC: the job table is full (wait for a fence, then try again); ESRCH: the target has left; ENODEV, EOWNERDEAD:
    * the machine is gone. A refused call leaves no residue.
    */
   submit(options: SubmitOptions): Fence {
@@ -98,6 +100,10 @@ export class Context {
     this.#k.check('submit');
     if (this.#jobs.contexts.find(this.id) === 0) {
       throw new DmaBufError('ENOENT', 'submit', `context ${this.id} '${this.name}' is closed`);
+    }
+    if (this.#k.words.load(this.#targetState) !== ACTOR_STATE.LIVE) {
+      const who = `actor ${this.target}, which runs the jobs of context '${this.name}',`;
+      throw new DmaBufError('ESRCH', 'submit', `${who} has left the machine`);
     }
     const claims: number[] = [];
     for (const use of buffers) claims.push(this.#claim(use));
