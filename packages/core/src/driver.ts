@@ -2,7 +2,14 @@
  * @dmabuf/core/driver: what the authors of drivers need beside the public API.
  */
 export { DriverDoor } from './actor/door.js';
-export type { Device, DeviceEnv, DeviceFactory, DeviceSpec, Driver, DriverSpec } from './actor/spec.js';
+export type {
+  Device,
+  DeviceEnv,
+  DeviceFactory,
+  DeviceSpec,
+  Driver,
+  DriverSpec,
+} from './actor/spec.js';
 export type { IoctlHandler } from './actor/ipc.js';
 export type { Handlers } from './actor/server.js';
 export type { ExportInfo } from './dmabuf/buffers.js';

@@ -78,12 +78,7 @@ export class Kernel {
     this.queues = table(HEADER.QUEUES, HEADER.QUEUE_COUNT, QUEUE.WORDS, QUEUE.STATE);
     this.jobs = table(HEADER.JOBS, HEADER.JOB_COUNT, JOB.WORDS, JOB.STATE);
     this.actor = this.actors.at(self);
-    this.timelines = table(
-      HEADER.TIMELINES,
-      HEADER.TIMELINE_COUNT,
-      TIMELINE.WORDS,
-      TIMELINE.STATE,
-    );
+    this.timelines = table(HEADER.TIMELINES, HEADER.TIMELINE_COUNT, TIMELINE.WORDS, TIMELINE.STATE);
     this.syncFiles = table(
       HEADER.SYNC_FILES,
       HEADER.SYNC_FILE_COUNT,

@@ -126,7 +126,12 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   const machine = new Machine(services, () => end(services, host, ended));
   try {
     await loadDrivers(services);
-    await allServe(machine, services, ended, devices.map((device) => device.spec.name));
+    await allServe(
+      machine,
+      services,
+      ended,
+      devices.map((device) => device.spec.name),
+    );
   } catch (error) {
     await machine.shutdown();
     throw error;
@@ -214,7 +219,9 @@ function checkTables(tables: TableSizes): TableSizes {
   const limit = (name: keyof TableSizes, low: number, high: number): void => {
     const value = tables[name];
     if (Number.isInteger(value) && value >= low && value <= high) return;
-    throw new RangeError(`boot: tables.${name} must be an integer from ${low} to ${high}, not ${value}`);
+    throw new RangeError(
+      `boot: tables.${name} must be an integer from ${low} to ${high}, not ${value}`,
+    );
   };
   limit('actors', 3, 63);
   limit('jobs', 32, 1 << 20);
@@ -234,7 +241,11 @@ function checkTables(tables: TableSizes): TableSizes {
     if ((tables[name] & (tables[name] - 1)) === 0) continue;
     throw new RangeError(`boot: tables.${name} must be a power of two, not ${tables[name]}`);
   }
-  for (const [name, unit] of [['jobs', 32], ['payloadBytes', 16], ['mailBytes', 4]] as const) {
+  for (const [name, unit] of [
+    ['jobs', 32],
+    ['payloadBytes', 16],
+    ['mailBytes', 4],
+  ] as const) {
     if (tables[name] % unit === 0) continue;
     throw new RangeError(`boot: tables.${name} must be a multiple of ${unit}, not ${tables[name]}`);
   }

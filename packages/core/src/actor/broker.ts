@@ -46,13 +46,21 @@ export interface BrokerTask {
   readonly boot: BootToken;
   /** The booting process. */
   readonly first: { readonly actor: number; readonly port: MessagePort };
-  readonly devices: readonly { readonly actor: number; readonly driver: string; readonly spec: DeviceSpec }[];
+  readonly devices: readonly {
+    readonly actor: number;
+    readonly driver: string;
+    readonly spec: DeviceSpec;
+  }[];
   readonly deviceMain: string;
   readonly reaperMain: string;
   /** Slot of the reaper. */
   readonly reaper: number;
   /** Regions that exist at boot: the pool. */
-  readonly regions: readonly { readonly region: number; readonly generation: number; readonly token: RegionToken }[];
+  readonly regions: readonly {
+    readonly region: number;
+    readonly generation: number;
+    readonly token: RegionToken;
+  }[];
 }
 
 const HEARTBEAT_MS = 250;
@@ -223,7 +231,8 @@ class Broker {
     const { words } = this.#k;
     // The pool isolates as a whole: allocators zero ranges of it before there is an fd (design D4).
     if (words.get(region + REGION.KIND) === REGION_KIND.POOL) return true;
-    if ((words.load(region + REGION.IMPORTERS + (actor >> 5)) & (1 << (actor & 31))) !== 0) return true;
+    if ((words.load(region + REGION.IMPORTERS + (actor >> 5)) & (1 << (actor & 31))) !== 0)
+      return true;
     for (const { object } of new FdTable(this.#k, actor).open()) {
       if (kindOf(object) !== OBJECT.DMABUF) continue;
       if (words.get(pointerOf(object) + BUFFER.REGION) === region) return true;

@@ -28,7 +28,12 @@ export class DriverDoor {
   readonly #k: Kernel;
   readonly #s: BufferServices & { readonly bell: Doorbell };
 
-  constructor(services: BufferServices & { readonly bell: Doorbell }, spec: DriverSpec, index: number, base: number) {
+  constructor(
+    services: BufferServices & { readonly bell: Doorbell },
+    spec: DriverSpec,
+    index: number,
+    base: number,
+  ) {
     this.#s = services;
     this.#k = services.kernel;
     this.spec = spec;

@@ -184,8 +184,10 @@ export class Ipc {
     try {
       const call = decodePayload(mail.body);
       const [request, args] = Array.isArray(call) ? (call as unknown[]) : [];
-      if (typeof request !== 'string') throw new DmaBufError('EINVAL', 'ioctl', 'malformed request');
-      if (handler === undefined) throw new DmaBufError('ENOTTY', request, 'this actor takes no ioctls');
+      if (typeof request !== 'string')
+        throw new DmaBufError('EINVAL', 'ioctl', 'malformed request');
+      if (handler === undefined)
+        throw new DmaBufError('ENOTTY', request, 'this actor takes no ioctls');
       const value = handler(request, args, mail.from);
       if (!(value instanceof Promise)) {
         this.#reply(mail, MAIL_KIND.REPLY, value);

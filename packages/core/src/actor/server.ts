@@ -137,8 +137,7 @@ export class Server implements JobServer {
     else waiting.released = true;
   }
 
-  readonly #idle = (): boolean =>
-    this.#inbox.isEmpty && this.#mailEmpty() && !this.#over();
+  readonly #idle = (): boolean => this.#inbox.isEmpty && this.#mailEmpty() && !this.#over();
 
   #over(): boolean {
     return this.#stopped || this.#k.over;

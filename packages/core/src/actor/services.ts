@@ -73,7 +73,9 @@ export interface ServiceOptions {
 }
 
 /** Wires a thread's subsystems; {@link loadDrivers} then adds the driver halves. */
-export function makeServices(options: ServiceOptions): Services & { ops: (DmaBufOps | undefined)[] } {
+export function makeServices(
+  options: ServiceOptions,
+): Services & { ops: (DmaBufOps | undefined)[] } {
   const { words, self, seam, mem, tables, drivers } = options;
   const kernel = new Kernel(words, self, seam, mem);
   const bell = new Doorbell(kernel);
@@ -82,12 +84,7 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
   const ops: (DmaBufOps | undefined)[] = [];
   const buffers = new Buffers(kernel, regions, ops);
   ops.push(systemHeapOps(regions, buffers));
-  const jobs = new Jobs(
-    kernel,
-    bell,
-    words.get(HEADER.PAYLOADS),
-    words.get(HEADER.PAYLOAD_WORDS),
-  );
+  const jobs = new Jobs(kernel, bell, words.get(HEADER.PAYLOADS), words.get(HEADER.PAYLOAD_WORDS));
   jobs.onOrphan = (queue) => buffers.release(queue);
   const inbox = new ReadyInbox(kernel, jobs.ready);
   const callbacks = new Callbacks(kernel, jobs, bell, inbox);
@@ -110,17 +107,50 @@ export function makeServices(options: ServiceOptions): Services & { ops: (DmaBuf
   inbox.moves = moves;
   const ioctls = new DmaBufIoctls();
   const { handles } = fds;
-  const base: BufferServices = { kernel, regions, buffers, fds, holds, sharing, holders, importers, access, moves, ioctls, handles };
+  const base: BufferServices = {
+    kernel,
+    regions,
+    buffers,
+    fds,
+    holds,
+    sharing,
+    holders,
+    importers,
+    access,
+    moves,
+    ioctls,
+    handles,
+  };
   ioctls.connect(base);
   const doors = drivers.map(
     (spec, i) => new DriverDoor({ ...base, bell }, spec, i + 1, words.get(HEADER.DRIVERS + i)),
   );
   const { devices, bootToken } = options;
-  return { ...base, jobs, waiter, fences, bell, inbox, callbacks, timelines, files, objects, mail, ipc, port, doors, devices, bootToken, ops };
+  return {
+    ...base,
+    jobs,
+    waiter,
+    fences,
+    bell,
+    inbox,
+    callbacks,
+    timelines,
+    files,
+    objects,
+    mail,
+    ipc,
+    port,
+    doors,
+    devices,
+    bootToken,
+    ops,
+  };
 }
 
 /** Loads the driver halves and registers their exporter ops. */
-export async function loadDrivers(services: Services & { ops: (DmaBufOps | undefined)[] }): Promise<void> {
+export async function loadDrivers(
+  services: Services & { ops: (DmaBufOps | undefined)[] },
+): Promise<void> {
   for (const door of services.doors) {
     const { name, module } = door.spec;
     const driver = await loadExport<Driver>(module, 'driver', `driver '${name}'`);

@@ -22,7 +22,8 @@ function codeOf(call: () => unknown): string {
 /** What must be zero when nothing is in use. */
 function counters(fake: FakeMachine): unknown {
   const { kernel } = fake.actor(0).services;
-  const live = (table: 'buffers' | 'queues' | 'regions'): number => [...kernel[table].live()].length;
+  const live = (table: 'buffers' | 'queues' | 'regions'): number =>
+    [...kernel[table].live()].length;
   const { buffers, bytes, jobs } = fake.actor(0).machine.stats();
   return [buffers, bytes, jobs, live('buffers'), live('queues'), live('regions')];
 }
@@ -70,10 +71,17 @@ test('bad sizes are EINVAL, other types TypeErrors, and leave no residue', () =>
   const { machine } = fake.actor(0);
   const dump = fake.dump();
   for (const bytes of [0, -1, 1.5, NaN, Infinity, 2 ** 53]) {
-    assert.is(codeOf(() => machine.alloc(bytes)), 'EINVAL', String(bytes));
+    assert.is(
+      codeOf(() => machine.alloc(bytes)),
+      'EINVAL',
+      String(bytes),
+    );
   }
   const text: unknown = '4096';
-  assert.throws(() => machine.alloc(text as number), (e: unknown) => e instanceof TypeError);
+  assert.throws(
+    () => machine.alloc(text as number),
+    (e: unknown) => e instanceof TypeError,
+  );
   assert.is(fake.dump(), dump);
   assert.equal(counters(fake), NONE);
 });
@@ -81,7 +89,10 @@ test('bad sizes are EINVAL, other types TypeErrors, and leave no residue', () =>
 test('a size beyond what the host has is ENOMEM and leaves no residue', () => {
   const fake = new FakeMachine();
   const dump = fake.dump();
-  assert.is(codeOf(() => fake.actor(0).machine.alloc(2 ** 52)), 'ENOMEM');
+  assert.is(
+    codeOf(() => fake.actor(0).machine.alloc(2 ** 52)),
+    'ENOMEM',
+  );
   assert.is(fake.dump(), dump);
 });
 
@@ -90,16 +101,39 @@ test('closed, foreign and impossible fds are EBADF; what is no integer is a Type
   const { machine } = fake.actor(0);
   const buffer = machine.alloc(1);
   buffer.close();
-  assert.is(codeOf(() => buffer.close()), 'EBADF');
-  assert.is(codeOf(() => buffer.dup()), 'EBADF');
-  assert.is(codeOf(() => buffer.mmap()), 'EBADF');
-  assert.is(codeOf(() => buffer.attach(1)), 'EBADF');
+  assert.is(
+    codeOf(() => buffer.close()),
+    'EBADF',
+  );
+  assert.is(
+    codeOf(() => buffer.dup()),
+    'EBADF',
+  );
+  assert.is(
+    codeOf(() => buffer.mmap()),
+    'EBADF',
+  );
+  assert.is(
+    codeOf(() => buffer.attach(1)),
+    'EBADF',
+  );
   buffer[Symbol.dispose]();
-  for (const fd of [0, 1, -1, 32, 1e9]) assert.is(codeOf(() => machine.dmabuf(fd)), 'EBADF');
+  for (const fd of [0, 1, -1, 32, 1e9])
+    assert.is(
+      codeOf(() => machine.dmabuf(fd)),
+      'EBADF',
+    );
   const open = machine.alloc(1);
-  assert.is(codeOf(() => fake.actor(1).machine.dmabuf(open.fd)), 'EBADF', 'fds are per process');
+  assert.is(
+    codeOf(() => fake.actor(1).machine.dmabuf(open.fd)),
+    'EBADF',
+    'fds are per process',
+  );
   for (const fd of [NaN, 0.5]) {
-    assert.throws(() => machine.dmabuf(fd), (e: unknown) => e instanceof TypeError);
+    assert.throws(
+      () => machine.dmabuf(fd),
+      (e: unknown) => e instanceof TypeError,
+    );
   }
 });
 
@@ -110,8 +144,14 @@ test('a second handle of an fd does not outlive its close', () => {
   first.close();
   const other = machine.alloc(8192);
   assert.is(other.fd, first.fd);
-  assert.is(codeOf(() => second.mmap()), 'EBADF');
-  assert.is(codeOf(() => second.close()), 'EBADF');
+  assert.is(
+    codeOf(() => second.mmap()),
+    'EBADF',
+  );
+  assert.is(
+    codeOf(() => second.close()),
+    'EBADF',
+  );
   assert.is(other.dup().size, 8192);
 });
 
@@ -121,14 +161,21 @@ test('a full fd table is EMFILE, names the option, and leaks nothing', () => {
   const fds = [machine.alloc(1), machine.alloc(1), machine.alloc(1)];
   const dump = fake.dump();
   assert.throws(() => machine.alloc(1), /EMFILE.*tables\.fds/);
-  assert.is(codeOf(() => fds[0]?.dup()), 'EMFILE');
+  assert.is(
+    codeOf(() => fds[0]?.dup()),
+    'EMFILE',
+  );
   assert.is(fake.dump(), dump);
   for (const fd of fds) fd.close();
   assert.equal(counters(fake), NONE);
 });
 
 test('a full buffer, queue or region table is an error that names the option, and leaks nothing', () => {
-  for (const [table, code] of [['buffers', 'ENFILE'], ['queues', 'ENFILE'], ['regions', 'ENOSPC']] as const) {
+  for (const [table, code] of [
+    ['buffers', 'ENFILE'],
+    ['queues', 'ENFILE'],
+    ['regions', 'ENOSPC'],
+  ] as const) {
     const fake = new FakeMachine({ tables: { [table]: 2 } });
     const { machine } = fake.actor(0);
     const held = [machine.alloc(1), machine.alloc(1)];
@@ -153,7 +200,10 @@ test('closing the last fd frees the buffer at once: counters, queue and region',
   copy.close();
   assert.equal(counters(fake), NONE);
   fake.pump();
-  assert.equal(fake.posted.map((m) => m.type), ['region', 'dropped']);
+  assert.equal(
+    fake.posted.map((m) => m.type),
+    ['region', 'dropped'],
+  );
 });
 
 test('a mapping keeps the buffer alive until it is closed', () => {
@@ -201,7 +251,10 @@ test('queued jobs keep a closed buffer until the last of them is released', () =
   });
   server.run();
   assert.is(ran, 3 * 4096);
-  assert.equal(fences.map((f) => f.status), [1, 1, 1]);
+  assert.equal(
+    fences.map((f) => f.status),
+    [1, 1, 1],
+  );
   assert.equal(counters(fake), NONE);
 });
 
@@ -222,7 +275,8 @@ test('a job that is cancelled frees the closed buffers that it waited for', () =
 test('the exporter gets its release when the last holder goes, and only then', () => {
   const fake = new FakeMachine();
   const released: number[] = [];
-  const release = (record: { priv(i: number): number }): void => void released.push(record.priv(0), record.priv(1));
+  const release = (record: { priv(i: number): number }): void =>
+    void released.push(record.priv(0), record.priv(1));
   const buffer = exported(fake.actor(0), { release });
   const copy = buffer.dup();
   buffer.close();
@@ -236,10 +290,16 @@ test('an exporter without mmap is ENODEV, protected memory EPERM, and neither le
   const fake = new FakeMachine();
   const release = (): void => {};
   const plain = exported(fake.actor(0), { release });
-  assert.is(codeOf(() => plain.mmap()), 'ENODEV');
+  assert.is(
+    codeOf(() => plain.mmap()),
+    'ENODEV',
+  );
   plain.close();
   const secure = exported(fake.actor(0), { release, mmap() {} }, BUFFER_FLAG.PROTECTED);
-  assert.is(codeOf(() => secure.access({ read: true })), 'EPERM');
+  assert.is(
+    codeOf(() => secure.access({ read: true })),
+    'EPERM',
+  );
   secure.close();
   const unwilling = exported(fake.actor(0), {
     release,
@@ -247,7 +307,10 @@ test('an exporter without mmap is ENODEV, protected memory EPERM, and neither le
       throw new DmaBufError('EACCES', 'mmap', 'not today');
     },
   });
-  assert.is(codeOf(() => unwilling.mmap()), 'EACCES');
+  assert.is(
+    codeOf(() => unwilling.mmap()),
+    'EACCES',
+  );
   unwilling.close();
   assert.equal(counters(fake), NONE);
 });
@@ -265,7 +328,11 @@ test('a mapping outside of the buffer is EINVAL', () => {
     { offset: 0.5, length: 1 },
     { offset: NaN },
   ]) {
-    assert.is(codeOf(() => buffer.mmap(range)), 'EINVAL', JSON.stringify(range));
+    assert.is(
+      codeOf(() => buffer.mmap(range)),
+      'EINVAL',
+      JSON.stringify(range),
+    );
   }
   assert.is(buffer.mappings, 0);
   using mapping = buffer.mmap({ offset: 4000, length: 96 });
@@ -282,13 +349,19 @@ test('an exporter that refuses prepareAccess leaves no claim behind', () => {
     },
   });
   const dump = fake.dump();
-  assert.is(codeOf(() => buffer.access({ write: true })), 'EIO');
+  assert.is(
+    codeOf(() => buffer.access({ write: true })),
+    'EIO',
+  );
   assert.is(fake.actor(0).machine.stats().jobs, 0);
   assert.is(buffer.mappings, 0);
   assert.is(withoutCpuContext(fake.dump()), withoutCpuContext(dump));
   const mapping = buffer.mmap();
   const mapped = fake.dump();
-  assert.is(codeOf(() => mapping.prepareAccess({ read: true })), 'EIO');
+  assert.is(
+    codeOf(() => mapping.prepareAccess({ read: true })),
+    'EIO',
+  );
   assert.is(withoutCpuContext(fake.dump()), withoutCpuContext(mapped));
   mapping.close();
 });
@@ -309,7 +382,10 @@ test('an exporter that fails in finishAccess does not keep the claim', () => {
     },
   });
   const bracket = buffer.access({ write: true });
-  assert.is(codeOf(() => bracket.finish()), 'EIO');
+  assert.is(
+    codeOf(() => bracket.finish()),
+    'EIO',
+  );
   assert.is(fake.actor(0).machine.stats().jobs, 0);
   assert.is(buffer.mappings, 0);
   buffer.close();
@@ -321,9 +397,18 @@ test('an attach that is refused leaves the buffer as it was', () => {
   const { machine } = fake.actor(0);
   const buffer = machine.alloc(4096);
   const dump = fake.dump();
-  assert.is(codeOf(() => buffer.attach(2, { pool: true })), 'EINVAL');
-  assert.is(codeOf(() => buffer.attach(7)), 'ESRCH');
-  assert.is(codeOf(() => buffer.attach(999)), 'ESRCH');
+  assert.is(
+    codeOf(() => buffer.attach(2, { pool: true })),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => buffer.attach(7)),
+    'ESRCH',
+  );
+  assert.is(
+    codeOf(() => buffer.attach(999)),
+    'ESRCH',
+  );
   assert.is(fake.dump(), dump);
   const busy = exported(fake.actor(0), {
     release() {},
@@ -331,7 +416,10 @@ test('an attach that is refused leaves the buffer as it was', () => {
       throw new DmaBufError('EBUSY', 'attach', 'pinned elsewhere');
     },
   });
-  assert.is(codeOf(() => busy.attach(2)), 'EBUSY');
+  assert.is(
+    codeOf(() => busy.attach(2)),
+    'EBUSY',
+  );
   busy.close();
   buffer.close();
   assert.equal(counters(fake), NONE);
@@ -390,7 +478,10 @@ test('a bracket waits for the queue: readers for writers, writers for all', () =
   const buffer = machine.alloc(4096);
   const server = fake.server(1, { run: (job) => void job.buffer(0).words.fill(9) });
   machine.createContext(2).submit({ buffers: [exclusive(buffer)] });
-  assert.is(codeOf(() => buffer.access({ read: true, timeout: 0 })), 'ETIME');
+  assert.is(
+    codeOf(() => buffer.access({ read: true, timeout: 0 })),
+    'ETIME',
+  );
   fake.whileAsleep = () => server.run();
   using bracket = buffer.access({ read: true });
   assert.is(bracket.words[0], 9);
@@ -403,9 +494,15 @@ test('a timeout leaves nothing queued', () => {
   const { queue } = buffer.record;
   machine.createContext(2).submit({ buffers: [shared(buffer)] });
   const dump = fake.dump();
-  assert.is(codeOf(() => buffer.access({ write: true, timeout: 250 })), 'ETIME');
+  assert.is(
+    codeOf(() => buffer.access({ write: true, timeout: 250 })),
+    'ETIME',
+  );
   assert.is(machine.now(), 250);
-  assert.is(codeOf(() => buffer.access({ write: true, timeout: 0 })), 'ETIME');
+  assert.is(
+    codeOf(() => buffer.access({ write: true, timeout: 0 })),
+    'ETIME',
+  );
   assert.is(withoutCpuContext(fake.dump()), withoutCpuContext(dump));
   assert.ok(queue > 0);
   assert.equal(checkQueues(fake.actor(0).services.kernel), []);
@@ -434,7 +531,10 @@ test('readers share brackets', () => {
   const buffer = machine.alloc(4096);
   using _one = buffer.access({ read: true, timeout: 0 });
   using _two = buffer.access({ read: true, timeout: 0 });
-  assert.is(codeOf(() => buffer.access({ write: true, timeout: 0 })), 'ETIME');
+  assert.is(
+    codeOf(() => buffer.access({ write: true, timeout: 0 })),
+    'ETIME',
+  );
 });
 
 test('sync: false claims nothing', () => {
@@ -452,7 +552,8 @@ test('cache: false maintains nothing; otherwise the exporter is told range and d
   const buffer = exported(fake.actor(0), {
     release() {},
     mmap() {},
-    prepareAccess: (_r, use) => void told.push(`prepare ${use.read} ${use.write} ${use.offset} ${use.length}`),
+    prepareAccess: (_r, use) =>
+      void told.push(`prepare ${use.read} ${use.write} ${use.offset} ${use.length}`),
     finishAccess: (_r, use) => void told.push(`finish ${use.read} ${use.write}`),
   });
   buffer.access({ read: true, cache: false }).finish();
@@ -474,15 +575,30 @@ test('unbalanced brackets are errors', () => {
   const { machine } = new FakeMachine().actor(0);
   const buffer = machine.alloc(4096);
   const mapping = buffer.mmap();
-  assert.is(codeOf(() => mapping.prepareAccess({})), 'EINVAL');
+  assert.is(
+    codeOf(() => mapping.prepareAccess({})),
+    'EINVAL',
+  );
   const bracket = mapping.prepareAccess({ read: true });
-  assert.is(codeOf(() => mapping.close()), 'EBUSY');
+  assert.is(
+    codeOf(() => mapping.close()),
+    'EBUSY',
+  );
   bracket.finish();
-  assert.is(codeOf(() => bracket.finish()), 'EINVAL');
-  assert.is(codeOf(() => bracket.bytes), 'EINVAL');
+  assert.is(
+    codeOf(() => bracket.finish()),
+    'EINVAL',
+  );
+  assert.is(
+    codeOf(() => bracket.bytes),
+    'EINVAL',
+  );
   bracket[Symbol.dispose]();
   mapping.close();
-  assert.is(codeOf(() => mapping.prepareAccess({ read: true })), 'EINVAL');
+  assert.is(
+    codeOf(() => mapping.prepareAccess({ read: true })),
+    'EINVAL',
+  );
 });
 
 test('a bracket that reads poisoned content gets its errno; one that overwrites it clears it', () => {
@@ -496,8 +612,15 @@ test('a bracket that reads poisoned content gets its errno; one that overwrites 
     },
   });
   server.run();
-  assert.is(codeOf(() => buffer.access({ read: true })), 'EIO');
-  assert.is(codeOf(() => buffer.access({ write: true })), 'EIO', 'a write of a part reads the rest');
+  assert.is(
+    codeOf(() => buffer.access({ read: true })),
+    'EIO',
+  );
+  assert.is(
+    codeOf(() => buffer.access({ write: true })),
+    'EIO',
+    'a write of a part reads the rest',
+  );
   assert.is(machine.stats().jobs, 0);
   buffer.access({ write: true, discard: true }).finish();
   buffer.access({ read: true }).finish();
@@ -508,7 +631,10 @@ test('names are at most 31 bytes; longer ones are EINVAL and change nothing', ()
   const buffer = machine.alloc(1, { name: 'first' });
   buffer.name = 'x'.repeat(31);
   assert.is(buffer.name, 'x'.repeat(31));
-  assert.is(codeOf(() => (buffer.name = 'é'.repeat(16))), 'EINVAL');
+  assert.is(
+    codeOf(() => (buffer.name = 'é'.repeat(16))),
+    'EINVAL',
+  );
   assert.is(buffer.name, 'x'.repeat(31));
   buffer.name = 'frame ü';
   assert.is(buffer.name, 'frame ü');
@@ -541,11 +667,18 @@ test('leave closes all fds, gives jobs and contexts of the process back, and is 
   await machine.leave();
   assert.equal(counters(fake), NONE);
   assert.is([...services.kernel.contexts.live()].filter((c) => !closed(fake, c)).length, 0);
-  assert.is(codeOf(() => fake.actor(0).machine.passFd(2, 0)), 'ESRCH');
+  assert.is(
+    codeOf(() => fake.actor(0).machine.passFd(2, 0)),
+    'ESRCH',
+  );
 });
 
 function closed(fake: FakeMachine, context: number): boolean {
-  return fake.actor(0).services.jobs.contexts.find(fake.actor(0).services.jobs.contexts.idOf(context)) === 0;
+  return (
+    fake
+      .actor(0)
+      .services.jobs.contexts.find(fake.actor(0).services.jobs.contexts.idOf(context)) === 0
+  );
 }
 
 test('buffers of the pool share its region, which stays', () => {
@@ -564,11 +697,13 @@ test('buffers of the pool share its region, which stays', () => {
   bracket.bytes[0] = 3;
   assert.is(new Uint8Array(memory.buffer)[4096], 3);
   a.attach(1, { pool: true, align: 8192 }).detach();
-  assert.is(codeOf(() => b.attach(1, { align: 8192 })), 'EINVAL');
+  assert.is(
+    codeOf(() => b.attach(1, { align: 8192 })),
+    'EINVAL',
+  );
   a.close();
   assert.is.not(fake.words.get(region + REGION.STATE), 0);
   assert.is(fake.words.get(HEADER.REGIONS_DROPPED), 0);
 });
-
 
 test.run();

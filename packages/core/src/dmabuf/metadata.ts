@@ -16,7 +16,12 @@ export interface FrameMetadata {
   readonly width: number;
   readonly height: number;
   /** Visible part. */
-  readonly crop: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  readonly crop: {
+    readonly left: number;
+    readonly top: number;
+    readonly width: number;
+    readonly height: number;
+  };
   /** Bytes per line of each plane (three at most). */
   readonly pitches: readonly number[];
   /** Bytes from the start of the buffer to each plane. */

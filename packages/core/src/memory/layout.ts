@@ -304,7 +304,14 @@ export const SYNC_FILE = {
   POINTS: 16, // 8 × 6 words
   WORDS: 64,
 } as const;
-export const SYNC_POINT = { SLOT: 0, GENERATION: 1, CONTEXT: 2, STATUS: 3, SEQNO: 4, WORDS: 6 } as const;
+export const SYNC_POINT = {
+  SLOT: 0,
+  GENERATION: 1,
+  CONTEXT: 2,
+  STATUS: 3,
+  SEQNO: 4,
+  WORDS: 6,
+} as const;
 export const SYNC_FILE_POINTS = 8;
 
 /** JOB.STATE = state (4 bits) | granted mask (12) | waiters (1) | low bits of GEN (15). */

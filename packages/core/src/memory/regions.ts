@@ -94,7 +94,8 @@ export class Regions {
   /** Lets go of regions that others dropped. */
   sweep(): void {
     for (const [region, local] of this.#local) {
-      if (this.#k.words.load(region + REGION.STATE) !== local.generation) this.#local.delete(region);
+      if (this.#k.words.load(region + REGION.STATE) !== local.generation)
+        this.#local.delete(region);
     }
   }
 

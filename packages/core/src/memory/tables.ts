@@ -88,7 +88,11 @@ export function readName(words: Words, index: number, count: number): string {
 }
 
 /** Stores the layout into the header of fresh kernel memory. Boot only. */
-export function writeHeader(words: Words, layout: Layout, values: ReadonlyMap<number, number>): void {
+export function writeHeader(
+  words: Words,
+  layout: Layout,
+  values: ReadonlyMap<number, number>,
+): void {
   const o = layout.offsets;
   words.set(HEADER.ACTORS, o.actors);
   words.set(HEADER.CONTEXTS, o.contexts);

@@ -87,11 +87,7 @@ export class Callbacks {
   }
 
   #arm(claims: readonly number[], inFences: readonly FencePoint[], run: Granted): Callback {
-    this.#context ||= this.#jobs.contexts.create(
-      this.#k.self,
-      'callbacks',
-      CONTEXT_FLAG.UNORDERED,
-    );
+    this.#context ||= this.#jobs.contexts.create(this.#k.self, 'callbacks', CONTEXT_FLAG.UNORDERED);
     const fence = this.#jobs.add({
       context: this.#context,
       claims,
@@ -127,7 +123,8 @@ export class Callbacks {
       else mine.push(entry);
     }
     if (mine.length > 1) {
-      const at = (entry: Entry): number => this.#k.words.getDouble(entry.fence.slot + JOB.T_GRANTED);
+      const at = (entry: Entry): number =>
+        this.#k.words.getDouble(entry.fence.slot + JOB.T_GRANTED);
       mine.sort((a, b) => at(a) - at(b) || a.order - b.order);
     }
     for (const entry of mine) {

@@ -3,7 +3,14 @@
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE, CONTEXT, CONTEXT_FLAG, JOB_FLAG, LINK_FLAG } from '../memory/layout.js';
+import {
+  ACTOR,
+  ACTOR_STATE,
+  CONTEXT,
+  CONTEXT_FLAG,
+  JOB_FLAG,
+  LINK_FLAG,
+} from '../memory/layout.js';
 import type { FenceLike } from './fence-set.js';
 import { Fence, type FenceWaiter } from './fence.js';
 import type { FencePoint, Jobs } from './jobs.js';

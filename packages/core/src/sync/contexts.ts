@@ -9,7 +9,13 @@
  */
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { CONTEXT, CONTEXT_FLAG, CONTEXT_RING_SIZE, CONTEXT_RING_WORDS, HEADER } from '../memory/layout.js';
+import {
+  CONTEXT,
+  CONTEXT_FLAG,
+  CONTEXT_RING_SIZE,
+  CONTEXT_RING_WORDS,
+  HEADER,
+} from '../memory/layout.js';
 import { readName, writeName } from '../memory/tables.js';
 
 const INDEX_BITS = 10;

@@ -10,14 +10,7 @@
  * A fence link's TARGET is the job it waits for | FENCE, or FENCE alone once it has been settled.
  */
 import type { Kernel } from '../kernel.js';
-import {
-  JOB,
-  JOB_FLAG,
-  JOB_STATE,
-  JOB_STATE_MASK,
-  LINK,
-  LINK_FLAG,
-} from '../memory/layout.js';
+import { JOB, JOB_FLAG, JOB_STATE, JOB_STATE_MASK, LINK, LINK_FLAG } from '../memory/layout.js';
 import { Contexts } from './contexts.js';
 import type { FencePoint } from './jobs.js';
 import { bitOfLink, type Granted, jobOfLink } from './queue.js';

@@ -115,7 +115,9 @@ export function waitForAny(
   const ready = first();
   if (ready >= 0 || timeoutMs === 0) return ready;
   const until = kernel.clock.now() + timeoutMs;
-  const armed = fences.flatMap((f) => (f.leaves?.() ?? f.points).map((p) => callbacks.onFence(p, () => {})));
+  const armed = fences.flatMap((f) =>
+    (f.leaves?.() ?? f.points).map((p) => callbacks.onFence(p, () => {})),
+  );
   try {
     for (;;) {
       const index = first();

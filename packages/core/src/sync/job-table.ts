@@ -9,7 +9,15 @@
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, HEADER, JOB, JOB_GEN_SHIFT, JOB_STATE, JOB_STATE_MASK, PRIVATE } from '../memory/layout.js';
+import {
+  ACTOR,
+  HEADER,
+  JOB,
+  JOB_GEN_SHIFT,
+  JOB_STATE,
+  JOB_STATE_MASK,
+  PRIVATE,
+} from '../memory/layout.js';
 
 /** At most one leaf word of a ready set: two submitters then rarely touch the same one. */
 const LARGEST_BATCH = 32;

@@ -125,12 +125,7 @@ export class Jobs {
   /** Told when a queue ran empty whose buffer has no reference left. */
   onOrphan: (queue: number) => void = () => {};
 
-  constructor(
-    kernel: Kernel,
-    bell: Doorbell,
-    payloadBase: number,
-    payloadWords: number,
-  ) {
+  constructor(kernel: Kernel, bell: Doorbell, payloadBase: number, payloadWords: number) {
     this.#k = kernel;
     this.#bell = bell;
     this.table = new JobTable(kernel);
@@ -226,11 +221,7 @@ export class Jobs {
     this.#markContent(job, error);
     words.set(job + JOB.ERROR, error);
     words.setDouble(job + JOB.T_DONE, clock.now());
-    this.contexts.completed(
-      words.get(job + JOB.CONTEXT),
-      words.getDouble(job + JOB.SEQNO),
-      error,
-    );
+    this.contexts.completed(words.get(job + JOB.CONTEXT), words.getDouble(job + JOB.SEQNO), error);
     for (;;) {
       const state = words.get(job + JOB.STATE);
       const next = (state & ~(JOB_STATE_MASK | JOB_WAITERS)) | JOB_STATE.DONE;
@@ -305,13 +296,15 @@ export class Jobs {
       const index = (this.#wakes[--this.#wakeCount] as number) + JOB.STATE;
       if ((words.load(index) & JOB_WAITERS) !== 0) seam.notify(words.i32, index, 0x7fffffff);
     }
-    for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop()) this.#endAuto(job);
+    for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop())
+      this.#endAuto(job);
   }
 
   /** A job's payload: the integer, or a private copy of its msgpack bytes. */
   payload(job: number): number | Uint8Array {
     const { words, jobs } = this.#k;
-    if ((words.get(job + JOB.FLAGS) & JOB_FLAG.INT_PAYLOAD) !== 0) return words.get(job + JOB.COOKIE);
+    if ((words.get(job + JOB.FLAGS) & JOB_FLAG.INT_PAYLOAD) !== 0)
+      return words.get(job + JOB.COOKIE);
     const length = words.get(job + JOB.PAYLOAD);
     if (length === 0) return NO_BYTES;
     const slot = this.#payloadBase + jobs.indexOf(job) * this.#payloadWords;

@@ -152,13 +152,7 @@ export class Timeline {
   readonly #pointer: number;
   #open = true;
 
-  constructor(
-    kernel: Kernel,
-    fds: FdTable,
-    timelines: Timelines,
-    waiter: FenceWaiter,
-    fd: number,
-  ) {
+  constructor(kernel: Kernel, fds: FdTable, timelines: Timelines, waiter: FenceWaiter, fd: number) {
     this.#k = kernel;
     this.#fds = fds;
     this.#timelines = timelines;

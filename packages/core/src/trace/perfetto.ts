@@ -118,7 +118,13 @@ function convert(e: Entry, nameOf: (id: number) => string, out: TraceEvent[]): v
       out.push({ ...base, name: `flip ${e.b}`, ph: 'i', s: 't', args: { vblank: e.seqno } });
       break;
     case TRACE_KIND.VBLANK:
-      out.push({ ...base, name: 'vblank', ph: 'i', s: 't', args: { sequence: e.seqno, missed: e.a } });
+      out.push({
+        ...base,
+        name: 'vblank',
+        ph: 'i',
+        s: 't',
+        args: { sequence: e.seqno, missed: e.a },
+      });
       break;
     case TRACE_KIND.WAKE:
       out.push({ ...base, name: 'wake', ph: 'i', s: 't' });

@@ -3,7 +3,13 @@
  * test frames with their metadata into buffers, or fails.
  */
 import { boot, DmaBufError, discard, type DmaBuf, type Fence, type Machine } from '@dmabuf/core';
-import { contiguousOps, type DeviceFactory, type DmaBufOps, type Driver, type DriverSpec } from '@dmabuf/core/driver';
+import {
+  contiguousOps,
+  type DeviceFactory,
+  type DmaBufOps,
+  type Driver,
+  type DriverSpec,
+} from '@dmabuf/core/driver';
 import { formatInfo, packedLayout, type FourCC } from '../fourcc.js';
 import { gpu, type GpuOptions } from '../spec.js';
 import { paint } from './pictures.test-helper.js';
