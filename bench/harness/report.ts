@@ -46,7 +46,7 @@ function marksText(tables: readonly Finished[]): string {
     ['what', 'reach', 'measured', '', 'table'],
     ...marks.map(({ mark, table }) => [mark.what, mark.reach, mark.got, verdict(mark), table.name]),
   ];
-  const reasons = marks.filter(({ mark }) => mark.why !== undefined);
+  const reasons = marks.filter(({ mark }) => mark.why !== undefined && mark.reached !== true);
   const why = reasons.map(({ mark }) => `- **${mark.what}**: ${mark.why ?? ''}`).join('\n');
   return why === ''
     ? markdown(grid)

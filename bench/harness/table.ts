@@ -67,6 +67,11 @@ export interface Finished extends TableResult {
   readonly seconds: number;
 }
 
+/** A mark that was judged; `why` is said only if it was missed. */
+export function judged(mark: Omit<Mark, 'reached' | 'why'>, reached: boolean, why: string): Mark {
+  return reached ? { ...mark, reached } : { ...mark, reached, why };
+}
+
 export function skippedRow(label: string, unit: string, reason: string): Row {
   return { label, unit, skipped: reason };
 }

@@ -36,7 +36,7 @@ export const pipeline: Table = {
   method: [
     `The player of examples/ on its sample clip, ${FRAMES} frames, --speed max, no subtitle: one process a run, from its first flip to its last, as its own summary says. Decoding, conversion and flipping each have a worker.`,
     'Bare decoder: the same packets through the same codec in one worker alone, in the process of the bench.',
-    '--depth says how many frames are under way at most; --relay sends every hand-off through the main thread, as pipelines of postMessage do (same buffers, nothing copied). 1080p: the display mode, so that the GPU scales and has about as much to do as the decoder; recorded: each frame is also written to a Y4M.',
+    '--depth says how many frames are under way at most; --relay sends every hand-off through the main thread, as pipelines of postMessage do (same buffers, nothing copied). 1080p, 1440p: the display mode, so that the GPU scales and has about as much to do as the decoder: only where the stages are balanced can a depth of 4 gain much over a depth of 1; recorded: each frame is also written to a Y4M.',
   ],
   run,
 };
@@ -51,7 +51,7 @@ async function run(options: RunOptions): Promise<TableResult> {
   const folder = mkdtempSync(join(tmpdir(), 'dmabuf-bench-'));
   try {
     const variants = [...bareVariants(decoder), ...playerVariants(join(folder, 'out.y4m'))];
-    const rows = rowsOf(variants, await interleave(variants, roundsFor(options, 4), 0, 40_000));
+    const rows = rowsOf(variants, await interleave(variants, roundsFor(options, 4), 0, 45_000));
     return { rows, marks: marksOf(rows) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -81,6 +81,7 @@ function playerVariants(out: string): Variant[] {
   const shapes = [
     ['720p', []],
     ['1080p', ['--mode', '1920x1080@60']],
+    ['1440p', ['--mode', '2560x1440@60']],
     ['720p recorded', ['--out', out]],
   ] as const;
   for (const [name, flags] of shapes) {
@@ -118,7 +119,7 @@ async function play(flags: readonly string[]): Promise<Sample> {
 
 function marksOf(rows: readonly Row[]): Mark[] {
   const whole = find(rows, WHOLE);
-  const gains = ['720p', '1080p', '720p recorded'].map(
+  const gains = ['720p', '1080p', '1440p', '720p recorded'].map(
     (name) => [name, find(rows, `${name}, depth 4`).ratio] as const,
   );
   const best = Math.max(...gains.map(([, ratio]) => ratio));

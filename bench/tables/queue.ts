@@ -11,7 +11,13 @@ import {
   type Variant,
 } from '../harness/rounds.js';
 import { stopwatch } from '../harness/stopwatch.js';
-import type { Row, RunOptions, Table, TableResult } from '../harness/table.js';
+import {
+  judged,
+  type Row,
+  type RunOptions,
+  type Table,
+  type TableResult,
+} from '../harness/table.js';
 
 const JOBS = 20_000;
 const BARE = '24 bare Atomics and 4 clock reads';
@@ -56,12 +62,15 @@ async function run(options: RunOptions): Promise<TableResult> {
 function marksOf(rows: readonly Row[], atomics: number): TableResult['marks'] {
   const { value } = find(rows, CORE);
   return [
-    {
-      what: 'add + grant + complete a job on 2 idle buffers, one thread, timestamps on',
-      reach: '≥ 1,000,000 /s; ≤ 24 Atomics a job',
-      got: `${Math.round(value).toLocaleString('en')} /s; ${atomics} Atomics`,
-      reached: value >= 1e6 && atomics <= 24,
-    },
+    judged(
+      {
+        what: 'add + grant + complete a job on 2 idle buffers, one thread, timestamps on',
+        reach: '≥ 1,000,000 /s; ≤ 24 Atomics a job',
+        got: `${Math.round(value).toLocaleString('en')} /s; ${atomics} Atomics`,
+      },
+      value >= 1e6 && atomics <= 24,
+      'look at the floor above: where 24 bare Atomics and the clock alone do not reach twice the mark, the machine was too busy or too slow for it. A profile is flat: no function has a tenth of the time.',
+    ),
   ];
 }
 

@@ -27,7 +27,7 @@ export function clipPath(name: string): string {
 /** Whether a clip is there; prints why its tests are skipped otherwise. */
 export function hasClip(name: string): boolean {
   if (existsSync(clipPath(name))) return true;
-  console.log(`skipped: ${name} is neither in examples/media nor in ${media}`);
+  console.log(`# skip: ${name} is neither in examples/media nor in ${media}`);
   return false;
 }
 
