@@ -17,7 +17,7 @@ import { aligned, gridOf, verdict } from './harness/text.js';
 import { tables } from './tables/index.js';
 
 const REPORT = new URL('../../docs/BENCH.md', import.meta.url);
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 120_000;
 
 const { values } = parseArgs({
   options: {

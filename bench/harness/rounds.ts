@@ -24,7 +24,7 @@ export interface Variant {
 export type Rounds = ReadonlyMap<string, readonly Sample[]>;
 
 /**
- * Runs all variants `warmUp` times unmeasured, then `rounds` times; of those fewer, but at least two, when
+ * Runs all variants `warmUp` times unmeasured, then `rounds` times; of those fewer, but at least one, when
  * `budget` ms have passed: on a busy machine.
  */
 export async function interleave(
@@ -36,7 +36,7 @@ export async function interleave(
   const samples = new Map<string, Sample[]>(variants.map(({ label }) => [label, []]));
   const until = performance.now() + budget;
   for (let round = -warmUp; round < rounds; round++) {
-    if (round >= 2 && performance.now() > until) break;
+    if (round >= 1 && performance.now() > until) break;
     const order = round % 2 === 0 ? variants : [...variants].reverse();
     for (const variant of order) {
       const sample = await variant.run();
