@@ -7,7 +7,7 @@
  * is never idle; as many threads as actors, or a task would wait unseen.
  */
 import type { Transferable as NodeTransferable } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 
 export interface Host {
   /**
@@ -21,7 +21,21 @@ export interface Host {
 
 /** A host for at most `threads` actors, whose entry is the default export of the module `url`. */
 export function workerHost(url: string, threads: number): Host {
-  const pool = new Piscina({
+  const pool = startPool(url, threads);
+  return {
+    async start(task, transfer) {
+      await (await pool).run(task, { transferList: [...transfer] });
+    },
+    async destroy() {
+      await (await pool).destroy();
+    },
+  };
+}
+
+/** Loads Piscina when a host is made: workers that only join a machine never need it. */
+async function startPool(url: string, threads: number): Promise<Piscina> {
+  const { Piscina: Pool } = await import('piscina');
+  const pool = new Pool({
     filename: url,
     minThreads: threads,
     maxThreads: threads,
@@ -34,12 +48,5 @@ export function workerHost(url: string, threads: number): Host {
   });
   // An 'error' without a listener would end the process; each start() reports its own.
   pool.on('error', () => {});
-  return {
-    async start(task, transfer) {
-      await pool.run(task, { transferList: [...transfer] });
-    },
-    async destroy() {
-      await pool.destroy();
-    },
-  };
+  return pool;
 }
