@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 // The command behind `npm test`: strict tests of all packages, or of those that are named.
 //   node scripts/test.mjs [--jobs N] [--timeout SECONDS] [--coverage] [FILE | PACKAGE]...
+// --coverage reports lines covered, workers included, and fails the run if a package that is covered whole
+// has less than its share (THRESHOLDS); tests, their helpers and `testing/` are not counted.
 // It runs what is built; `npm test` builds first. Skips are counted, listed, and no passes.
 import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -24,12 +26,46 @@ const { values, positionals } = parseArgs({
 
 const coverageData = join(root, 'coverage', 'tmp');
 
-/** Turns the raw coverage of all test processes and their workers into a report. */
-function reportCoverage() {
-  const c8 = createRequire(import.meta.url).resolve('c8/bin/c8.js');
-  const flags = ['--temp-directory', coverageData, '--reporter', 'text', '--reporter', 'html'];
-  const only = ['--include', 'packages/**', '--exclude', '**/*.test.*'];
-  spawnSync(process.execPath, [c8, 'report', ...flags, ...only], { cwd: root, stdio: 'inherit' });
+/** Lines of a package that its own tests must reach, %. Checked when they have all been run. */
+const THRESHOLDS = { 'packages/core': 95 };
+
+/** Not product code: tests, what helps them, roles of their workers. */
+const NOT_COUNTED = [
+  '**/*.test.*',
+  '**/*.test-*',
+  '**/testing/**',
+  '**/scripts/**',
+  '**/node_modules/**',
+];
+
+/**
+ * Runs c8 on the raw coverage of all test processes and their workers.
+ * @param {readonly string[]} args
+ */
+function c8(...args) {
+  const bin = createRequire(import.meta.url).resolve('c8/bin/c8.js');
+  const excluded = NOT_COUNTED.flatMap((pattern) => ['--exclude', pattern]);
+  const all = [...args, '--temp-directory', coverageData, ...excluded];
+  return spawnSync(process.execPath, [bin, ...all], { cwd: root, stdio: 'inherit' }).status === 0;
+}
+
+/**
+ * Reports, and checks the packages whose tests were all run.
+ * @param {readonly string[]} wanted
+ */
+function checkCoverage(wanted) {
+  const flags = ['--reporter', 'text', '--reporter', 'html', '--include', 'packages/**'];
+  const reported = c8('report', ...flags);
+  const checked = Object.entries(THRESHOLDS).filter(
+    ([folder]) => wanted.length === 0 || wanted.includes(folder),
+  );
+  return (
+    checked.every(([folder, lines]) => {
+      const enough = c8('check-coverage', '--lines', `${lines}`, '--include', `${folder}/**`);
+      console.log(`${folder}: ${enough ? 'at least' : 'LESS THAN'} ${lines} % of lines covered`);
+      return enough;
+    }) && reported
+  );
 }
 
 for (const [signal, code] of /** @type {const} */ ([
@@ -42,12 +78,13 @@ for (const [signal, code] of /** @type {const} */ ([
   });
 }
 
+// Arguments may be paths relative to where npm was called.
+const wanted = positionals.map((word) => (word.startsWith('/') ? relative(root, word) : word));
 if (values.coverage) rmSync(coverageData, { recursive: true, force: true });
 const lines = /** @type {string[]} */ ([]);
 const good = await runAll({
   root,
-  // Arguments may be paths relative to where npm was called.
-  wanted: positionals.map((word) => (word.startsWith('/') ? relative(root, word) : word)),
+  wanted,
   jobs: Number(values.jobs),
   fileMs: Number(values.timeout) * 1000,
   lingerMs: 10_000,
@@ -58,6 +95,8 @@ const good = await runAll({
     if (lines.length > 1) console.log(lines.shift());
   },
 });
-if (values.coverage) reportCoverage();
-console.log(lines.pop());
-process.exitCode = good ? 0 : 1;
+const covered = !values.coverage || checkCoverage(wanted.map((word) => word.replace(/\/$/, '')));
+const verdict = lines.pop() ?? '';
+// Too little coverage counts as a failed test.
+console.log(covered ? verdict : verdict.replace(/\d+(?= failed$)/, (n) => `${Number(n) + 1}`));
+process.exitCode = good && covered ? 0 : 1;

@@ -9,7 +9,8 @@ function kindOfValue(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') return `an object of ${value.constructor?.name ?? 'no class'}`;
   if (typeof value === 'function') return 'a function';
-  return typeof value === 'string' ? `'${value}'` : `${value as number | boolean | undefined}`;
+  if (typeof value === 'string') return `'${value}'`;
+  return typeof value === 'symbol' ? 'a symbol' : `${value as number | boolean | undefined}`;
 }
 
 export function wrongType(call: string, name: string, expected: string, value: unknown): TypeError {
@@ -38,6 +39,21 @@ export function wantArray(
   if (!Array.isArray(value)) throw wrongType(call, name, 'an array', value);
 }
 
+export function wantFunction(call: string, name: string, value: unknown): void {
+  if (typeof value !== 'function') throw wrongType(call, name, 'a function', value);
+}
+
+/** Left out, or a function. */
+export function wantFunctions<T extends object>(
+  call: string,
+  value: T,
+  names: readonly (keyof T & string)[],
+): void {
+  for (const name of names) {
+    if (value[name] !== undefined) wantFunction(call, name, value[name]);
+  }
+}
+
 /** Each named property is left out or a boolean. */
 export function wantFlags<T extends object>(
   call: string,
@@ -61,6 +77,22 @@ export function wantNumbers<T extends object>(
     const number: unknown = value[name];
     if (number !== undefined) wantNumber(call, name, number);
   }
+}
+
+/** A point in time, ms of the machine's clock. */
+export function wantTime(call: string, name: string, value: unknown): asserts value is number {
+  if (typeof value === 'number' && !Number.isNaN(value)) return;
+  throw wrongType(call, name, 'a number of ms', value);
+}
+
+/** The actor that a call names: by its id, or as the Peer or whatever else has it as `actor`. */
+export function actorOf(call: string, target: number | { readonly actor: number }): number {
+  const given: unknown = target;
+  if (typeof given === 'number') return given;
+  if (typeof given === 'object' && given !== null && 'actor' in given) {
+    if (typeof given.actor === 'number') return given.actor;
+  }
+  throw wrongType(call, 'target', 'an actor id or a Peer', given);
 }
 
 /** A time limit: left out, or a number of ms of at least 0. */

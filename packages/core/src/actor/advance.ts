@@ -3,6 +3,7 @@
  * to the next, and at each step everybody who is due wakes and comes to rest before time goes on.
  * So vblanks, start times and timeouts happen in order, take no real time and never flake.
  */
+import { wrongType } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import {
@@ -32,12 +33,13 @@ interface Parts {
 /** Moves time on by `ms`; returns when every serving actor sleeps with nothing to do. Blocks. */
 export function advance(parts: Parts, ms: number): void {
   const { kernel } = parts;
+  if (typeof ms !== 'number' || !(ms >= 0)) {
+    throw wrongType('advance', 'ms', 'a number of at least 0', ms);
+  }
+  if (ms === Infinity) throw new DmaBufError('EINVAL', 'advance', 'by Infinity; give finite ms');
   if (!kernel.clock.manual) {
     const detail = "the machine's clock is the real one; boot with `clock: 'manual'`";
     throw new DmaBufError('EINVAL', 'advance', detail);
-  }
-  if (typeof ms !== 'number' || !(ms >= 0)) {
-    throw new TypeError(`advance: ms must be a number of at least 0, not ${ms}`);
   }
   const target = kernel.clock.now() + ms;
   rest(parts);

@@ -3,6 +3,7 @@
  * thread as the first process.
  */
 import { MessageChannel } from 'node:worker_threads';
+import { wantNumber } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import {
   ACTOR,
@@ -24,6 +25,7 @@ import { type Host, workerHost } from '../substrate/actors.js';
 import { type RegionMemory, threadMem, WASM_PAGE } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
 import { JobTable } from '../sync/job-table.js';
+import { checkOptions } from './boot-options.js';
 import type { BrokerTask } from './broker.js';
 import type { BootToken } from './join.js';
 import { Machine, reserveActor } from './machine.js';
@@ -57,10 +59,11 @@ const MAX_DRIVERS = 32;
 
 /**
  * Boots a machine and joins it as process `main`. Resolves when all devices serve. Rejects with
- * EOWNERDEAD and the reason when a device cannot start, ENOMEM when the host has no memory for
+ * EOWNERDEAD and the reason when a device cannot start, EEXIST when two devices have one name or path, ENOMEM when the host has no memory for
  * the tables or the pool. The caller ends it with `shutdown()`.
  */
 export async function boot(options: BootOptions = {}): Promise<Machine> {
+  checkOptions(options);
   const { drivers = [] } = options;
   if (drivers.length > MAX_DRIVERS) {
     throw new RangeError(`boot: ${drivers.length} drivers; a machine takes ${MAX_DRIVERS} at most`);
@@ -125,6 +128,7 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   const ended = host.start(task, [port2]);
   const machine = new Machine(services, () => end(services, host, ended));
   try {
+    await host.ready(); // the caller may block from now on
     await loadDrivers(services);
     await allServe(
       machine,
@@ -218,6 +222,7 @@ function allocate(make: () => RegionMemory, what: string): RegionMemory {
 function checkTables(tables: TableSizes): TableSizes {
   const limit = (name: keyof TableSizes, low: number, high: number): void => {
     const value = tables[name];
+    wantNumber('boot', `tables.${name}`, value);
     if (Number.isInteger(value) && value >= low && value <= high) return;
     throw new RangeError(
       `boot: tables.${name} must be an integer from ${low} to ${high}, not ${value}`,

@@ -1,37 +1,18 @@
 /**
- * Jobs that were handed over early: the target itself waits on the job's state word until it is granted,
- * as an engine with hardware semaphores does. Nobody dispatches it; whoever grants it notifies
- * that word, and only if somebody sleeps there.
+ * Jobs that were handed over early: their target has them before their turn and sees by itself when that
+ * comes, as an engine with hardware semaphores does. The semaphore is the job's state word; whoever
+ * grants the job writes it and rings the target if that sleeps. There is no dispatch in between.
+ *
+ * A target that waits for one of them goes on with everything else: its other contexts, mail, ticks.
+ * What the job waits for may well be among them.
  */
-import { type Kernel, WAIT_BOUND_MS } from '../kernel.js';
-import { JOB, JOB_STATE, JOB_STATE_MASK, JOB_WAITERS } from '../memory/layout.js';
+import type { Kernel } from '../kernel.js';
+import { JOB, JOB_FLAG, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 
-/** Blocks until the job is granted (or cancelled, or the machine is over). */
-export function awaitGrant(kernel: Kernel, job: number): void {
-  const { words, seam } = kernel;
-  for (let state = pending(kernel, job); state !== 0; state = pending(kernel, job)) {
-    const result = seam.wait(words.i32, job + JOB.STATE, state, WAIT_BOUND_MS);
-    if (result === 'woken') kernel.countWakeup();
-    if (result === 'timeout' && !kernel.over) kernel.checkAfterSleep('await_grant');
-  }
-}
-
-/** {@link awaitGrant} for a server in an event loop. */
-export async function awaitGrantAsync(kernel: Kernel, job: number): Promise<void> {
-  const { words, seam } = kernel;
-  for (let state = pending(kernel, job); state !== 0; state = pending(kernel, job)) {
-    const result = await seam.waitAsync(words.i32, job + JOB.STATE, state);
-    if (result === 'woken') kernel.countWakeup();
-  }
-}
-
-/** The state word to sleep on, its waiters bit set; 0 when there is nothing to wait for. */
-function pending(kernel: Kernel, job: number): number {
+/** Whether a job was handed over early and its turn has not come (nor its cancel been completed). */
+export function awaitsGrant(kernel: Kernel, job: number): boolean {
   const { words } = kernel;
-  for (;;) {
-    const state = words.load(job + JOB.STATE);
-    if ((state & JOB_STATE_MASK) !== JOB_STATE.PENDING || kernel.over) return 0;
-    const armed = state | JOB_WAITERS;
-    if (state === armed || words.cas(job + JOB.STATE, state, armed)) return armed;
-  }
+  if ((words.get(job + JOB.FLAGS) & JOB_FLAG.EARLY) === 0) return false;
+  const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+  return state === JOB_STATE.PENDING || state === JOB_STATE.CANCELLING;
 }

@@ -58,7 +58,7 @@ export class Ipc {
   ioctl(actor: number, request: string, args: unknown, timeout: number): unknown {
     this.#mustLive(actor, request);
     const id = ++this.#id;
-    const body = pack([request, args]);
+    const body = pack([request, args], 'ioctl', 'args');
     this.#mail.send(actor, { kind: MAIL_KIND.IOCTL, id, object: 0, body }, { block: true });
     this.#replies.set(id, undefined);
     try {
@@ -102,7 +102,7 @@ export class Ipc {
   passFd(actor: number, fd: number, tag: unknown): void {
     this.#mustLive(actor, 'pass_fd');
     const { object } = this.#fds.entry(fd, 'pass_fd');
-    const body = pack(tag);
+    const body = pack(tag, 'passFd', 'tag');
     this.#objects.ref(object);
     try {
       this.#mail.send(actor, { kind: MAIL_KIND.FD, id: 0, object, body }, { block: true });
@@ -129,7 +129,7 @@ export class Ipc {
   /** Sends a message (anything that msgpack carries). With `block: false` EAGAIN when there is no room. */
   send(actor: number, value: unknown, block: boolean): void {
     this.#mustLive(actor, 'send');
-    const body = pack(value);
+    const body = pack(value, 'send', 'value');
     this.#mail.send(actor, { kind: MAIL_KIND.MESSAGE, id: 0, object: 0, body }, { block });
   }
 
@@ -213,7 +213,7 @@ export class Ipc {
 
   #reply(mail: Mail, kind: number, value: unknown): void {
     if (this.#stateOf(mail.from) !== ACTOR_STATE.LIVE) return;
-    const body = pack(value);
+    const body = pack(value, 'ioctl', "the handler's answer");
     this.#mail.send(mail.from, { kind, id: mail.id, object: 0, body }, { block: true });
   }
 

@@ -5,6 +5,7 @@
  * it calls `defer()`, keeps the object, and later `complete()`s (the fence signals: a flip is on
  * screen) and `release()`s (the claims end: it has been replaced), or `finish()`es both.
  */
+import { wantNumber, wrongType } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { ACTOR, JOB, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
@@ -14,6 +15,9 @@ import { BufferRecord } from '../dmabuf/ops.js';
 import { firstLink, nextLink } from '../sync/job-links.js';
 import type { Jobs } from '../sync/jobs.js';
 import { decodePayload } from '../sync/payload.js';
+
+/** As Linux has it (include/linux/err.h). */
+const MAX_ERRNO = 4095;
 
 /** A buffer that a running job claims. Valid until the job is released. */
 export class JobBuffer {
@@ -147,11 +151,19 @@ export class Job {
     return this.#state === 'completed' || this.#state === 'released';
   }
 
-  /** Signals the fence: 0, or −errno. Claims stay until {@link release}. EALREADY the second time. */
+  /**
+   * Signals the fence: 0, or −errno. Claims stay until {@link release}. EALREADY the second time; EINVAL:
+   * no errno.
+   */
   complete(error: number = 0): void {
     if (this.completed) {
       const detail = `job ${this.context}:${this.seqno} is complete already`;
       throw new DmaBufError('EALREADY', 'complete', detail);
+    }
+    if (typeof error !== 'number') throw wrongType('complete', 'error', 'a number', error);
+    if (!(error <= 0 && error >= -MAX_ERRNO && Number.isInteger(error))) {
+      const detail = `an error of ${error}; give 0 or a negative errno, down to −${MAX_ERRNO}`;
+      throw new DmaBufError('EINVAL', 'complete', detail);
     }
     this.#state = 'completed';
     this.#server.settle(this, error);
@@ -173,6 +185,7 @@ export class Job {
 
   /** Counts bytes of buffer content that the handler copied (what "zero-copy" is checked with). */
   countCopied(bytes: number): void {
+    wantNumber('countCopied', 'bytes', bytes);
     countCopied(this.#k, bytes);
   }
 }

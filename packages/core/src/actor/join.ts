@@ -1,7 +1,7 @@
 /**
  * Joining: how a thread becomes an actor of a machine that was booted elsewhere.
  */
-import type { MessagePort } from 'node:worker_threads';
+import { MessagePort } from 'node:worker_threads';
 import { ACTOR, ACTOR_STATE, HEADER, type TableSizes } from '../memory/layout.js';
 import { Words } from '../memory/words.js';
 import { type RegionToken, threadMem } from '../substrate/memory.js';
@@ -66,6 +66,7 @@ export async function join(token: unknown): Promise<Machine> {
 function isToken(token: unknown): token is JoinToken & { boot: BootToken } {
   if (typeof token !== 'object' || token === null) return false;
   if (!('actor' in token && 'port' in token && 'boot' in token)) return false;
-  const { boot } = token;
+  const { actor, port, boot } = token;
+  if (typeof actor !== 'number' || !(port instanceof MessagePort)) return false;
   return typeof boot === 'object' && boot !== null && 'control' in boot;
 }

@@ -35,7 +35,7 @@ async function idOf(machine: Machine, name: string): Promise<number> {
   let id = 0;
   await until(() => {
     for (id = 1; id <= 16; id++) {
-      if (machine.actorStats(id).name === name && isLive(machine, id)) return true;
+      if (isLive(machine, id) && machine.actorStats(id).name === name) return true;
     }
     return false;
   });
@@ -325,8 +325,6 @@ test('a device that throws in an ioctl dies of it, the caller is told', async ()
   const machine = await boot({ drivers: [testDriver({ dev0: 'work' })] });
   const { actor } = machine.device('/dev/dev0');
   assert.is(await codeOf(() => machine.ioctl(actor, 'CRASH')), 'EIO');
-  const fence = machine.fence({ slot: 0, generation: 0, context: 0, seqno: 0 });
-  assert.ok(fence.status < 0);
   await until(() => {
     try {
       machine.createContext(actor).close();

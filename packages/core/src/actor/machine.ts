@@ -5,7 +5,16 @@
  * calling thread on kernel memory; what blocks says so.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { wantFlags, wantObject } from '../args.js';
+import {
+  actorOf,
+  wantFlags,
+  wantFunction,
+  wantFunctions,
+  wantNumber,
+  wantObject,
+  wantString,
+  wantTimeout,
+} from '../args.js';
 import type { BracketSet } from '../dmabuf/bracket.js';
 import { type BufInfo, bufinfo } from '../dmabuf/bufinfo.js';
 import { checkName, DmaBuf, seekIn } from '../dmabuf/dmabuf.js';
@@ -16,7 +25,8 @@ import { DmaBufError } from '../errno.js';
 import { kindOf, pointerOf } from '../fd/fd-table.js';
 import { ACTOR, ACTOR_STATE, CONTEXT_FLAG, HEADER, OBJECT, ROLE } from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
-import { CLAIM, Context, pointsOf, type BufferUse } from '../sync/context.js';
+import { type BufferUse, claimsOf, Context } from '../sync/context.js';
+import { pointsOf, wantFence, wantFences, wantPoint } from '../sync/fence-args.js';
 import { type FenceLike, FenceSet, mergePoints, waitForAny } from '../sync/fence-set.js';
 import type { Hold, PendingHold } from '../sync/holds.js';
 import { FenceArray } from '../sync/fence-array.js';
@@ -103,6 +113,7 @@ export class Machine {
 
   /** The node of a device. ENOENT lists what there is. */
   device(path: string): DeviceNode {
+    wantString('device', 'path', path);
     const node = this.#s.devices.get(path);
     if (node !== undefined) return node;
     const known = [...this.#s.devices.keys()].join(', ') || 'none';
@@ -122,8 +133,7 @@ export class Machine {
     bytes: number,
     options: { readonly name?: string; readonly deferred?: boolean } = {},
   ): DmaBuf {
-    if (typeof bytes !== 'number')
-      throw new TypeError(`alloc: bytes must be a number, not a ${typeof bytes}`);
+    wantNumber('alloc', 'bytes', bytes);
     if (!Number.isSafeInteger(bytes) || bytes <= 0) {
       throw new DmaBufError(
         'EINVAL',
@@ -181,8 +191,9 @@ export class Machine {
     return bufinfo({ kernel, buffers, holders, importers, contexts: jobs.contexts, expName });
   }
 
-  /** A fence again from its plain value, as it arrived from another thread. */
+  /** A fence again from its plain value, as it arrived from another thread. EINVAL: not of this machine. */
   fence(point: FencePoint): Fence {
+    wantPoint(this.#s.kernel, 'fence', 'point', point);
     return new Fence(this.#s.kernel, this.#s.waiter, point);
   }
 
@@ -196,7 +207,10 @@ export class Machine {
     name: string = '',
     options: { readonly early?: boolean } = {},
   ): Context {
-    const actor = typeof target === 'number' ? target : target.actor;
+    const actor = actorOf('createContext', target);
+    wantString('createContext', 'name', name);
+    wantObject('createContext', 'options', options);
+    wantFlags('createContext', options, ['early']);
     this.#s.kernel.check('create_context');
     this.#mustLive(actor, 'create_context');
     const flags = options.early === true ? CONTEXT_FLAG.EARLY : 0;
@@ -205,7 +219,8 @@ export class Machine {
 
   /** A context that another thread made, by its id. ENOENT. */
   contextById(id: number): Context {
-    const pointer = this.#s.jobs.contexts.find(id);
+    wantNumber('contextById', 'id', id);
+    const pointer = Number.isInteger(id) ? this.#s.jobs.contexts.find(id) : 0;
     if (pointer !== 0) return this.#context(pointer);
     throw new DmaBufError('ENOENT', 'context', `no context ${id}; it may have been closed`);
   }
@@ -216,7 +231,9 @@ export class Machine {
    * EINVAL: a buffer twice.
    */
   waitAll(uses: readonly BufferUse[], timeout: number = Infinity): Hold {
-    return this.#s.holds.wait(claimsOf(uses, 'waitall'), timeout, 'waitall', 'a buffer of the set');
+    wantTimeout('waitAll', timeout);
+    const claims = claimsOf(uses, 'waitAll');
+    return this.#s.holds.wait(claims, timeout, 'waitall', 'a buffer of the set');
   }
 
   /**
@@ -229,12 +246,16 @@ export class Machine {
     granted: (hold: Hold) => void,
     options: { readonly inFences?: readonly FenceLike[] } = {},
   ): PendingHold {
-    const claims = claimsOf(uses, 'async_waitall');
-    return this.#s.holds.async(claims, pointsOf(options.inFences), granted);
+    const claims = claimsOf(uses, 'asyncWaitAll');
+    wantFunction('asyncWaitAll', 'granted', granted);
+    wantObject('asyncWaitAll', 'options', options);
+    const points = pointsOf(this.#s.kernel, 'asyncWaitAll', 'inFences', options.inFences);
+    return this.#s.holds.async(claims, points, granted);
   }
 
   /** Runs the callbacks of this thread that are due, waiting up to `timeout` ms (default 0) for one. */
   pump(timeout: number = 0): void {
+    wantTimeout('pump', timeout);
     if (this.#s.callbacks.pump() || timeout === 0) return;
     this.#s.callbacks.sleep(this.now() + timeout);
   }
@@ -251,6 +272,7 @@ export class Machine {
 
   /** A software timeline at 0 (sw_sync). The caller owns its fd. ENOSPC, EMFILE. */
   createTimeline(name: string = 'sw_sync'): Timeline {
+    wantString('createTimeline', 'name', name);
     const { timelines, fds } = this.#s;
     return this.timeline(Timeline.install(fds, timelines, timelines.create(name)));
   }
@@ -263,7 +285,10 @@ export class Machine {
 
   /** Fences behind an fd: they can be passed to another process and asked for ever. ENOSPC, EMFILE. */
   createSyncFile(fences: readonly FenceLike[], name: string = ''): SyncFile {
-    return SyncFile.create(this.#s.fences, name, pointsOf(fences));
+    wantFences(this.#s.kernel, 'createSyncFile', 'fences', fences);
+    wantString('createSyncFile', 'name', name);
+    const points = pointsOf(this.#s.kernel, 'createSyncFile', 'fences', fences);
+    return SyncFile.create(this.#s.fences, name, points);
   }
 
   /** A handle for an fd of a sync file that is open in this process. EBADF, EINVAL. */
@@ -273,8 +298,8 @@ export class Machine {
 
   /** Several fences as one: of each context the latest, those that signalled dropped. Pins nothing. */
   merge(...fences: readonly FenceLike[]): FenceSet {
-    const { waiter } = this.#s;
-    return new FenceSet(waiter, mergePoints(waiter, pointsOf(fences)));
+    const { kernel, waiter } = this.#s;
+    return new FenceSet(waiter, mergePoints(waiter, pointsOf(kernel, 'merge', 'fences', fences)));
   }
 
   /**
@@ -283,6 +308,9 @@ export class Machine {
    * an array or chain among them.
    */
   fenceArray(fences: readonly FenceLike[], options: { readonly any?: boolean } = {}): FenceArray {
+    wantFences(this.#s.kernel, 'fenceArray', 'fences', fences);
+    wantObject('fenceArray', 'options', options);
+    wantFlags('fenceArray', options, ['any']);
     return new FenceArray(this.#s.kernel, this.#s.waiter, fences, options.any === true);
   }
 
@@ -291,17 +319,26 @@ export class Machine {
    * `prev` is the link before it, or a fence to begin with. Pins nothing. EINVAL.
    */
   fenceChain(prev: FenceLike | undefined, fence: FenceLike, seqno: number): FenceChain {
+    if (prev !== undefined) wantFence(this.#s.kernel, 'fenceChain', 'prev', prev);
+    wantFence(this.#s.kernel, 'fenceChain', 'fence', fence);
+    wantNumber('fenceChain', 'seqno', seqno);
     return new FenceChain(this.#s.kernel, this.#s.waiter, prev, fence, seqno);
   }
 
   /** The fences in arrays, chains, sets and sync files, each once (dma_fence_unwrap). */
   unwrap(...fences: readonly FenceLike[]): readonly Fence[] {
+    wantFences(this.#s.kernel, 'unwrap', 'fences', fences);
     return unwrap(fences).map((point) => this.fence(point));
   }
 
-  /** Blocks until one of the fences has signalled; its index. ETIME. */
+  /** Blocks until one of the fences has signalled; its index. ETIME; EINVAL: no fences. */
   waitAny(fences: readonly FenceLike[], timeout: number = Infinity): number {
     const { kernel, waiter, callbacks } = this.#s;
+    wantFences(kernel, 'waitAny', 'fences', fences);
+    wantTimeout('waitAny', timeout);
+    if (fences.length === 0) {
+      throw new DmaBufError('EINVAL', 'fence_wait_any', 'of no fences none will ever signal');
+    }
     const index = waitForAny(kernel, waiter, callbacks, fences, timeout);
     if (index >= 0) return index;
     const detail = `none of ${fences.length} fences has signalled within ${timeout} ms`;
@@ -310,12 +347,15 @@ export class Machine {
 
   /** Sends a message to another process. Blocks while its mailbox is full, or with `block: false` EAGAIN. */
   send(target: Peer | number, value: unknown, options: { readonly block?: boolean } = {}): void {
-    const actor = typeof target === 'number' ? target : target.actor;
+    const actor = actorOf('send', target);
+    wantObject('send', 'options', options);
+    wantFlags('send', options, ['block']);
     this.#s.ipc.send(actor, value, options.block !== false);
   }
 
   /** Takes the oldest message that was sent here; blocks up to `timeout` ms, then ETIME. */
   receive(timeout: number = Infinity): ReceivedMessage {
+    wantTimeout('receive', timeout);
     return this.#s.ipc.receive(timeout);
   }
 
@@ -324,6 +364,8 @@ export class Machine {
    * `await join(workerData)`. One invitation per joiner. EMFILE when the actor table is full.
    */
   invite(name: string): Invitation {
+    wantString('invite', 'name', name);
+    this.#s.kernel.check('invite');
     const actor = reserveActor(this.#s, name, ROLE.PROCESS);
     const { port1, port2 } = new MessageChannel();
     this.#s.port.post({ type: 'process', actor, port: port2 });
@@ -336,6 +378,8 @@ export class Machine {
    * first; ETIME after `timeout` ms (default 10 s).
    */
   async peer(name: string, timeout: number = 10_000): Promise<Peer> {
+    wantString('peer', 'name', name);
+    wantTimeout('peer', timeout);
     const { kernel } = this.#s;
     const { words, seam, keepAlive } = kernel;
     const until = performance.now() + timeout;
@@ -378,22 +422,26 @@ export class Machine {
    * ETIME after `timeout` ms (default 5 s); else what the handler threw.
    */
   ioctl(target: Peer | number, request: string, args?: unknown, timeout: number = 5000): unknown {
-    const actor = typeof target === 'number' ? target : target.actor;
+    const actor = actorOf('ioctl', target);
+    wantString('ioctl', 'request', request);
+    wantTimeout('ioctl', timeout);
     return this.#s.ipc.ioctl(actor, request, args, timeout);
   }
 
   /** Sends an fd to another process, as SCM_RIGHTS does; this process keeps its own. EBADF, ESRCH. */
   passFd(target: Peer | number, fd: number, tag?: unknown): void {
-    this.#s.ipc.passFd(typeof target === 'number' ? target : target.actor, fd, tag);
+    this.#s.ipc.passFd(actorOf('passFd', target), fd, tag);
   }
 
   /** Takes the oldest fd that was sent here; blocks up to `timeout` ms, then ETIME. EMFILE. */
   receiveFd(timeout: number = Infinity): ReceivedFd {
+    wantTimeout('receiveFd', timeout);
     return this.#s.ipc.receiveFd(timeout);
   }
 
   /** The driver's door, for the driver half of package `name`. ENODEV lists what was booted. */
   driver(name: string): DriverDoor {
+    wantString('driver', 'name', name);
     const door = this.#s.doors.find((d) => d.spec.name === name);
     if (door !== undefined) return door;
     const known = this.#s.doors.map((d) => d.spec.name).join(', ') || 'none';
@@ -406,9 +454,9 @@ export class Machine {
     return machineStats(this.#s.kernel);
   }
 
-  /** Counters of one actor. */
+  /** Counters of one actor. ESRCH: there is no such place in the machine. */
   actorStats(target: Peer | number): ActorStats {
-    return actorStats(this.#s.kernel, typeof target === 'number' ? target : target.actor);
+    return actorStats(this.#s.kernel, actorOf('actorStats', target));
   }
 
   /** Everything that the trace rings hold, as a Chrome trace that opens in Perfetto. */
@@ -418,6 +466,8 @@ export class Machine {
 
   /** Notes an event of the application's in this thread's trace ring. */
   mark(a: number, b: number = 0): void {
+    wantNumber('mark', 'a', a);
+    wantNumber('mark', 'b', b);
     this.#s.kernel.trace.emit(TRACE_KIND.MARK, 0, 0, a, b);
   }
 
@@ -469,6 +519,9 @@ export class Machine {
   }
 
   #server(handlers: ServeHandlers): Server {
+    wantObject('serve', 'handlers', handlers);
+    wantFunction('serve', 'run', handlers.run);
+    wantFunctions('serve', handlers, ['failed', 'tick', 'stop', 'ioctl']);
     const { kernel, regions, jobs, bell, inbox, ipc } = this.#s;
     // Handlers may be an instance of a class.
     const ioctl = handlers.ioctl?.bind(handlers);
@@ -498,10 +551,6 @@ export class Machine {
     if (state === ACTOR_STATE.LIVE) return;
     throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
   }
-}
-
-function claimsOf(uses: readonly BufferUse[], syscall: string): number[] {
-  return uses.map((use) => use.buffer.queuePointer(syscall) | CLAIM[use.access]);
 }
 
 /** Takes a slot of the actor table for somebody who is going to join. EMFILE. */

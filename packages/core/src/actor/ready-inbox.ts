@@ -3,8 +3,9 @@
  * the rest waits for the thread's server (if it serves).
  */
 import type { Kernel } from '../kernel.js';
-import { JOB, JOB_FLAG, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import { JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 import type { ReadySets } from '../sync/ready-set.js';
+import { awaitsGrant } from './early-grant.js';
 
 export class ReadyInbox {
   readonly #k: Kernel;
@@ -36,8 +37,7 @@ export class ReadyInbox {
     this.#ready.take(this.#k.self, this.#taken);
     const live = this.#taken.filter((job) => {
       const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
-      const early = (words.get(job + JOB.FLAGS) & JOB_FLAG.EARLY) !== 0;
-      return state === JOB_STATE.READY || (early && state === JOB_STATE.PENDING);
+      return state === JOB_STATE.READY || awaitsGrant(this.#k, job);
     });
     for (const job of this.callbacks(live)) this.#kept.push(job);
     return true;

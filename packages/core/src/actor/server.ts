@@ -9,6 +9,7 @@
  * Synchronous: the loop blocks on the doorbell. Asynchronous: it sleeps in the event loop, for
  * handlers that are made of promises; jobs are still run one at a time.
  */
+import { wrongType } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { ACTOR, CONTEXT, CONTEXT_FLAG, HEADER, JOB } from '../memory/layout.js';
@@ -16,7 +17,7 @@ import type { Regions } from '../memory/regions.js';
 import type { Jobs } from '../sync/jobs.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import type { Doorbell } from './doorbell.js';
-import { awaitGrant, awaitGrantAsync } from './early-grant.js';
+import { awaitsGrant } from './early-grant.js';
 import { Fifo } from './fifo.js';
 import type { ReadyInbox } from './ready-inbox.js';
 import { errnoOf, Job, type JobServer } from './job.js';
@@ -40,8 +41,8 @@ interface Line {
   /** seqno that starts next, and granted ones that are not yet its turn. */
   next: number;
   readonly early: Map<number, number>;
-  /** The newest one that was let through still waits for its start time. */
-  timed: boolean;
+  /** The newest one that was let through still waits for its start time, or (handed over early) its grant. */
+  held: boolean;
   /** seqno whose fence signals next, and jobs that ended before their turn. */
   signals: number;
   readonly ended: Map<number, { readonly job: Job; readonly error: number; released: boolean }>;
@@ -63,6 +64,8 @@ export class Server implements JobServer {
   readonly #lines: Map<number, Line> = new Map();
   readonly #runnable: Fifo<number> = new Fifo();
   readonly #timed: { readonly at: number; readonly job: number }[] = [];
+  /** Handed over early and not granted yet: at most one of each line. */
+  readonly #ungranted: Set<number> = new Set();
   #stopped = false;
 
   constructor(
@@ -137,7 +140,14 @@ export class Server implements JobServer {
     else waiting.released = true;
   }
 
-  readonly #idle = (): boolean => this.#inbox.isEmpty && this.#mailEmpty() && !this.#over();
+  readonly #idle = (): boolean =>
+    this.#inbox.isEmpty && this.#mailEmpty() && !this.#over() && !this.#grantSeen();
+
+  /** Whether the turn of a job that was handed over early has come. */
+  #grantSeen(): boolean {
+    for (const job of this.#ungranted) if (!awaitsGrant(this.#k, job)) return true;
+    return false;
+  }
 
   #over(): boolean {
     return this.#stopped || this.#k.over;
@@ -163,7 +173,7 @@ export class Server implements JobServer {
       const job = this.#runnable.shift();
       if (job === undefined || this.#over()) break;
       this.#start(job);
-      if (!this.#inbox.isEmpty) this.#gather();
+      if (this.#hasNew()) this.#gather();
     }
     return this.#nextWake();
   }
@@ -173,10 +183,9 @@ export class Server implements JobServer {
     for (let i = 0; i < ROUND; i++) {
       const job = this.#runnable.shift();
       if (job === undefined || this.#over()) break;
-      await awaitGrantAsync(this.#k, job);
       const pending = this.#begin(job);
       if (pending !== undefined) await this.#end(pending.job, pending.result);
-      if (!this.#inbox.isEmpty) this.#gather();
+      if (this.#hasNew()) this.#gather();
     }
     return this.#nextWake();
   }
@@ -187,13 +196,25 @@ export class Server implements JobServer {
 
   #nextWake(): number {
     const tick = this.#handlers.tick?.(this.#k.clock.now()) ?? Infinity;
+    if (typeof tick !== 'number' || Number.isNaN(tick)) {
+      throw wrongType('serve', "what 'tick' returns", 'a time in ms, or Infinity', tick);
+    }
     return Math.min(tick, this.#timed[0]?.at ?? Infinity);
+  }
+
+  #hasNew(): boolean {
+    return !this.#inbox.isEmpty || this.#ungranted.size > 0;
   }
 
   /** Empties the ready set into the lines, and the timed list into the runnable ones. */
   #gather(): void {
     this.#inbox.gather();
     for (const job of this.#inbox.take()) this.#arrive(job);
+    for (const job of this.#ungranted) {
+      if (awaitsGrant(this.#k, job)) continue;
+      this.#ungranted.delete(job);
+      this.#schedule(job);
+    }
     const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
     while ((this.#timed[0]?.at ?? Infinity) <= now) {
       const due = this.#timed.shift();
@@ -217,17 +238,21 @@ export class Server implements JobServer {
 
   /** Moves the jobs of a line whose turn has come to the runnable ones. */
   #advance(line: Line): void {
-    while (!line.timed) {
+    while (!line.held) {
       const job = line.early.get(line.next);
       if (job === undefined) return;
       line.early.delete(line.next);
       line.next++;
-      line.timed = !this.#schedule(job);
+      line.held = !this.#schedule(job);
     }
   }
 
-  /** False if the job waits for its start time (its line goes on after it started). */
+  /** False if the job waits for its grant or its start time (its line goes on after it started). */
   #schedule(job: number): boolean {
+    if (awaitsGrant(this.#k, job)) {
+      this.#ungranted.add(job);
+      return false;
+    }
     const at = this.#k.words.getDouble(job + JOB.START_AT);
     if (at === 0 || at <= this.#k.clock.now()) {
       this.#runnable.push(job);
@@ -240,7 +265,6 @@ export class Server implements JobServer {
   }
 
   #start(pointer: number): void {
-    awaitGrant(this.#k, pointer);
     const begun = this.#begin(pointer);
     if (begun === undefined) return;
     if (begun.result instanceof Promise) throw promiseGiven('run');
@@ -256,7 +280,7 @@ export class Server implements JobServer {
     const job = new Job(this.#k, this.#regions, this.#jobs, this, pointer, blocker);
     const line = this.#lineOf(job.context, pointer);
     // Jobs before the newest one that was let through may start while that one waits for its time.
-    if (job.seqno === line.next - 1) line.timed = false;
+    if (job.seqno === line.next - 1) line.held = false;
     if (!line.unordered) words.setDouble(line.context + CONTEXT.STARTED, job.seqno);
     trace.emit(TRACE_KIND.START, pointer, job.seqno, job.context, 0);
     try {
@@ -331,7 +355,7 @@ export class Server implements JobServer {
       unordered: (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) !== 0,
       next,
       early: new Map(),
-      timed: false,
+      held: false,
       signals: next,
       ended: new Map(),
     };

@@ -1,4 +1,5 @@
 /** Counters that processes read: of the machine, and of each actor. Snapshots, not atomic as a whole. */
+import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { ACTOR, ACTOR_STATE, HEADER, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 
@@ -44,6 +45,10 @@ export function machineStats(kernel: Kernel): MachineStats {
 
 export function actorStats(kernel: Kernel, actor: number): ActorStats {
   const { words, actors } = kernel;
+  if (!actors.owns(actors.at(actor))) {
+    const detail = `there is no actor ${actor}; ids are from 1 to ${actors.count - 1}`;
+    throw new DmaBufError('ESRCH', 'actor_stats', detail);
+  }
   const at = actors.at(actor);
   return {
     name: kernel.nameOf(actor),

@@ -4,7 +4,7 @@
  * The handle owns its fd; `close()` (or `using`) closes it. The buffer lives on while other fds,
  * attachments, mappings or queued jobs hold it.
  */
-import { wantArray, wantFlags, wantNumber, wantObject, wantString, wantTimeout } from '../args.js';
+import { wantFlags, wantNumber, wantObject, wantString, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { FdTable } from '../fd/fd-table.js';
 import { FD_RDWR, objectWord } from '../fd/fd-table.js';
@@ -27,6 +27,7 @@ import type { BufferRecord, Reach } from './ops.js';
 import type { Claimable } from '../sync/queue-object.js';
 import { type PollEvents, Sharing, type SharingServices } from './sharing.js';
 import type { Holds } from '../sync/holds.js';
+import { wantFence } from '../sync/fence-args.js';
 import type { FenceLike } from '../sync/fence-set.js';
 import type { SyncFile } from '../sync/sync-file.js';
 
@@ -200,8 +201,7 @@ export class DmaBuf implements Claimable {
   ): void {
     this.#check('import_sync_file');
     checkUsage('importSyncFile', usage);
-    wantObject('importSyncFile', 'fences', fences);
-    wantArray('importSyncFile', 'fences.points', fences.points);
+    wantFence(this.#s.kernel, 'importSyncFile', 'fences', fences);
     new Sharing(this.#s.sharing, this.record).importSyncFile(fences, usage);
   }
 

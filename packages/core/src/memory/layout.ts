@@ -338,7 +338,7 @@ export const JOB_FLAG = {
   BLOCKING: 1, // its adder waits on JOB.STATE; not pushed to a ready set
   RUN_ANYWAY: 2, // run even if a dependency failed
   INT_PAYLOAD: 4, // payload is JOB.COOKIE
-  EARLY: 8, // pushed when added; its target waits on JOB.STATE by itself (hardware semaphore)
+  EARLY: 8, // pushed when added; its target looks at JOB.STATE by itself (hardware semaphore)
   AUTO: 16, // ends by itself as soon as it is granted (an imported sync file)
   MORE: 32, // not a job: the further links of the job in JOB.CONTEXT (see JobLinks)
   BARE: 64, // a software timeline's fence: RUNNING until the timeline signals it

@@ -15,6 +15,8 @@ export interface Host {
    * the reason when its thread threw, exited, was terminated or ran out of heap.
    */
   start(task: unknown, transfer: readonly NodeTransferable[]): Promise<void>;
+  /** Resolves when what was started goes on by itself, whether or not this thread blocks. */
+  ready(): Promise<void>;
   /** Terminates whatever still runs. Store the stop word first: this may cut a critical section. */
   destroy(): Promise<void>;
 }
@@ -25,6 +27,9 @@ export function workerHost(url: string, threads: number): Host {
   return {
     async start(task, transfer) {
       await (await pool).run(task, { transferList: [...transfer] });
+    },
+    async ready() {
+      await pool; // start() continued first, for it was waiting first
     },
     async destroy() {
       await (await pool).destroy();

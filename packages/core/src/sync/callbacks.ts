@@ -12,7 +12,7 @@ import type { Doorbell } from '../actor/doorbell.js';
 import type { ReadyInbox } from '../actor/ready-inbox.js';
 import type { Kernel } from '../kernel.js';
 import { CONTEXT_FLAG, JOB, JOB_FLAG, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
-import type { FencePoint, Jobs } from './jobs.js';
+import type { FencePoint, Jobs, JobSpec } from './jobs.js';
 
 /** A granted set of claims, or a signalled fence. */
 export type Granted = (fence: FencePoint) => void;
@@ -87,21 +87,21 @@ export class Callbacks {
   }
 
   #arm(claims: readonly number[], inFences: readonly FencePoint[], run: Granted): Callback {
-    this.#context ||= this.#jobs.contexts.create(this.#k.self, 'callbacks', CONTEXT_FLAG.UNORDERED);
-    const fence = this.#jobs.add({
-      context: this.#context,
-      claims,
-      inFences,
-      flags: JOB_FLAG.RUN_ANYWAY,
-      startAt: 0,
-      limit: 0,
-      payload: 0,
-    });
+    const spec = { claims, inFences, flags: JOB_FLAG.RUN_ANYWAY, startAt: 0, limit: 0, payload: 0 };
+    const context = this.#context === 0 ? this.#openContext(spec) : this.#context;
+    const fence = this.#jobs.add({ context, ...spec });
     this.#entries.set(fence.slot, { fence, order: this.#order++, run });
     const state = this.#k.words.load(fence.slot + JOB.STATE) & JOB_STATE_MASK;
     if (state === JOB_STATE.READY) this.pump();
     if (this.#entries.size > 0) this.#keepPumping();
     return { remove: () => this.#remove(fence) };
+  }
+
+  /** The thread's context, made with the first job; what is refused does not make it. */
+  #openContext(first: Omit<JobSpec, 'context'>): number {
+    this.#jobs.check(first);
+    this.#context = this.#jobs.contexts.create(this.#k.self, 'callbacks', CONTEXT_FLAG.UNORDERED);
+    return this.#context;
   }
 
   #remove(fence: FencePoint): boolean {

@@ -1,6 +1,7 @@
 /**
  * Context: where an application submits jobs to one actor (a GPU context, a codec's queue, a CRTC).
  */
+import { wantArray, wantObject, wrongType } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import {
@@ -11,9 +12,10 @@ import {
   JOB_FLAG,
   LINK_FLAG,
 } from '../memory/layout.js';
+import { pointsOf } from './fence-args.js';
 import type { FenceLike } from './fence-set.js';
 import { Fence, type FenceWaiter } from './fence.js';
-import type { FencePoint, Jobs } from './jobs.js';
+import type { Jobs, JobSpec } from './jobs.js';
 import { encodePayload } from './payload.js';
 import type { Claimable } from './queue-object.js';
 
@@ -48,7 +50,7 @@ export interface SubmitOptions {
   readonly inFences?: readonly FenceLike[];
   /** Anything msgpack can carry; what it means is between you and the actor that runs the job. */
   readonly payload?: unknown;
-  /** Not started before this time, ms of the machine's clock. Granted nevertheless. */
+  /** Not started before this time, finite ms of the machine's clock. Granted nevertheless. */
   readonly startAt?: number;
   /** What a failed dependency does: `cancel` (default) fails the job with the same errno, `run` runs it. */
   readonly onError?: 'cancel' | 'run';
@@ -60,11 +62,28 @@ export const CLAIM: Readonly<Record<Access, number>> = {
   exclusive: LINK_FLAG.EXCLUSIVE,
   discard: LINK_FLAG.EXCLUSIVE | LINK_FLAG.DISCARD,
 };
-const NO_FENCES: readonly FencePoint[] = [];
+const NO_USES: readonly BufferUse[] = [];
 
-/** The single fences that several fence-like things consist of. */
-export function pointsOf(fences: readonly FenceLike[] | undefined): readonly FencePoint[] {
-  return fences === undefined || fences.length === 0 ? NO_FENCES : fences.flatMap((f) => f.points);
+/** What jobs claim of each use. TypeError: no array, no buffer, no such access; EBADF, EINVAL: closed. */
+export function claimsOf(uses: readonly BufferUse[], call: string): number[] {
+  wantArray(call, 'buffers', uses);
+  const claims: number[] = [];
+  for (let i = 0; i < uses.length; i++) claims.push(claimOf(uses[i], i, call));
+  return claims;
+}
+
+function claimOf(use: BufferUse | undefined, i: number, call: string): number {
+  const flags = use === undefined || use === null ? undefined : CLAIM[use.access];
+  if (typeof flags === 'number' && typeof use?.buffer?.queuePointer === 'function') {
+    return use.buffer.queuePointer(call) | flags;
+  }
+  const name = `buffers[${i}]`;
+  wantObject(call, name, use);
+  if (typeof use.buffer?.queuePointer !== 'function') {
+    throw wrongType(call, `${name}.buffer`, 'a DmaBuf or a Queue', use.buffer);
+  }
+  const expected = "'shared', 'exclusive' or 'discard'";
+  throw wrongType(call, `${name}.access`, expected, use.access);
 }
 
 export class Context {
@@ -98,32 +117,19 @@ export class Context {
    * device or another job. The first job on a buffer that the target has not seen yet blocks for
    * some 100 µs while the broker hands the memory over.
    *
-   * EINVAL: a buffer named twice; EBADF: a closed one; E2BIG: more than 64 links; EMSGSIZE: payload
+   * EINVAL: a buffer named twice, a start time that is not finite; EBADF: a closed one; E2BIG: more than 64 links; EMSGSIZE: payload
    * too long; ENOSPC: the job table is full (wait for a fence, then try again); ESRCH: the target has left; ENODEV, EOWNERDEAD:
    * the machine is gone. A refused call leaves no residue.
    */
   submit(options: SubmitOptions): Fence {
-    const { buffers = [], startAt = 0, onError = 'cancel' } = options;
     this.#k.check('submit');
-    if (this.#jobs.contexts.find(this.id) === 0) {
-      throw new DmaBufError('ENOENT', 'submit', `context ${this.id} '${this.name}' is closed`);
-    }
-    if (this.#k.words.load(this.#targetState) !== ACTOR_STATE.LIVE) {
-      const who = `actor ${this.target}, which runs the jobs of context '${this.name}',`;
-      throw new DmaBufError('ESRCH', 'submit', `${who} has left the machine`);
-    }
-    const claims: number[] = [];
-    for (const use of buffers) claims.push(this.#claim(use));
-    const point = this.#jobs.add({
-      context: this.#pointer,
-      claims,
-      inFences: pointsOf(options.inFences),
-      flags: this.#flags | (onError === 'run' ? JOB_FLAG.RUN_ANYWAY : 0),
-      startAt,
-      limit: 0,
-      payload: encodePayload(options.payload),
-    });
-    return new Fence(this.#k, this.#waiter, point);
+    this.#mustServe();
+    wantObject('submit', 'options', options);
+    const { buffers = NO_USES } = options;
+    const spec = this.#specOf(options, claimsOf(buffers, 'submit'));
+    this.#jobs.check(spec); // before any memory is handed over; add() checks again, for ops may add jobs
+    for (let i = 0; i < buffers.length; i++) buffers[i]?.buffer.deliverTo(this.target, 'submit');
+    return new Fence(this.#k, this.#waiter, this.#jobs.add(spec));
   }
 
   /** seqno of the job that was submitted last, by whichever thread. */
@@ -141,14 +147,32 @@ export class Context {
     if (this.#jobs.contexts.find(this.id) !== 0) this.#jobs.contexts.destroy(this.#pointer);
   }
 
-  #claim(use: BufferUse): number {
-    const flags = CLAIM[use.access];
-    if (flags === undefined) {
-      throw new TypeError(
-        `submit: access must be 'shared', 'exclusive' or 'discard', not '${use.access}'`,
-      );
+  #mustServe(): void {
+    if (this.#jobs.contexts.find(this.id) === 0) {
+      throw new DmaBufError('ENOENT', 'submit', `context ${this.id} '${this.name}' is closed`);
     }
-    use.buffer.deliverTo(this.target, 'submit');
-    return use.buffer.queuePointer('submit') | flags;
+    if (this.#k.words.load(this.#targetState) === ACTOR_STATE.LIVE) return;
+    const who = `actor ${this.target}, which runs the jobs of context '${this.name}',`;
+    throw new DmaBufError('ESRCH', 'submit', `${who} has left the machine`);
+  }
+
+  #specOf(options: SubmitOptions, claims: readonly number[]): JobSpec {
+    const { startAt = 0, onError = 'cancel' } = options;
+    if (onError !== 'cancel' && onError !== 'run') {
+      throw wrongType('submit', 'onError', "'cancel' or 'run'", onError);
+    }
+    if (typeof startAt !== 'number') throw wrongType('submit', 'startAt', 'a number', startAt);
+    if (!Number.isFinite(startAt)) {
+      throw new DmaBufError('EINVAL', 'submit', `startAt of ${startAt}; give a finite time in ms`);
+    }
+    return {
+      context: this.#pointer,
+      claims,
+      inFences: pointsOf(this.#k, 'submit', 'inFences', options.inFences),
+      flags: this.#flags | (onError === 'run' ? JOB_FLAG.RUN_ANYWAY : 0),
+      startAt,
+      limit: 0,
+      payload: encodePayload(options.payload),
+    };
   }
 }

@@ -84,6 +84,14 @@ export class Contexts {
     words.store(context + CONTEXT.CLOSED, 1);
   }
 
+  /** Takes back a context that {@link create} has just made and nobody else has seen. */
+  discard(context: number): void {
+    const { words, locks } = this.#k;
+    locks.lock(HEADER.CONTEXT_LOCK);
+    words.store(context + CONTEXT.STATE, 0);
+    locks.unlock(HEADER.CONTEXT_LOCK);
+  }
+
   idOf(context: number): number {
     const { words, contexts } = this.#k;
     return (words.get(context + CONTEXT.GEN) << INDEX_BITS) | contexts.indexOf(context);

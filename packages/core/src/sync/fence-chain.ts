@@ -6,6 +6,7 @@
  * so a long-lived timeline stays short; the error of a link that was let go stays with its
  * successor. A seqno that is not above the link before starts a new context, as in the kernel.
  */
+import { wantNumber } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { FenceArray } from './fence-array.js';
@@ -74,6 +75,7 @@ export class FenceChain extends FenceContainer {
    * this link. EINVAL: a seqno beyond this link's.
    */
   findSeqno(seqno: number): FenceLike | undefined {
+    wantNumber('findSeqno', 'seqno', seqno);
     if (seqno === 0) return this;
     if (!Number.isSafeInteger(seqno) || seqno < 0 || seqno > this.seqno) {
       const detail = `seqno ${seqno} of a chain that stands at ${this.seqno}; it may not have been added yet`;

@@ -6,6 +6,7 @@
  * space, and whoever makes it just drops it. Its status is worked out when somebody asks. It stands in
  * one thread; another one makes it again from the points.
  */
+import { wantTime, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { type FenceLike, statusOfAll, waitForAny } from './fence-set.js';
@@ -42,6 +43,7 @@ export abstract class FenceContainer implements FenceLike {
 
   /** Blocks until it signals; the status. ETIME when `timeoutMs` runs out first (0 = only look). */
   wait(timeoutMs: number = Infinity): number {
+    wantTimeout('wait', timeoutMs);
     const until = this.waiter.now() + timeoutMs;
     for (;;) {
       const { status } = this;
@@ -72,6 +74,7 @@ export abstract class FenceContainer implements FenceLike {
 
   /** Hands a deadline hint (ms of the machine's clock) on to every fence in it. */
   setDeadline(ms: number): void {
+    wantTime('setDeadline', 'ms', ms);
     for (const point of this.leaves()) this.waiter.setDeadline(point, ms);
   }
 

@@ -2,6 +2,7 @@
  * Sets of fences as plain values: merge, wait for any, wait for all (dma_fence_unwrap_merge,
  * dma_fence_wait_any_timeout). They pin nothing and take no table space.
  */
+import { wantTime, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Callbacks } from './callbacks.js';
@@ -70,6 +71,7 @@ export class FenceSet implements FenceLike {
 
   /** Blocks until all have signalled; the status. ETIME when `timeoutMs` runs out first. */
   wait(timeoutMs: number = Infinity): number {
+    wantTimeout('FenceSet.wait', timeoutMs);
     const status = waitForAll(this.#waiter, this.points, timeoutMs);
     if (status !== 0) return status;
     const detail = `not all of ${this.points.length} fences have signalled within ${timeoutMs} ms`;
@@ -78,6 +80,7 @@ export class FenceSet implements FenceLike {
 
   /** Hands a deadline hint (ms) on to each fence. */
   setDeadline(ms: number): void {
+    wantTime('setDeadline', 'ms', ms);
     for (const point of this.points) this.#waiter.setDeadline(point, ms);
   }
 

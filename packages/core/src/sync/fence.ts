@@ -7,6 +7,7 @@
  * at last ESTALE. `toJSON()` / structured clone of the four fields carry it to another
  * thread, whose machine makes it a Fence again with `machine.fence(point)`.
  */
+import { wantFlags, wantFunction, wantObject, wantTime } from '../args.js';
 import { DmaBufError, errno, errnoName } from '../errno.js';
 import { WAIT_BOUND_MS, type Kernel } from '../kernel.js';
 import { JOB, JOB_STATE, JOB_STATE_MASK, JOB_WAITERS } from '../memory/layout.js';
@@ -177,6 +178,8 @@ export class Fence implements FencePoint, FenceLike {
    * {@link wait} throws them.
    */
   async settled(options: { readonly unref?: boolean } = {}): Promise<number> {
+    wantObject('settled', 'options', options);
+    wantFlags('settled', options, ['unref']);
     const hold = options.unref !== true;
     if (hold) this.#k.keepAlive.acquire();
     try {
@@ -192,6 +195,7 @@ export class Fence implements FencePoint, FenceLike {
    * (dma_fence_add_callback). Keeps the process alive until it has run or is removed.
    */
   addCallback(run: (fence: Fence) => void): Callback {
+    wantFunction('addCallback', 'run', run);
     if (this.signalled) {
       const detail = `fence ${this.context}:${this.seqno} has signalled; look at its status`;
       throw new DmaBufError('ENOENT', 'add_callback', detail);
@@ -201,6 +205,7 @@ export class Fence implements FencePoint, FenceLike {
 
   /** A hint that somebody wants it signalled by `ms` (machine's clock); the earliest hint stands. */
   setDeadline(ms: number): void {
+    wantTime('setDeadline', 'ms', ms);
     this.#waiter.setDeadline(this, ms);
   }
 

@@ -17,7 +17,7 @@ import {
   JOB_WAITERS,
 } from '../memory/layout.js';
 import type { Callback, Callbacks } from './callbacks.js';
-import type { FencePoint, Jobs } from './jobs.js';
+import type { FencePoint, Jobs, JobSpec } from './jobs.js';
 
 /** Granted claims of this thread. */
 export class Hold {
@@ -80,16 +80,16 @@ export class Holds {
    */
   wait(claims: readonly number[], timeout: number, syscall: string, what: string): Hold {
     this.#k.check(syscall);
-    this.#context ||= this.#jobs.contexts.create(this.#k.self, 'cpu', CONTEXT_FLAG.UNORDERED);
-    const fence = this.#jobs.add({
-      context: this.#context,
+    const spec = {
       claims,
       inFences: [],
       flags: JOB_FLAG.BLOCKING,
       startAt: 0,
       limit: 0,
       payload: 0,
-    });
+    };
+    const context = this.#context === 0 ? this.#openContext(spec) : this.#context;
+    const fence = this.#jobs.add({ context, ...spec });
     if (this.#granted(fence.slot, timeout, syscall)) {
       this.#jobs.claim(fence.slot);
       return new Hold(this.#jobs, fence, this.#held);
@@ -115,6 +115,13 @@ export class Holds {
     for (const hold of this.#held) hold.release();
     if (this.#context !== 0) this.#jobs.contexts.destroy(this.#context);
     this.#context = 0;
+  }
+
+  /** The thread's context, made with the first job; what is refused does not make it. */
+  #openContext(first: Omit<JobSpec, 'context'>): number {
+    this.#jobs.check(first);
+    this.#context = this.#jobs.contexts.create(this.#k.self, 'cpu', CONTEXT_FLAG.UNORDERED);
+    return this.#context;
   }
 
   /** Sleeps until the job is READY; takes it back and returns false when the time runs out. */

@@ -143,7 +143,7 @@ export class Jobs {
    * call leaves no residue.
    */
   add(spec: JobSpec): FencePoint {
-    this.#validate(spec);
+    this.check(spec);
     const { words, locks, clock } = this.#k;
     this.#allocate(spec);
     this.#fenced = spec.inFences.length > 0;
@@ -311,7 +311,8 @@ export class Jobs {
     return words.bytes(slot, length).slice();
   }
 
-  #validate(spec: JobSpec): void {
+  /** Refuses what can never be added: EINVAL, E2BIG, EMSGSIZE. Nothing is touched. */
+  check(spec: Omit<JobSpec, 'context'>): void {
     const { claims, inFences, payload } = spec;
     const links = claims.length + inFences.length;
     if (links > MAX_LINKS) {
@@ -552,9 +553,10 @@ export class Jobs {
     const { words, actor, jobs, trace } = this.#k;
     const flags = words.get(job + JOB.FLAGS);
     // Once pushed the job may be run, and its slot be recycled, at any time.
-    const early = (flags & JOB_FLAG.EARLY) !== 0; // its target waits on the state word by itself
+    const early = (flags & JOB_FLAG.EARLY) !== 0; // its target looks at the state word by itself
     if (!early) trace.emit(TRACE_KIND.GRANT, job, words.getDouble(job + JOB.SEQNO), 0, 0);
-    if (early || (flags & JOB_FLAG.BLOCKING) !== 0) this.#wakes[this.#wakeCount++] = job;
+    if (early) this.#ringLater(words.get(job + JOB.TARGET));
+    else if ((flags & JOB_FLAG.BLOCKING) !== 0) this.#wakes[this.#wakeCount++] = job;
     else if ((flags & JOB_FLAG.AUTO) !== 0) this.#autos.push(job);
     else this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
     words.set(actor + ACTOR.INTENT, 0);
@@ -562,6 +564,10 @@ export class Jobs {
 
   #push(target: number, index: number): void {
     this.ready.push(target, index);
+    this.#ringLater(target);
+  }
+
+  #ringLater(target: number): void {
     for (let i = 0; i < this.#ringCount; i++) if (this.#rings[i] === target) return;
     this.#rings[this.#ringCount++] = target;
   }

@@ -2,6 +2,7 @@
  * Queue: a dependency queue without a buffer (struct kds_resource). The same that a dma-buf points to,
  * for guarding anything else: a ring in your own memory, a file, a device register.
  */
+import { wantNumber } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { HEADER, QUEUE } from '../memory/layout.js';
@@ -36,7 +37,8 @@ export class Queue implements Claimable {
   static byId(kernel: Kernel, id: number): Queue {
     const pointer = id % POINTER_SPAN;
     const generation = Math.floor(id / POINTER_SPAN);
-    const known = Number.isSafeInteger(id) && kernel.queues.owns(pointer);
+    wantNumber('queueById', 'id', id);
+    const known = Number.isSafeInteger(id) && generation > 0 && kernel.queues.owns(pointer);
     if (known && kernel.words.load(pointer + QUEUE.STATE) === generation) {
       return new Queue(kernel, pointer);
     }

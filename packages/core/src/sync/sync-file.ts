@@ -2,6 +2,7 @@
  * SyncFile: a process's handle of one fd of a sync file: fences that can be passed to another
  * process, merged, waited for and asked (SYNC_IOC_MERGE, SYNC_IOC_FILE_INFO).
  */
+import { wantTime, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
 import { OBJECT } from '../memory/layout.js';
@@ -89,6 +90,7 @@ export class SyncFile implements FenceLike {
 
   /** Blocks until all fences have signalled; the status. ETIME when `timeoutMs` runs out first. */
   wait(timeoutMs: number = Infinity): number {
+    wantTimeout('SyncFile.wait', timeoutMs);
     const { waiter } = this.#s;
     const until = waiter.now() + timeoutMs;
     for (const point of this.#held()) {
@@ -103,6 +105,7 @@ export class SyncFile implements FenceLike {
 
   /** SYNC_IOC_SET_DEADLINE: hands a deadline hint (ms of the machine's clock) on to each fence. */
   setDeadline(ms: number): void {
+    wantTime('setDeadline', 'ms', ms);
     for (const point of this.points) this.#s.waiter.setDeadline(point, ms);
   }
 

@@ -5,6 +5,7 @@
  * The pending fences of a timeline are bare jobs, linked through their first link in ascending order
  * of their points, under the timeline's LOCK. Closing the last fd signals the rest with ENOENT.
  */
+import { wantNumber } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
 import type { Kernel } from '../kernel.js';
@@ -45,7 +46,7 @@ export class Timelines {
     }
     locks.unlock(HEADER.FENCE_LOCK);
     if (timeline !== 0) return timeline;
-    this.#jobs.contexts.closeWith(context, 0, 0);
+    this.#jobs.contexts.discard(context);
     const detail = `all ${timelines.count} timelines are in use; close some, or boot with a larger tables.timelines`;
     throw new DmaBufError('ENOSPC', 'timeline', detail);
   }
@@ -61,6 +62,13 @@ export class Timelines {
     const context = words.get(timeline + TIMELINE.CONTEXT);
     this.#jobs.contexts.closeWith(context, this.value(timeline), -errno.ENOENT);
     this.#signal(timeline, Infinity, -errno.ENOENT);
+    words.store(timeline + TIMELINE.STATE, 0);
+  }
+
+  /** Takes back a timeline that {@link create} has just made and nobody else has seen. */
+  discard(timeline: number): void {
+    const { words } = this.#k;
+    this.#jobs.contexts.discard(words.get(timeline + TIMELINE.CONTEXT));
     words.store(timeline + TIMELINE.STATE, 0);
   }
 
@@ -168,7 +176,7 @@ export class Timeline {
     try {
       return fds.install(objectWord(OBJECT.TIMELINE, pointer), FD_RDWR, 'timeline');
     } catch (error) {
-      timelines.unref(pointer);
+      timelines.discard(pointer);
       throw error;
     }
   }
@@ -185,10 +193,11 @@ export class Timeline {
 
   /**
    * SW_SYNC_IOC_CREATE_FENCE: a fence that signals when the counter reaches `point`, at once if it is
-   * there. EINVAL: not a positive integer; ENOSPC: the job table is full.
+   * there. EINVAL: not an integer of at least 0; ENOSPC: the job table is full.
    */
   createFence(point: number): Fence {
     this.#check('create_fence');
+    wantNumber('createFence', 'point', point);
     if (!Number.isSafeInteger(point) || point < 0) {
       const detail = `point ${point} of timeline '${this.name}'; give an integer of at least 0`;
       throw new DmaBufError('EINVAL', 'create_fence', detail);
@@ -199,6 +208,7 @@ export class Timeline {
   /** SW_SYNC_IOC_INC: advances the counter. EINVAL: not an integer from 0 to 2³¹ − 1. */
   increment(by: number = 1): void {
     this.#check('timeline_inc');
+    wantNumber('increment', 'by', by);
     if (!Number.isInteger(by) || by < 0 || by > MAX_INCREMENT) {
       const detail = `an increment of ${by}; give an integer from 0 to ${MAX_INCREMENT}`;
       throw new DmaBufError('EINVAL', 'timeline_inc', detail);

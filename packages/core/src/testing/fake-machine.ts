@@ -178,7 +178,8 @@ export class FakeMachine {
       words.fill(0, Math.max(0, clock), clock + 2);
       lines.push(`${name} ${pointer}: ${words.join(' ')}`);
     };
-    for (const name of ['contexts', 'regions', 'buffers', 'holders'] as const) {
+    const tables = ['contexts', 'timelines', 'syncFiles', 'regions', 'buffers', 'holders'] as const;
+    for (const name of tables) {
       for (const pointer of kernel[name].live()) record(name, pointer, kernel[name].size);
     }
     for (const queue of kernel.queues.live()) record('queue', queue, QUEUE.WORDS, QUEUE.SEQ);

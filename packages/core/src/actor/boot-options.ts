@@ -1,0 +1,74 @@
+/**
+ * What `boot()` is told, looked at before anything is made: types of all options, names of tables, drivers
+ * and devices as their packages should have made them.
+ */
+import { wantArray, wantFlags, wantNumber, wantObject, wantString, wrongType } from '../args.js';
+import { DmaBufError } from '../errno.js';
+import { DEFAULT_TABLES } from '../memory/layout.js';
+import type { BootOptions } from './boot.js';
+import type { DeviceSpec, DriverSpec } from './spec.js';
+
+/** TypeError names the option; EEXIST: two devices of one name or path. */
+export function checkOptions(options: BootOptions): void {
+  wantObject('boot', 'options', options);
+  const { drivers = [], clock, pool } = options;
+  wantArray('boot', 'drivers', drivers);
+  drivers.forEach(checkDriver);
+  checkUnique(drivers.flatMap((driver) => driver.devices));
+  if (pool !== undefined) wantNumber('boot', 'pool', pool);
+  if (clock !== undefined && clock !== 'real' && clock !== 'manual') {
+    throw wrongType('boot', 'clock', "'real' or 'manual'", clock);
+  }
+  wantFlags('boot', options, ['trace']);
+  checkTableNames(options.tables);
+  checkUrls(options.urls);
+}
+
+function checkTableNames(tables: BootOptions['tables']): void {
+  if (tables === undefined) return;
+  wantObject('boot', 'tables', tables);
+  const unknown = Object.keys(tables).find((name) => !Object.hasOwn(DEFAULT_TABLES, name));
+  if (unknown === undefined) return;
+  const known = Object.keys(DEFAULT_TABLES).join(', ');
+  throw new TypeError(`boot: tables.${unknown} is no table (tables: ${known})`);
+}
+
+function checkUrls(urls: BootOptions['urls']): void {
+  if (urls === undefined) return;
+  wantObject('boot', 'urls', urls);
+  for (const name of ['broker', 'device', 'reaper'] as const) {
+    if (urls[name] !== undefined) wantString('boot', `urls.${name}`, urls[name]);
+  }
+}
+
+function checkDriver(driver: DriverSpec, i: number): void {
+  const at = `drivers[${i}]`;
+  wantObject('boot', at, driver);
+  wantString('boot', `${at}.name`, driver.name);
+  wantString('boot', `${at}.module`, driver.module);
+  const { words = 0 } = driver;
+  wantNumber('boot', `${at}.words`, words);
+  if (!Number.isInteger(words) || words < 0) {
+    throw new RangeError(`boot: ${at}.words must be an integer of at least 0, not ${words}`);
+  }
+  wantArray('boot', `${at}.devices`, driver.devices);
+  driver.devices.forEach((device, j) => checkDevice(device, `${at}.devices[${j}]`));
+}
+
+function checkDevice(device: DeviceSpec, at: string): void {
+  wantObject('boot', at, device);
+  for (const field of ['name', 'path', 'module'] as const) {
+    wantString('boot', `${at}.${field}`, device[field]);
+  }
+  wantFlags('boot', device, ['async']);
+}
+
+function checkUnique(devices: readonly DeviceSpec[]): void {
+  for (const field of ['name', 'path'] as const) {
+    const all = devices.map((device) => device[field]);
+    const twice = all.find((value, i) => all.indexOf(value) !== i);
+    if (twice === undefined) continue;
+    const detail = `two devices have the ${field} '${twice}'; give each its own`;
+    throw new DmaBufError('EEXIST', 'boot', detail);
+  }
+}
