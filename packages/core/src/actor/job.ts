@@ -120,7 +120,7 @@ export class Job {
 
   /** What `submit` was given as payload. The driver that packed it knows its shape. */
   get payload(): unknown {
-    this.#payload ??= { value: decodePayload(this.#jobs.payload(this.pointer)) };
+    this.#payload ??= { value: decodePayload(this.#jobs.payloads.read(this.pointer)) };
     return this.#payload.value;
   }
 

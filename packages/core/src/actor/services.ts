@@ -84,7 +84,7 @@ export function makeServices(
   const ops: (DmaBufOps | undefined)[] = [];
   const buffers = new Buffers(kernel, regions, ops);
   ops.push(systemHeapOps(regions, buffers));
-  const jobs = new Jobs(kernel, bell, words.get(HEADER.PAYLOADS), words.get(HEADER.PAYLOAD_WORDS));
+  const jobs = new Jobs(kernel, bell);
   jobs.onOrphan = (queue) => buffers.release(queue);
   const inbox = new ReadyInbox(kernel, jobs.ready);
   const callbacks = new Callbacks(kernel, jobs, bell, inbox);

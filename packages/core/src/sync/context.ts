@@ -127,7 +127,7 @@ export class Context {
     wantObject('submit', 'options', options);
     const { buffers = NO_USES } = options;
     const spec = this.#specOf(options, claimsOf(buffers, 'submit'));
-    this.#jobs.check(spec); // before any memory is handed over; add() checks again, for ops may add jobs
+    this.#jobs.builder.check(spec); // before any memory is handed over; add() checks again, for ops may add jobs
     for (let i = 0; i < buffers.length; i++) buffers[i]?.buffer.deliverTo(this.target, 'submit');
     return new Fence(this.#k, this.#waiter, this.#jobs.add(spec));
   }

@@ -119,7 +119,7 @@ export class Holds {
 
   /** The thread's context, made with the first job; what is refused does not make it. */
   #openContext(first: Omit<JobSpec, 'context'>): number {
-    this.#jobs.check(first);
+    this.#jobs.builder.check(first);
     this.#context = this.#jobs.contexts.create(this.#k.self, 'cpu', CONTEXT_FLAG.UNORDERED);
     return this.#context;
   }

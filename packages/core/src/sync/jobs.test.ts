@@ -314,12 +314,12 @@ test('integer payloads travel in the record, larger ones as bytes, too large one
   const { jobs } = rig.fake.actor(0).services;
   const spec = { context: rig.context, claims: [], inFences: [], flags: 0, startAt: 0, limit: 0 };
   const small = jobs.add({ ...spec, payload: -7 });
-  assert.is(rig.device.jobs.payload(small.slot), -7);
+  assert.is(rig.device.jobs.payloads.read(small.slot), -7);
   const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
   const large = jobs.add({ ...spec, payload: bytes });
-  assert.equal(rig.device.jobs.payload(large.slot), bytes);
+  assert.equal(rig.device.jobs.payloads.read(large.slot), bytes);
   const none = jobs.add({ ...spec, payload: new Uint8Array(0) });
-  assert.equal(rig.device.jobs.payload(none.slot), new Uint8Array(0));
+  assert.equal(rig.device.jobs.payloads.read(none.slot), new Uint8Array(0));
   const dump = rig.fake.dump();
   assert.is(
     codeOf(() => jobs.add({ ...spec, payload: new Uint8Array(257) })),

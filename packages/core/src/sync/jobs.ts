@@ -6,183 +6,72 @@
  *                        └→ CANCELLING → DONE …
  *
  * One word holds state, the mask of granted links, the waiters bit and 15 bits of generation; every
- * change of it is a CAS, and PENDING with a full mask *is* READY: the thread whose CAS sets the last
- * bit makes the transition and dispatches the job. There is no counter of pending grants.
- *
- * Adding takes the context's lock, then all queue locks in ascending order, appends everywhere and
- * publishes: so all jobs have one total order over all queues and cannot deadlock each other,
- * and a context's jobs stand in every queue in seqno order. It waits for nobody but lock holders.
- *
- * Ringing and waking happen after the queue locks are dropped ({@link Jobs.flush}); pushing to a ready
- * set happens under them. INTENT / FINISHING name the job that this thread is half-way through
- * changing, for whoever recovers after its death.
+ * change of it is a CAS. There is no counter of pending grants: PENDING with a full mask is READY.
+ * JobBuilder adds jobs, Dispatch hands on those that became READY; here they are claimed, completed,
+ * released and cancelled. FINISHING names the job that this thread is half-way through ending, for
+ * whoever recovers after its death.
  */
 import type { Doorbell } from '../actor/doorbell.js';
-import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import {
   ACTOR,
   CONTEXT,
+  CONTEXT_FLAG,
   JOB,
   JOB_FLAG,
-  JOB_GEN_SHIFT,
-  JOB_GRANT_MASK,
-  JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
   JOB_WAITERS,
   LINK,
-  CONTEXT_FLAG,
   LINK_FLAG,
-  MAX_LINKS,
   QUEUE,
-  RECORD_LINKS,
 } from '../memory/layout.js';
-import { TRACE_KIND } from '../trace/ring.js';
 import { Contexts } from './contexts.js';
 import { Dependents } from './dependents.js';
-import {
-  firstLink,
-  isFurther,
-  linksIn,
-  MORE_SLOT,
-  nextLink,
-  nextRecord,
-  placeOf,
-  recordsFor,
-} from './job-links.js';
+import { Dispatch } from './dispatch.js';
+import { JobBuilder } from './job-builder.js';
+import { firstLink, nextLink, nextRecord } from './job-links.js';
+import type { FencePoint, JobSpec } from './job-spec.js';
 import { JobTable } from './job-table.js';
+import { Payloads } from './payloads.js';
 import { Queues } from './queue.js';
 import { ReadySets } from './ready-set.js';
 
-/** A fence by its plain value: where it was, which one, and its point on its context. */
-export interface FencePoint {
-  /** Pointer of the job record. */
-  readonly slot: number;
-  /** All 32 bits of the generation that the slot had. */
-  readonly generation: number;
-  /** Id of the context (see Contexts). */
-  readonly context: number;
-  /** Point on the context, from 1. */
-  readonly seqno: number;
-}
-
-/** What {@link Jobs.add} is told. */
-export interface JobSpec {
-  /** Pointer of the context. */
-  readonly context: number;
-  /** Queue pointers | LINK_FLAG.EXCLUSIVE, DISCARD. */
-  readonly claims: readonly number[];
-  /** Fences that must have signalled before it runs. */
-  readonly inFences: readonly FencePoint[];
-  /** JOB_FLAG.* */
-  readonly flags: number;
-  /** ms of the machine's clock; 0: any time. */
-  readonly startAt: number;
-  /** ms; 0: the default. */
-  readonly limit: number;
-  /** msgpack bytes, or with INT_PAYLOAD the integer. */
-  readonly payload: Uint8Array | number;
-}
-
-const NO_BYTES = new Uint8Array(0);
-const BARE: Omit<JobSpec, 'context'> = {
-  claims: [],
-  inFences: [],
-  flags: 0,
-  startAt: 0,
-  limit: 0,
-  payload: 0,
-};
+export type { FencePoint, JobSpec } from './job-spec.js';
 
 export class Jobs {
   readonly #k: Kernel;
-  readonly #bell: Doorbell;
   readonly table: JobTable;
   readonly ready: ReadySets;
   readonly contexts: Contexts;
+  readonly payloads: Payloads;
+  readonly builder: JobBuilder;
   readonly #queues: Queues;
   readonly #dependents: Dependents;
-  readonly #payloadBase: number;
-  readonly #payloadWords: number;
-  /** Queue pointers of the job being added, ascending: the lock order. */
-  readonly #sorted: number[] = [];
-  #sortedCount = 0;
-  /** Records of the job being added, and the grants that each has at once. */
-  readonly #records: number[] = [0];
-  readonly #bits: number[] = [0];
-  #recordCount = 0;
-  // Scratch lists keep their length and are counted beside: shortening an array is slow.
-  /** Actors to ring, and blocking jobs to wake, once no lock is held. */
-  readonly #rings: number[] = [];
-  #ringCount = 0;
-  readonly #wakes: number[] = [];
-  #wakeCount = 0;
-  /** Jobs that end by themselves and have been granted. */
-  readonly #autos: number[] = [];
-  /** The job being added has in-fences: others may grant it bits before it is published. */
-  #fenced = false;
+  readonly #dispatch: Dispatch;
   /** Told when a queue ran empty whose buffer has no reference left. */
   onOrphan: (queue: number) => void = () => {};
 
-  constructor(kernel: Kernel, bell: Doorbell, payloadBase: number, payloadWords: number) {
+  constructor(kernel: Kernel, bell: Doorbell) {
     this.#k = kernel;
-    this.#bell = bell;
     this.table = new JobTable(kernel);
     this.ready = new ReadySets(kernel);
     this.contexts = new Contexts(kernel);
-    this.#queues = new Queues(kernel, (job, bit) => this.#grant(job, bit));
-    this.#dependents = new Dependents(kernel, (job, bit) => this.#grant(job, bit));
-    this.#payloadBase = payloadBase;
-    this.#payloadWords = payloadWords;
+    this.payloads = new Payloads(kernel);
+    const dispatch = new Dispatch(kernel, bell, this.ready);
+    dispatch.onAuto = (job) => this.#endAuto(job);
+    this.#dispatch = dispatch;
+    this.#queues = new Queues(kernel, (job, bit) => dispatch.grant(job, bit));
+    this.#dependents = new Dependents(kernel, (job, bit) => dispatch.grant(job, bit));
+    const { table, contexts, payloads } = this;
+    const [queues, dependents] = [this.#queues, this.#dependents];
+    const parts = { kernel, table, contexts, queues, dependents, dispatch, payloads };
+    this.builder = new JobBuilder(parts);
   }
 
-  /**
-   * Adds a job to all its queues as one atomic step. Never waits for a buffer. EINVAL: the same
-   * buffer twice; E2BIG: too many links; ENOSPC: no free job; EMSGSIZE: payload too long. A refused
-   * call leaves no residue.
-   */
+  /** Adds a job: see {@link JobBuilder.add}. */
   add(spec: JobSpec): FencePoint {
-    this.check(spec);
-    const { words, locks, clock } = this.#k;
-    this.#allocate(spec);
-    this.#fenced = spec.inFences.length > 0;
-    const job = this.#records[0] as number;
-    const now = clock.now();
-    const generation = words.get(job + JOB.GEN);
-    const lock = spec.context + CONTEXT.LOCK;
-    locks.lock(lock);
-    const seqno = words.getDouble(spec.context + CONTEXT.SUBMITTED) + 1;
-    this.#build(job, spec, seqno, now);
-    words.setDouble(spec.context + CONTEXT.SUBMITTED, seqno);
-    const context = this.contexts.idOf(spec.context);
-    const target = words.get(spec.context + CONTEXT.TARGET);
-    // Traced before others can see the job, so that its end is never recorded before its start.
-    this.#k.trace.emit(TRACE_KIND.QUEUE, job, seqno, context, target);
-    this.#dependOnAll(spec);
-    this.#lockAll();
-    this.#appendAll(spec.claims, spec.claims.length + spec.inFences.length);
-    this.#publishAll(now);
-    for (let i = 0; i < this.#sortedCount; i++) locks.unlock(this.#sorted[i] as number);
-    locks.unlock(lock);
-    this.flush();
-    return { slot: job, generation, context, seqno };
-  }
-
-  /**
-   * A fence that no device signals: RUNNING from the start, completed by whoever made it (a
-   * software timeline). `seqno` is its point on the context.
-   */
-  addBare(context: number, seqno: number): FencePoint {
-    const { words, clock } = this.#k;
-    const job = this.table.alloc('create_fence');
-    const spec = { ...BARE, context, flags: JOB_FLAG.BARE };
-    this.#fenced = true;
-    this.#build(job, spec, seqno, clock.now());
-    const state = words.load(job + JOB.STATE);
-    words.store(job + JOB.STATE, (state & ~JOB_STATE_MASK) | JOB_STATE.RUNNING);
-    const generation = words.get(job + JOB.GEN);
-    return { slot: job, generation, context: this.contexts.idOf(context), seqno };
+    return this.builder.add(spec);
   }
 
   /** Takes a READY job for running; false if somebody else has (or it is gone). Its target only. */
@@ -230,7 +119,7 @@ export class Jobs {
       break;
     }
     this.#dependents.signal(job, error);
-    this.flush();
+    this.#dispatch.flush();
     words.set(actor + ACTOR.FINISHING, 0);
   }
 
@@ -244,7 +133,7 @@ export class Jobs {
     words.set(job + JOB.STATE, (state & ~JOB_STATE_MASK) | JOB_STATE.RELEASED);
     this.unref(job);
     words.set(actor + ACTOR.FINISHING, 0);
-    this.flush();
+    this.#dispatch.flush();
   }
 
   /** Ends a claimed job that never ran: its claims go first, so that no buffer's content changes. */
@@ -280,296 +169,11 @@ export class Jobs {
       this.complete(job, error);
       this.release(job);
     } else {
-      this.#redispatch(job);
+      this.#dispatch.redispatch(job);
     }
     words.set(actor + ACTOR.FINISHING, 0);
-    this.flush();
+    this.#dispatch.flush();
     return true;
-  }
-
-  /** Rings and wakes whoever was granted something meanwhile. With no queue lock held. */
-  flush(): void {
-    if (this.#ringCount === 0 && this.#wakeCount === 0 && this.#autos.length === 0) return;
-    const { words, seam } = this.#k;
-    while (this.#ringCount > 0) this.#bell.ring(this.#rings[--this.#ringCount] as number);
-    while (this.#wakeCount > 0) {
-      const index = (this.#wakes[--this.#wakeCount] as number) + JOB.STATE;
-      if ((words.load(index) & JOB_WAITERS) !== 0) seam.notify(words.i32, index, 0x7fffffff);
-    }
-    for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop())
-      this.#endAuto(job);
-  }
-
-  /** A job's payload: the integer, or a private copy of its msgpack bytes. */
-  payload(job: number): number | Uint8Array {
-    const { words, jobs } = this.#k;
-    if ((words.get(job + JOB.FLAGS) & JOB_FLAG.INT_PAYLOAD) !== 0)
-      return words.get(job + JOB.COOKIE);
-    const length = words.get(job + JOB.PAYLOAD);
-    if (length === 0) return NO_BYTES;
-    const slot = this.#payloadBase + jobs.indexOf(job) * this.#payloadWords;
-    return words.bytes(slot, length).slice();
-  }
-
-  /** Refuses what can never be added: EINVAL, E2BIG, EMSGSIZE. Nothing is touched. */
-  check(spec: Omit<JobSpec, 'context'>): void {
-    const { claims, inFences, payload } = spec;
-    const links = claims.length + inFences.length;
-    if (links > MAX_LINKS) {
-      throw new DmaBufError(
-        'E2BIG',
-        'submit',
-        `${claims.length} buffers and ${inFences.length} in-fences are ${links} links; a job has room for ${MAX_LINKS}`,
-      );
-    }
-    const room = this.#payloadWords * 4;
-    if (typeof payload !== 'number' && payload.byteLength > room) {
-      throw new DmaBufError(
-        'EMSGSIZE',
-        'submit',
-        `the payload packs to ${payload.byteLength} bytes, a job carries ${room}; boot with a larger tables.payloadBytes`,
-      );
-    }
-    this.#sort(claims);
-  }
-
-  /** Fills #sorted with the queues in lock order; EINVAL when one is named twice. */
-  #sort(claims: readonly number[]): void {
-    const sorted = this.#sorted;
-    this.#sortedCount = claims.length;
-    for (let i = 0; i < claims.length; i++) {
-      const queue = (claims[i] as number) & LINK_FLAG.TARGET_MASK;
-      let at = i;
-      while (at > 0 && (sorted[at - 1] as number) > queue) {
-        sorted[at] = sorted[at - 1] as number;
-        at--;
-      }
-      if (at > 0 && sorted[at - 1] === queue) {
-        throw new DmaBufError(
-          'EINVAL',
-          'submit',
-          `buffer ${i} of the job is named twice; a job claims each buffer once, for the stronger of its uses`,
-        );
-      }
-      sorted[at] = queue;
-    }
-  }
-
-  /** Takes the records that a job needs; all or none. */
-  #allocate(spec: JobSpec): void {
-    const count = recordsFor(spec.claims.length + spec.inFences.length);
-    this.#recordCount = 0;
-    try {
-      while (this.#recordCount < count) {
-        this.#records[this.#recordCount] = this.table.alloc('submit');
-        this.#bits[this.#recordCount] = 0;
-        this.#recordCount++;
-      }
-    } catch (error) {
-      while (this.#recordCount > 0) this.table.free(this.#records[--this.#recordCount] as number);
-      throw error;
-    }
-  }
-
-  #build(job: number, spec: JobSpec, seqno: number, now: number): void {
-    const { words, self } = this.#k;
-    const links = spec.claims.length + spec.inFences.length;
-    words.store(job + JOB.REFS, 1);
-    words.set(job + JOB.CONTEXT, spec.context);
-    words.set(job + JOB.OWNER, self);
-    words.set(job + JOB.TARGET, words.get(spec.context + CONTEXT.TARGET));
-    words.set(job + JOB.ERROR, 0);
-    words.set(job + JOB.DEP_ERROR, 0);
-    words.setDouble(job + JOB.SEQNO, seqno);
-    words.setDouble(job + JOB.T_QUEUED, now);
-    words.setDouble(job + JOB.START_AT, spec.startAt);
-    words.setDouble(job + JOB.DEADLINE, 0);
-    words.set(job + JOB.LIMIT, spec.limit);
-    this.#writePayload(job, spec);
-    this.#open(0, job, Math.min(links, RECORD_LINKS));
-    if (links > RECORD_LINKS) this.#buildFurther(links);
-  }
-
-  /** Further records of a job of more than ten links, each led to by the tenth of the one before. */
-  #buildFurther(links: number): void {
-    const { words } = this.#k;
-    for (let i = 1; i < this.#recordCount; i++) {
-      const before = this.#records[i - 1] as number;
-      const record = this.#records[i] as number;
-      words.set(record + JOB.CONTEXT, before);
-      words.set(record + JOB.FLAGS, JOB_FLAG.MORE);
-      const lead = before + JOB.LINK + MORE_SLOT * LINK.WORDS;
-      words.set(lead + LINK.TARGET, record | LINK_FLAG.MORE);
-      this.#open(i, record, linksIn(links, i));
-    }
-  }
-
-  /**
-   * Opens a record, the mask bits that it does not use set. It becomes BUILDING only if others may
-   * look at it before it is published (in-fences); else its slot reads FREE until then.
-   */
-  #open(index: number, record: number, links: number): void {
-    const { words } = this.#k;
-    words.set(record + JOB.LINKS, links);
-    const mask = (JOB_GRANT_MASK << links) & JOB_GRANT_MASK;
-    const gen = words.get(record + JOB.GEN) << JOB_GEN_SHIFT;
-    this.#bits[index] = gen | mask;
-    if (this.#fenced) words.store(record + JOB.STATE, gen | mask | JOB_STATE.BUILDING);
-  }
-
-  #writePayload(job: number, spec: JobSpec): void {
-    const { words, jobs } = this.#k;
-    const { payload } = spec;
-    if (typeof payload === 'number') {
-      words.set(job + JOB.COOKIE, payload);
-      words.set(job + JOB.FLAGS, spec.flags | JOB_FLAG.INT_PAYLOAD);
-      return;
-    }
-    words.set(job + JOB.FLAGS, spec.flags);
-    words.set(job + JOB.PAYLOAD, payload.byteLength);
-    if (payload.byteLength === 0) return;
-    const slot = this.#payloadBase + jobs.indexOf(job) * this.#payloadWords;
-    words.bytes(slot, payload.byteLength).set(payload);
-  }
-
-  /** Registers the job with its in-fences; those that have signalled count as granted. */
-  #dependOnAll(spec: JobSpec): void {
-    const { words } = this.#k;
-    const job = this.#records[0] as number;
-    const links = spec.claims.length + spec.inFences.length;
-    for (let i = 0; i < spec.inFences.length; i++) {
-      const { record, slot } = placeOf(links, spec.claims.length + i);
-      const link = (this.#records[record] as number) + JOB.LINK + slot * LINK.WORDS;
-      const settled = this.#dependents.add(link, spec.inFences[i] as FencePoint);
-      if (settled === 0) continue;
-      words.set(link + LINK.TARGET, LINK_FLAG.FENCE);
-      this.#bits[record] = (this.#bits[record] as number) | (1 << (JOB_GRANT_SHIFT + slot));
-      if (settled < 0 && (words.get(job + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) === 0) {
-        words.cas(job + JOB.DEP_ERROR, 0, settled);
-      }
-    }
-  }
-
-  #lockAll(): void {
-    for (let i = 0; i < this.#sortedCount; i++) this.#k.locks.lock(this.#sorted[i] as number);
-  }
-
-  /** Appends the links, all locks held, and notes those granted at once. */
-  #appendAll(claims: readonly number[], links: number): void {
-    const { words } = this.#k;
-    const order = this.#order();
-    words.setDouble((this.#records[0] as number) + JOB.ORDER, order);
-    for (let i = 0; i < claims.length; i++) {
-      const claim = claims[i] as number;
-      const queue = claim & LINK_FLAG.TARGET_MASK;
-      let record = 0;
-      let slot = i;
-      if (links > RECORD_LINKS) ({ record, slot } = placeOf(links, i));
-      const link = (this.#records[record] as number) + JOB.LINK + slot * LINK.WORDS;
-      words.set(link + LINK.TARGET, claim);
-      words.setDouble(queue + QUEUE.SEQ, order);
-      if (this.#queues.append(queue, link, (claim & LINK_FLAG.EXCLUSIVE) !== 0)) {
-        this.#bits[record] = (this.#bits[record] as number) | (1 << (JOB_GRANT_SHIFT + slot));
-      }
-    }
-  }
-
-  /** 1 + the largest sequence of the queues that are not empty: one total order, no shared counter. */
-  #order(): number {
-    const { words } = this.#k;
-    let order = 0;
-    for (let i = 0; i < this.#sortedCount; i++) {
-      const queue = this.#sorted[i] as number;
-      if (words.get(queue + QUEUE.HEAD) === 0) continue;
-      order = Math.max(order, words.getDouble(queue + QUEUE.SEQ));
-    }
-    return order + 1;
-  }
-
-  /** Publishes the records, the last first: a full one is a granted link of the one before it. */
-  #publishAll(now: number): void {
-    for (let i = this.#recordCount - 1; i >= 0; i--) {
-      const full = this.#publish(this.#records[i] as number, this.#bits[i] as number, now);
-      if (!full || i === 0) continue;
-      this.#bits[i - 1] = (this.#bits[i - 1] as number) | (1 << (JOB_GRANT_SHIFT + MORE_SLOT));
-    }
-  }
-
-  /**
-   * → PENDING, or READY when all bits are there. Fence bits may have arrived in the word meanwhile;
-   * without in-fences nobody else can know the record, since all its queues are locked.
-   */
-  #publish(record: number, granted: number, now: number): boolean {
-    const { words } = this.#k;
-    for (;;) {
-      const state = this.#fenced ? words.get(record + JOB.STATE) : 0;
-      const bits = (state & ~JOB_STATE_MASK) | granted;
-      const full = (bits & JOB_GRANT_MASK) === JOB_GRANT_MASK;
-      const further = this.#recordCount > 1 && isFurther(this.#k, record);
-      if (full && !further) this.#aboutToDispatch(record, now);
-      const next = bits | (full ? JOB_STATE.READY : JOB_STATE.PENDING);
-      if (!this.#fenced) words.store(record + JOB.STATE, next);
-      else if (!words.cas(record + JOB.STATE, state, next)) continue;
-      if (!further) this.#published(record, full);
-      return full;
-    }
-  }
-
-  /** A job that is to be handed over early goes to its target now, granted or not. */
-  #published(job: number, full: boolean): void {
-    const { words, jobs } = this.#k;
-    const early = (words.get(job + JOB.FLAGS) & JOB_FLAG.EARLY) !== 0;
-    if (early) this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
-    if (full) this.#dispatch(job);
-  }
-
-  /** Sets one bit of the granted mask; the last one makes a PENDING job READY. */
-  #grant(job: number, bit: number): void {
-    const { words, clock } = this.#k;
-    for (;;) {
-      const state = words.get(job + JOB.STATE);
-      let next = state | (1 << (JOB_GRANT_SHIFT + bit));
-      const ready =
-        (next & JOB_GRANT_MASK) === JOB_GRANT_MASK &&
-        (state & JOB_STATE_MASK) === JOB_STATE.PENDING;
-      const further = ready && isFurther(this.#k, job);
-      if (ready) next = (next & ~JOB_STATE_MASK) | JOB_STATE.READY;
-      if (ready && !further) this.#aboutToDispatch(job, clock.now());
-      if (!words.cas(job + JOB.STATE, state, next)) continue;
-      if (further) this.#grant(words.get(job + JOB.CONTEXT), MORE_SLOT);
-      else if (ready) this.#dispatch(job);
-      return;
-    }
-  }
-
-  #aboutToDispatch(job: number, now: number): void {
-    const { words, actor } = this.#k;
-    words.set(actor + ACTOR.INTENT, job);
-    words.setDouble(job + JOB.T_GRANTED, now);
-  }
-
-  /** Hands a READY job to whoever runs it; the ring waits for {@link flush}. */
-  #dispatch(job: number): void {
-    const { words, actor, jobs, trace } = this.#k;
-    const flags = words.get(job + JOB.FLAGS);
-    // Once pushed the job may be run, and its slot be recycled, at any time.
-    const early = (flags & JOB_FLAG.EARLY) !== 0; // its target looks at the state word by itself
-    if (!early) trace.emit(TRACE_KIND.GRANT, job, words.getDouble(job + JOB.SEQNO), 0, 0);
-    if (early) this.#ringLater(words.get(job + JOB.TARGET));
-    else if ((flags & JOB_FLAG.BLOCKING) !== 0) this.#wakes[this.#wakeCount++] = job;
-    else if ((flags & JOB_FLAG.AUTO) !== 0) this.#autos.push(job);
-    else this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
-    words.set(actor + ACTOR.INTENT, 0);
-  }
-
-  #push(target: number, index: number): void {
-    this.ready.push(target, index);
-    this.#ringLater(target);
-  }
-
-  #ringLater(target: number): void {
-    for (let i = 0; i < this.#ringCount; i++) if (this.#rings[i] === target) return;
-    this.#rings[this.#ringCount++] = target;
   }
 
   /** Whether a cancelled job is ended by its canceller, there being no order to keep. */
@@ -583,17 +187,6 @@ export class Jobs {
     if (!this.claim(job)) return;
     this.complete(job, this.blocker(job));
     this.release(job);
-  }
-
-  #redispatch(job: number): void {
-    const { words, clock } = this.#k;
-    this.#aboutToDispatch(job, clock.now());
-    for (;;) {
-      const state = words.load(job + JOB.STATE);
-      const next = (state & ~JOB_STATE_MASK) | JOB_STATE.READY;
-      if (words.cas(job + JOB.STATE, state, next)) break;
-    }
-    this.#dispatch(job);
   }
 
   /** D8: a failed writer poisons the content; a full overwrite that succeeded clears it. */

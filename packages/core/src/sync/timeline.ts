@@ -12,6 +12,7 @@ import type { Kernel } from '../kernel.js';
 import { CONTEXT_FLAG, HEADER, JOB, LINK, OBJECT, TIMELINE } from '../memory/layout.js';
 import { readName, writeName } from '../memory/tables.js';
 import { Fence, type FenceWaiter } from './fence.js';
+import type { FencePoint } from './job-spec.js';
 import type { Jobs } from './jobs.js';
 
 /** Largest step of one increment: the kernel's, so that comparisons cannot wrap. */
@@ -81,9 +82,9 @@ export class Timelines {
   }
 
   /** A fence that signals when the timeline reaches `point`; at once if it is past it. */
-  createFence(timeline: number, point: number): ReturnType<Jobs['addBare']> {
+  createFence(timeline: number, point: number): FencePoint {
     const { words, locks } = this.#k;
-    const fence = this.#jobs.addBare(words.get(timeline + TIMELINE.CONTEXT), point);
+    const fence = this.#jobs.builder.addBare(words.get(timeline + TIMELINE.CONTEXT), point);
     locks.lock(timeline + TIMELINE.LOCK);
     const passed = words.getDouble(timeline + TIMELINE.VALUE) >= point;
     if (!passed) this.#insert(timeline, fence.slot, point);
