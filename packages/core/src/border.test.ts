@@ -160,6 +160,8 @@ test('submit refuses what is no job', async () => {
       'EMSGSIZE',
       /payload/,
     ],
+    ['a limit below 0', submit({ limit: -1 }), 'EINVAL', /limit/],
+    ['a limit in words', submit({ limit: '1 s' }), 'TypeError', /limit/],
     ['startAt NaN', submit({ startAt: NaN }), 'EINVAL', /startAt/],
     ['startAt Infinity', submit({ startAt: Infinity }), 'EINVAL', /startAt/],
     ['startAt a date', submit({ startAt: new Date() }), 'TypeError', /startAt/],

@@ -137,6 +137,11 @@ export class Job {
     if (this.#state === 'running') this.#state = 'deferred';
   }
 
+  /** ms that it may take from its start to its fence, or Infinity. */
+  get limit(): number {
+    return this.#k.words.get(this.pointer + JOB.LIMIT) || Infinity;
+  }
+
   /** When somebody wants it done, ms (a hint), or Infinity. */
   get deadline(): number {
     return this.#k.words.getDouble(this.pointer + JOB.DEADLINE) || Infinity;

@@ -27,7 +27,7 @@ import { Dependents } from '../sync/dependents.js';
 import { FenceWaiter } from '../sync/fence.js';
 import { Holds } from '../sync/holds.js';
 import { Jobs } from '../sync/jobs.js';
-import type { SyncFileServices } from '../sync/sync-file.js';
+import { SyncFile, type SyncFileServices } from '../sync/sync-file.js';
 import { SyncFiles } from '../sync/sync-files.js';
 import { Timelines } from '../sync/timeline.js';
 import { BrokerPort } from './broker-port.js';
@@ -94,6 +94,7 @@ export function makeServices(
   const files = new SyncFiles(kernel, jobs, waiter);
   const contextName = (id: number): string => jobs.contexts.nameById(id);
   const fences = { fds, files, waiter, contextName };
+  waiter.file = (fence) => SyncFile.create(fences, 'fence', [fence]);
   const sharing = { ...fences, kernel, jobs, callbacks, importContext: 0 };
   const mail = new Mailboxes(kernel, bell, tables.mailSlots, tables.mailBytes);
   const objects = new Objects({ dmabuf: buffers, syncFile: files, timeline: timelines });

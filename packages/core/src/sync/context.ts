@@ -2,7 +2,7 @@
  * Context: where an application submits jobs to one actor (a GPU context, a codec's queue, a CRTC).
  */
 import { wantArray, wantObject, wrongType } from '../args.js';
-import { DmaBufError } from '../errno.js';
+import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import {
   ACTOR,
@@ -12,10 +12,10 @@ import {
   JOB_FLAG,
   LINK_FLAG,
 } from '../memory/layout.js';
-import { pointsOf } from './fence-args.js';
+import { pointsOf, wantPoint } from './fence-args.js';
 import type { FenceLike } from './fence-set.js';
 import { Fence, type FenceWaiter } from './fence.js';
-import type { Jobs, JobSpec } from './jobs.js';
+import type { FencePoint, Jobs, JobSpec } from './jobs.js';
 import { encodePayload } from './payload.js';
 import type { Claimable } from './queue-object.js';
 
@@ -52,6 +52,11 @@ export interface SubmitOptions {
   readonly payload?: unknown;
   /** Not started before this time, finite ms of the machine's clock. Granted nevertheless. */
   readonly startAt?: number;
+  /**
+   * ms that the job may take from its start to its fence; its device sees it as `job.limit`. Default:
+   * none. Waiting for buffers, fences or the start time does not count.
+   */
+  readonly limit?: number;
   /** What a failed dependency does: `cancel` (default) fails the job with the same errno, `run` runs it. */
   readonly onError?: 'cancel' | 'run';
 }
@@ -62,6 +67,9 @@ export const CLAIM: Readonly<Record<Access, number>> = {
   exclusive: LINK_FLAG.EXCLUSIVE,
   discard: LINK_FLAG.EXCLUSIVE | LINK_FLAG.DISCARD,
 };
+/** Longest time limit of a job, ms: it is kept in one word. */
+const MAX_LIMIT_MS = 0x7fffffff;
+
 const NO_USES: readonly BufferUse[] = [];
 
 /** What jobs claim of each use. TypeError: no array, no buffer, no such access; EBADF, EINVAL: closed. */
@@ -132,6 +140,20 @@ export class Context {
     return new Fence(this.#k, this.#waiter, this.#jobs.add(spec));
   }
 
+  /**
+   * Takes a job of this context back that has not been granted yet: its claims end at once, so that
+   * readers behind a cancelled writer move up, and its fence fails with ECANCELED in its turn. False if
+   * it was granted before, or has ended. EINVAL: a fence of another context.
+   */
+  cancel(fence: FencePoint): boolean {
+    wantPoint(this.#k, 'cancel', 'fence', fence);
+    if (fence.context !== this.id) {
+      const detail = `fence ${fence.context}:${fence.seqno} is not of context ${this.id} '${this.name}'`;
+      throw new DmaBufError('EINVAL', 'cancel', detail);
+    }
+    return this.#jobs.cancel(fence.slot, -errno.ECANCELED, fence.generation);
+  }
+
   /** seqno of the job that was submitted last, by whichever thread. */
   get submitted(): number {
     return this.#k.words.getDouble(this.#pointer + CONTEXT.SUBMITTED);
@@ -157,7 +179,7 @@ export class Context {
   }
 
   #specOf(options: SubmitOptions, claims: readonly number[]): JobSpec {
-    const { startAt = 0, onError = 'cancel' } = options;
+    const { startAt = 0, limit = 0, onError = 'cancel' } = options;
     if (onError !== 'cancel' && onError !== 'run') {
       throw wrongType('submit', 'onError', "'cancel' or 'run'", onError);
     }
@@ -165,13 +187,18 @@ export class Context {
     if (!Number.isFinite(startAt)) {
       throw new DmaBufError('EINVAL', 'submit', `startAt of ${startAt}; give a finite time in ms`);
     }
+    if (typeof limit !== 'number') throw wrongType('submit', 'limit', 'a number', limit);
+    if (!(limit >= 0 && limit <= MAX_LIMIT_MS)) {
+      const detail = `a limit of ${limit} ms; give 0 (none) to ${MAX_LIMIT_MS}`;
+      throw new DmaBufError('EINVAL', 'submit', detail);
+    }
     return {
       context: this.#pointer,
       claims,
       inFences: pointsOf(this.#k, 'submit', 'inFences', options.inFences),
       flags: this.#flags | (onError === 'run' ? JOB_FLAG.RUN_ANYWAY : 0),
       startAt,
-      limit: 0,
+      limit: Math.ceil(limit),
       payload: encodePayload(options.payload),
     };
   }

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { DmaBufError, errno } from '../errno.js';
 import { codeOf } from '../testing/code-of.js';
 import { FakeMachine } from '../testing/fake-machine.js';
-import { exclusive } from './context.js';
+import { exclusive, shared } from './context.js';
 import { isStale, statusText } from './fence.js';
 
 const FAILS = 1;
@@ -146,6 +146,55 @@ test('all contexts in use is ENOSPC and names the option', () => {
   assert.is(fake.dump(), before);
   made[0]?.close();
   machine.createContext(2).close();
+});
+
+test('a fence that is held answers for ever, and its slot goes with the hold', () => {
+  const { machine, context, server } = bench();
+  const bad = context.submit({ payload: FAILS });
+  const held = bad.hold();
+  server.run();
+  for (let i = 0; i < 600; i++) {
+    context.submit({ payload: i % 50 === 0 ? FAILS : 0 });
+    server.run();
+  }
+  assert.equal([held.status, bad.status], [-errno.EIO, -errno.EIO]);
+  assert.is(machine.stats().jobs, 1, 'the held one');
+  held.close();
+  assert.is(machine.stats().jobs, 0);
+});
+
+test('a job that waits can be cancelled: readers behind it move up, its fence fails in its turn', () => {
+  const { machine, context, server } = bench();
+  const buffer = machine.alloc(1);
+  const hold = machine.waitAll([shared(buffer)]);
+  const first = context.submit({ payload: 0, inFences: [] });
+  const writer = context.submit({ buffers: [exclusive(buffer)], payload: 0 });
+  const reader = machine.createContext(2).submit({ buffers: [shared(buffer)], payload: 0 });
+  assert.is(reader.status, 0);
+  assert.ok(context.cancel(writer));
+  assert.not(context.cancel(writer), 'once');
+  server.run();
+  assert.equal([first.status, writer.error, reader.status], [1, 'ECANCELED', 1]);
+  assert.not(context.cancel(first), 'it has ended');
+  assert.is(
+    codeOf(() => context.cancel(reader)),
+    'EINVAL',
+    'of another context',
+  );
+  hold.release();
+  buffer.close();
+  assert.is(machine.stats().jobs, 0);
+});
+
+test('a time limit travels with the job', () => {
+  const fake = new FakeMachine();
+  const context = fake.actor(0).machine.createContext(2);
+  const seen: number[] = [];
+  const server = fake.server(1, { run: (job) => void seen.push(job.limit) });
+  context.submit({});
+  context.submit({ limit: 16.5 });
+  server.run();
+  assert.equal(seen, [Infinity, 17]);
 });
 
 test.run();

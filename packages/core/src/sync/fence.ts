@@ -15,6 +15,7 @@ import type { Callback, Callbacks } from './callbacks.js';
 import type { Dependents } from './dependents.js';
 import type { FenceLike } from './fence-set.js';
 import type { FencePoint } from './jobs.js';
+import type { SyncFile } from './sync-file.js';
 
 /** When a job passed its stages, ms of the machine's clock; NaN for what has not happened. */
 export interface FenceTimes {
@@ -42,6 +43,11 @@ export class FenceWaiter {
     const known = words.getDouble(fence.slot + JOB.DEADLINE);
     if (known === 0 || ms < known) words.setDouble(fence.slot + JOB.DEADLINE, ms);
   }
+
+  /** Makes a sync file of one fence: set when the thread's services are wired. */
+  file: (fence: FencePoint) => SyncFile = () => {
+    throw new DmaBufError('ENOSYS', 'hold', 'this thread has no sync files');
+  };
 
   now(): number {
     return this.#k.clock.now();
@@ -201,6 +207,14 @@ export class Fence implements FencePoint, FenceLike {
       throw new DmaBufError('ENOENT', 'add_callback', detail);
     }
     return this.#waiter.callbacks.onFence(this, () => run(this));
+  }
+
+  /**
+   * Pins it: the sync file that this returns answers for ever, also after the job's slot has been
+   * recycled. The caller closes it; it goes with the process. ENOSPC, EMFILE.
+   */
+  hold(): SyncFile {
+    return this.#waiter.file(this);
   }
 
   /** A hint that somebody wants it signalled by `ms` (machine's clock); the earliest hint stands. */

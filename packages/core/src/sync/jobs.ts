@@ -154,11 +154,13 @@ export class Jobs {
    * up. A job of an unordered context (CPU access, callbacks) ends here; a device's job is handed to
    * the device, which signals it in its context's order. False if it was granted before.
    */
-  cancel(job: number, error: number): boolean {
+  cancel(job: number, error: number, generation?: number): boolean {
     const { words, actor } = this.#k;
     for (;;) {
       const state = words.load(job + JOB.STATE);
       if ((state & JOB_STATE_MASK) !== JOB_STATE.PENDING) return false;
+      // The slot may have moved on since the caller looked: the word itself names the generation.
+      if (generation !== undefined && words.load(job + JOB.GEN) !== generation) return false;
       const next = (state & ~JOB_STATE_MASK) | JOB_STATE.CANCELLING;
       if (words.cas(job + JOB.STATE, state, next)) break;
     }
