@@ -12,6 +12,7 @@ import type { Kernel } from '../kernel.js';
 import type { Locks } from '../memory/lock.js';
 import { REGION, REGION_KIND } from '../memory/layout.js';
 import type { Words } from '../memory/words.js';
+import type { WasmMemory } from '../substrate/memory.js';
 import type { Doorbell } from './doorbell.js';
 import { countCopied } from './job.js';
 import type { DriverSpec } from './spec.js';
@@ -95,7 +96,7 @@ export class DriverDoor {
   }
 
   /** The pool's wasm memory, for kernels that import it. Blocks on the first call of a thread. */
-  poolMemory(): WebAssembly.Memory {
+  poolMemory(): WasmMemory {
     const { wasm } = this.#s.regions.get(this.pool);
     if (wasm !== undefined) return wasm;
     throw new DmaBufError('ENODEV', 'pool', 'the pool of this machine is not wasm memory');

@@ -6,13 +6,22 @@
  * the object itself: posting it through a MessagePort shares it.
  */
 
+/**
+ * A WebAssembly.Memory, by its shape: published types do not name the global, which TypeScript knows
+ * only with its dom lib.
+ */
+export interface WasmMemory {
+  readonly buffer: ArrayBufferLike;
+  grow(pages: number): number;
+}
+
 /** A region as one thread has it. */
 export interface RegionMemory {
   readonly buffer: ArrayBufferLike;
   /** The pool's wasm memory; undefined for a plain region. */
-  readonly wasm: WebAssembly.Memory | undefined;
+  readonly wasm: WasmMemory | undefined;
   /** What is posted to another thread to share the region. */
-  readonly token: SharedArrayBuffer | WebAssembly.Memory;
+  readonly token: SharedArrayBuffer | WasmMemory;
 }
 export type RegionToken = RegionMemory['token'];
 
@@ -37,7 +46,7 @@ export const threadMem: Mem = {
     return { buffer: wasm.buffer, wasm, token: wasm };
   },
   importRegion(token) {
-    if (token instanceof WebAssembly.Memory) return { buffer: token.buffer, wasm: token, token };
-    return { buffer: token, wasm: undefined, token };
+    if (token instanceof SharedArrayBuffer) return { buffer: token, wasm: undefined, token };
+    return { buffer: token.buffer, wasm: token, token };
   },
 };
