@@ -117,7 +117,8 @@ export const CONTEXT = {
   FLAGS: 18, // CONTEXT_FLAG.*, at creation
   GEN: 19, // L(CONTEXT_LOCK)
   ERRORS: 20, // target only: how many errors were ever put into the ring
-  CLOSED: 21, // L(CONTEXT_LOCK): 1 = takes no more jobs; kept for its errors until the slot is needed
+  CLOSED: 21, // 1 = takes no more jobs; the last store of whoever ends it. Kept for its errors until
+  // create() needs the slot, under CONTEXT_LOCK
   LOST: 22, // double, target only: highest seqno whose error was overwritten in the ring
   FINAL_ERROR: 24, // at close: −errno of all fences beyond FINAL_FROM (a closed timeline's), or 0
   FINAL_FROM: 26, // double

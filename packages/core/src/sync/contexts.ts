@@ -76,12 +76,16 @@ export class Contexts {
     }
   }
 
-  /** Closes a context whose fences beyond `from` all fail with `error` (a closed timeline's). */
-  closeWith(context: number, from: number, error: number): void {
+  /** All fences beyond `from` fail with `error`, also those whose slots are recycled by then. */
+  failBeyond(context: number, from: number, error: number): void {
     const { words } = this.#k;
     words.setDouble(context + CONTEXT.FINAL_FROM, from);
-    words.set(context + CONTEXT.FINAL_ERROR, error);
-    words.store(context + CONTEXT.CLOSED, 1);
+    words.store(context + CONTEXT.FINAL_ERROR, error);
+  }
+
+  /** Gives the slot up. The last store of whoever ends a context: {@link create} may take it at once. */
+  close(context: number): void {
+    this.#k.words.store(context + CONTEXT.CLOSED, 1);
   }
 
   /** Takes back a context that {@link create} has just made and nobody else has seen. */

@@ -61,8 +61,9 @@ export class Timelines {
     const { words } = this.#k;
     if (words.add(timeline + TIMELINE.REFS, -1) !== 1) return;
     const context = words.get(timeline + TIMELINE.CONTEXT);
-    this.#jobs.contexts.closeWith(context, this.value(timeline), -errno.ENOENT);
-    this.#signal(timeline, Infinity, -errno.ENOENT);
+    this.#jobs.contexts.failBeyond(context, this.value(timeline), -errno.ENOENT);
+    this.#signal(timeline, Infinity, -errno.ENOENT); // writes to the context: closed only after
+    this.#jobs.contexts.close(context);
     words.store(timeline + TIMELINE.STATE, 0);
   }
 

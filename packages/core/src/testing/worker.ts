@@ -7,7 +7,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { join } from '../actor/join.js';
 import type { JoinToken, Machine } from '../actor/machine.js';
 import { DmaBufError } from '../errno.js';
-import { count, type CountOptions, stress, type StressOptions } from './stress.js';
+import { count, stress } from './stress.js';
 
 type Part = (machine: Machine, args: Record<string, unknown>) => unknown;
 type PartName =
@@ -116,10 +116,19 @@ const PARTS: Readonly<Record<PartName, Part>> = {
     process.exit(1);
   },
   count(machine, args) {
-    return count(machine, args as unknown as CountOptions);
+    const { seed, rounds, swapped } = args;
+    const options = { seed: Number(seed), rounds: Number(rounds), swapped: swapped === true };
+    return count(machine, options);
   },
   stress(machine, args) {
-    return stress(machine, args as unknown as StressOptions);
+    const { peers } = args;
+    return stress(machine, {
+      seed: Number(args['seed']),
+      jobs: Number(args['jobs']),
+      buffers: Number(args['buffers']),
+      peers: Array.isArray(peers) ? peers.map(String) : [],
+      main: Number(args['main']),
+    });
   },
 };
 
