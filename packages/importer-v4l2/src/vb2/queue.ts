@@ -1,0 +1,603 @@
+/**
+ * Vb2Queue: the state machine of one queue of buffers (drivers/media/common/videobuf2).
+ *
+ *   DEQUEUED → PREPARING → QUEUED → ACTIVE → DONE | ERROR → DEQUEUED
+ *
+ * Knows nothing of jobs, fences or shared memory: its driver (Vb2Ops) does. Owned by the thread that
+ * allocated the buffers; every call runs there. A refused call leaves everything as it was.
+ */
+import { DmaBufError } from '@dmabuf/core';
+import {
+  isCapture,
+  isOutput,
+  O_ACCMODE,
+  O_CLOEXEC,
+  V4L2_BUF_CAP_SUPPORTS_DMABUF,
+  V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS,
+  V4L2_BUF_CAP_SUPPORTS_MMAP,
+  V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS,
+  V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS,
+  V4L2_BUF_FLAG_DONE,
+  V4L2_BUF_FLAG_LAST,
+  V4L2_BUF_FLAG_REQUEST_FD,
+  V4L2_FIELD_ANY,
+  V4L2_FIELD_NONE,
+  V4L2_MEMORY_DMABUF,
+  V4L2_MEMORY_MMAP,
+  VIDEO_MAX_FRAME,
+} from '../videodev2.js';
+import { type PlaneMemory, type V4l2Buffer, type V4l2BufferInfo, Vb2Buffer } from './buffer.js';
+import type { Vb2MemOps, Vb2Ops } from './ops.js';
+import { checkPlanesArray, preparePlanes, releasePlanes } from './planes.js';
+
+/** V4L2_BUF_CAP_* of every queue here. */
+export const QUEUE_CAPABILITIES: number =
+  V4L2_BUF_CAP_SUPPORTS_MMAP |
+  V4L2_BUF_CAP_SUPPORTS_DMABUF |
+  V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS |
+  V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS |
+  V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS;
+
+/** As vb2 shifts them: planes by a page, buffers by eight planes. */
+const PAGE_SHIFT = 12;
+const INDEX_SHIFT = 15;
+/** Cookies of CAPTURE queues (DST_QUEUE_OFF_BASE, v4l2-mem2mem.c). */
+const CAPTURE_OFFSET = 0x40000000;
+
+/** Answer of REQBUFS and CREATE_BUFS. */
+export interface Allocated {
+  /** First index that CREATE_BUFS made. */
+  readonly index: number;
+  readonly count: number;
+  /** V4L2_BUF_CAP_* */
+  readonly capabilities: number;
+  readonly max_num_buffers: number;
+}
+
+/** What becomes of a buffer that the driver has finished with. */
+export interface BufferResult {
+  /** 0, or −errno: then the buffer is in ERROR. */
+  readonly error: number;
+  readonly flags?: number;
+  readonly sequence?: number;
+  readonly timestamp?: number;
+  /** One a plane. */
+  readonly bytesused?: readonly number[];
+}
+
+/** How a queue is made. */
+export interface QueueOptions<M extends PlaneMemory> {
+  readonly type: number;
+  readonly ops: Vb2Ops<M>;
+  readonly mem: Vb2MemOps<M>;
+  /** Streaming begins once this many buffers are queued. Default 0: with STREAMON. */
+  readonly minQueued?: number;
+  /** V4L2_BUF_FLAG_TIMESTAMP_*: whose clock timestamps are of. */
+  readonly timestampFlags: number;
+}
+
+export class Vb2Queue<M extends PlaneMemory> {
+  readonly #ops: Vb2Ops<M>;
+  readonly #mem: Vb2MemOps<M>;
+  readonly #minQueued: number;
+  readonly #timestampFlags: number;
+  #type: number;
+  /** Of the buffers that are allocated; 0 without. */
+  #memory = 0;
+  readonly #buffers: Map<number, Vb2Buffer<M>> = new Map();
+  /** QUEUED and ACTIVE ones, in the order of QBUF. */
+  #queued: Vb2Buffer<M>[] = [];
+  #done: Vb2Buffer<M>[] = [];
+  #streaming = false;
+  #started = false;
+  #error = false;
+  #lastDequeued = false;
+  /** EPIPE has been told: poll does not say so again (see {@link readiness}). */
+  #endTold = false;
+  /** CAPTURE: nothing was queued since STREAMON. */
+  #waitingForBuffers: boolean;
+  #waiters = 0;
+
+  constructor({ type, ops, mem, minQueued = 0, timestampFlags }: QueueOptions<M>) {
+    this.#type = type;
+    this.#ops = ops;
+    this.#mem = mem;
+    this.#minQueued = minQueued;
+    this.#timestampFlags = timestampFlags;
+    this.#waitingForBuffers = !isOutput(type);
+  }
+
+  get type(): number {
+    return this.#type;
+  }
+
+  get streaming(): boolean {
+    return this.#streaming;
+  }
+
+  /** Whether buffers are allocated: then formats are fixed (`EBUSY`). */
+  get busy(): boolean {
+    return this.#buffers.size > 0;
+  }
+
+  get allocated(): number {
+    return this.#buffers.size;
+  }
+
+  /** Buffers that user space has: neither queued nor waiting to be dequeued. */
+  get held(): number {
+    return this.#buffers.size - this.#queued.length - this.#done.length;
+  }
+
+  /** Buffers that the driver has, or is to have. */
+  get queuedCount(): number {
+    return this.#queued.length;
+  }
+
+  /** Buffers that wait for DQBUF. */
+  get doneCount(): number {
+    this.#ops.collect();
+    return this.#done.length;
+  }
+
+  /** The buffers that the driver has, in the order in which it got them. */
+  get active(): readonly Vb2Buffer<M>[] {
+    return this.#queued.filter(({ state }) => state === 'ACTIVE');
+  }
+
+  /**
+   * VIDIOC_REQBUFS: frees what there is, then allocates. `count` 0 only frees. Returned counts may differ
+   * from what was asked for. Memory that is mapped or exported lives on as long as that (orphaned).
+   *
+   * EBUSY: streaming (whatever the count), or a DQBUF waits; EINVAL: wrong type or memory; ENOMEM.
+   */
+  reqbufs(req: { count: number; type: number; memory: number }): Allocated {
+    const call = 'VIDIOC_REQBUFS';
+    this.#checkType(call, req.type);
+    checkCount(call, req.count);
+    if (this.#streaming) throw busy(call, 'the queue is streaming; STREAMOFF first');
+    checkMemory(call, req.memory);
+    if (this.#waiters > 0 && req.count > 0) throw busy(call, 'a DQBUF waits on this queue');
+    this.#freeAll();
+    if (req.count === 0) return this.#allocatedAnswer(0, 0);
+    this.#type = req.type;
+    const { count, sizes } = this.#ops.queueSetup(Math.min(req.count, VIDEO_MAX_FRAME), undefined);
+    const made = this.#allocate(call, count, sizes, req.memory);
+    this.#waitingForBuffers = !isOutput(this.#type);
+    return this.#allocatedAnswer(0, made.length);
+  }
+
+  /**
+   * VIDIOC_CREATE_BUFS: more buffers, of the same or a larger size; the first index that is free is theirs.
+   * `count` 0 only asks.
+   *
+   * ENOBUFS: there are max_num_buffers; EINVAL: other memory, no planes, a size of 0 or below the format's.
+   */
+  createBufs(req: {
+    count: number;
+    type: number;
+    memory: number;
+    sizes?: readonly number[];
+  }): Allocated {
+    const call = 'VIDIOC_CREATE_BUFS';
+    this.#checkType(call, req.type);
+    checkCount(call, req.count);
+    checkMemory(call, req.memory);
+    const next = this.#freeIndexes(1)[0] ?? this.#buffers.size;
+    if (req.count === 0) return this.#allocatedAnswer(next, 0);
+    if (this.#buffers.size >= VIDEO_MAX_FRAME) {
+      const detail = `the queue has ${VIDEO_MAX_FRAME} buffers, the most that it can have`;
+      throw new DmaBufError('ENOBUFS', call, detail);
+    }
+    if (this.busy && req.memory !== this.#memory) {
+      throw new DmaBufError('EINVAL', call, `the queue's buffers are of memory ${this.#memory}`);
+    }
+    const { sizes } = req;
+    if (sizes !== undefined && (sizes.length === 0 || sizes.some((size) => !(size > 0)))) {
+      throw new DmaBufError('EINVAL', call, `plane sizes [${sizes.join(', ')}]; each is at least 1`);
+    }
+    const room = VIDEO_MAX_FRAME - this.#buffers.size;
+    const setup = this.#ops.queueSetup(Math.min(req.count, room), sizes);
+    const fresh = !this.busy;
+    if (fresh) this.#type = req.type;
+    const made = this.#allocate(call, Math.min(req.count, room), setup.sizes, req.memory);
+    if (fresh) this.#waitingForBuffers = !isOutput(this.#type);
+    return this.#allocatedAnswer(made[0] ?? next, made.length);
+  }
+
+  /** VIDIOC_REMOVE_BUFS. EINVAL: type or a non-existing index; EBUSY: one is not dequeued. All or none. */
+  removeBufs(req: { index: number; count: number; type: number }): void {
+    const call = 'VIDIOC_REMOVE_BUFS';
+    this.#checkType(call, req.type);
+    checkCount(call, req.count);
+    if (req.count === 0) return;
+    const end = req.index + req.count;
+    if (!Number.isInteger(req.index) || req.index < 0 || end > VIDEO_MAX_FRAME) {
+      throw new DmaBufError('EINVAL', call, `buffers ${req.index} to ${end - 1} are out of range`);
+    }
+    const buffers = Array.from({ length: req.count }, (_, i) => this.#at(call, req.index + i));
+    const used = buffers.find(({ state }) => state !== 'DEQUEUED');
+    if (used !== undefined) throw busy(call, `buffer ${used.index} is ${used.state}; dequeue it`);
+    for (const buffer of buffers) this.#free(buffer);
+  }
+
+  /** VIDIOC_QUERYBUF. EINVAL: wrong type, no such buffer. */
+  querybuf(type: number, index: number): V4l2BufferInfo {
+    const call = 'VIDIOC_QUERYBUF';
+    this.#checkType(call, type);
+    const buffer = this.#at(call, index);
+    this.#ops.collect();
+    return this.#infoOf(buffer);
+  }
+
+  /** VIDIOC_PREPARE_BUF: attaches and checks now what QBUF would. Errors as of QBUF. */
+  prepareBuf(given: V4l2Buffer): V4l2BufferInfo {
+    const call = 'VIDIOC_PREPARE_BUF';
+    const buffer = this.#given(call, given);
+    if ((given.flags ?? 0) & V4L2_BUF_FLAG_REQUEST_FD) {
+      throw new DmaBufError('EINVAL', call, 'requests are not for PREPARE_BUF');
+    }
+    if (buffer.state !== 'DEQUEUED' || buffer.prepared) {
+      throw new DmaBufError('EINVAL', call, `buffer ${buffer.index} is ${stateText(buffer)}`);
+    }
+    this.#prepare(call, buffer, given);
+    return this.#infoOf(buffer);
+  }
+
+  /**
+   * VIDIOC_QBUF: the buffer is the driver's from here (once streaming), until DQBUF.
+   *
+   * EINVAL: wrong type, memory, index or planes, or not dequeued; EIO: the queue is in error; EBADR: a request; else
+   * what the driver refuses it with.
+   */
+  qbuf(given: V4l2Buffer): V4l2BufferInfo {
+    const call = 'VIDIOC_QBUF';
+    const buffer = this.#given(call, given);
+    if ((given.flags ?? 0) & V4L2_BUF_FLAG_REQUEST_FD) {
+      throw new DmaBufError('EBADR', call, 'this queue takes no requests');
+    }
+    this.#ops.collect();
+    if (this.#error) throw this.#inError(call);
+    if (buffer.state !== 'DEQUEUED') {
+      throw new DmaBufError('EINVAL', call, `buffer ${buffer.index} is ${stateText(buffer)}`);
+    }
+    if (!buffer.prepared) this.#prepare(call, buffer, given);
+    this.#enqueue(buffer, given);
+    return this.#infoOf(buffer);
+  }
+
+  /**
+   * VIDIOC_DQBUF: the buffer that was finished first. Blocks until there is one, unless `nonblock`.
+   *
+   * EBUSY: another DQBUF waits; EINVAL: not streaming; EIO: the queue is in error; EPIPE: the one with LAST has
+   * been dequeued; EAGAIN: none yet; ETIME: none until `until`.
+   */
+  dqbuf(type: number, options: { nonblock?: boolean; until?: number } = {}): V4l2BufferInfo {
+    const { nonblock = false, until = Infinity } = options;
+    for (;;) {
+      const buffer = this.tryDequeue(type, nonblock);
+      if (buffer !== undefined) return buffer;
+      this.#waiters++;
+      try {
+        this.#ops.wait(until);
+      } finally {
+        this.#waiters--;
+      }
+    }
+  }
+
+  /** {@link dqbuf} in an event loop: `next` resolves when there may be something. */
+  async dqbufAsync(type: number, next: () => Promise<void>): Promise<V4l2BufferInfo> {
+    for (;;) {
+      const buffer = this.tryDequeue(type, false);
+      if (buffer !== undefined) return buffer;
+      this.#waiters++;
+      try {
+        await next();
+      } finally {
+        this.#waiters--;
+      }
+    }
+  }
+
+  /** One look: a buffer, or undefined where DQBUF would sleep. */
+  tryDequeue(type: number, nonblock: boolean): V4l2BufferInfo | undefined {
+    const call = 'VIDIOC_DQBUF';
+    this.#checkType(call, type);
+    if (this.#waiters > 0) throw busy(call, 'another DQBUF waits on this queue');
+    if (!this.#streaming) throw new DmaBufError('EINVAL', call, 'the queue is not streaming');
+    this.#ops.collect();
+    if (this.#error) throw this.#inError(call);
+    if (this.#lastDequeued) {
+      this.#endTold = true;
+      const detail = 'the buffer with V4L2_BUF_FLAG_LAST has been dequeued; START, or STREAMOFF and STREAMON';
+      throw new DmaBufError('EPIPE', call, detail);
+    }
+    const buffer = this.#done.shift();
+    if (buffer !== undefined) return this.#dequeue(buffer);
+    if (nonblock) throw new DmaBufError('EAGAIN', call, 'no buffer is done yet');
+    return undefined;
+  }
+
+  /** VIDIOC_EXPBUF: a new fd for a plane of an MMAP buffer; the caller closes it. EINVAL, EMFILE. */
+  expbuf(req: { type: number; index: number; plane?: number; flags?: number }): number {
+    const call = 'VIDIOC_EXPBUF';
+    const { type, index, plane = 0, flags = O_CLOEXEC } = req;
+    if (this.#memory !== V4L2_MEMORY_MMAP) {
+      throw new DmaBufError('EINVAL', call, 'only MMAP buffers are exported');
+    }
+    this.#checkType(call, type);
+    if ((flags & ~(O_CLOEXEC | O_ACCMODE)) !== 0) {
+      throw new DmaBufError('EINVAL', call, `flags 0x${flags.toString(16)}; O_CLOEXEC and the mode`);
+    }
+    const { planes } = this.#at(call, index);
+    const memory = planes[plane]?.memory;
+    if (memory !== undefined) return this.#mem.export(memory);
+    throw new DmaBufError('EINVAL', call, `buffer ${index} has ${planes.length} planes, not ${plane}`);
+  }
+
+  /** The memory behind an mmap cookie. EINVAL: none, not an MMAP queue, or longer than the plane. */
+  planeAt(offset: number, length: number | undefined): M {
+    const at = this.#findCookie(offset);
+    if (at === undefined || this.#memory !== V4L2_MEMORY_MMAP) {
+      throw new DmaBufError('EINVAL', 'mmap', `offset ${offset} is no cookie of QUERYBUF`);
+    }
+    if (length !== undefined && length > at.length) {
+      throw new DmaBufError('EINVAL', 'mmap', `${length} bytes of a plane of ${at.length}`);
+    }
+    return at.memory;
+  }
+
+  /** VIDIOC_STREAMON. EINVAL: wrong type, no buffers, too few queued. Already on: nothing. */
+  streamon(type: number): void {
+    const call = 'VIDIOC_STREAMON';
+    this.#checkType(call, type);
+    if (this.#streaming) return;
+    if (!this.busy) throw new DmaBufError('EINVAL', call, 'no buffers are allocated; REQBUFS first');
+    if (this.#buffers.size < this.#minQueued) {
+      const detail = `${this.#buffers.size} buffers; the device needs ${this.#minQueued}`;
+      throw new DmaBufError('EINVAL', call, detail);
+    }
+    if (this.#queued.length >= this.#minQueued) this.#start();
+    this.#streaming = true;
+  }
+
+  /** VIDIOC_STREAMOFF: all buffers are user space's again. EINVAL: wrong type. Already off: still so. */
+  streamoff(type: number): void {
+    this.#checkType('VIDIOC_STREAMOFF', type);
+    this.#cancel();
+  }
+
+  /** A buffer is finished (vb2_buffer_done). Not ACTIVE: nothing (it was given up by STREAMOFF). */
+  bufferDone(buffer: Vb2Buffer<M>, result: BufferResult): void {
+    if (buffer.state !== 'ACTIVE') return;
+    buffer.state = result.error === 0 ? 'DONE' : 'ERROR';
+    buffer.flags = result.flags ?? 0;
+    buffer.field = V4L2_FIELD_NONE;
+    buffer.sequence = result.sequence ?? 0;
+    buffer.timestamp = result.timestamp ?? buffer.timestamp;
+    result.bytesused?.forEach((bytes, i) => {
+      const plane = buffer.planes[i];
+      if (plane !== undefined) plane.bytesused = bytes;
+    });
+    this.#queued = this.#queued.filter((other) => other !== buffer);
+    this.#done.push(buffer);
+  }
+
+  /** The driver cannot go on (vb2_queue_error): QBUF and DQBUF fail with EIO until STREAMOFF. */
+  queueError(): void {
+    this.#error = true;
+  }
+
+  /** The driver goes on after LAST (vb2_clear_last_buffer_dequeued). */
+  clearLastBufferDequeued(): void {
+    this.#lastDequeued = false;
+    this.#endTold = false;
+  }
+
+  /**
+   * What poll needs to know. `ended`: LAST was dequeued and DQBUF has not yet said EPIPE; once it has, poll
+   * does not report the queue again, so that nobody spins on it.
+   */
+  readiness(): { idle: boolean; done: boolean; ended: boolean; room: boolean; unfed: boolean } {
+    this.#ops.collect();
+    const running = this.#streaming && !this.#error;
+    const empty = this.#queued.length + this.#done.length === 0;
+    return {
+      idle: !running || (empty && !this.#lastDequeued),
+      done: running && this.#done.length > 0,
+      ended: running && this.#lastDequeued && !this.#endTold && this.#done.length === 0,
+      room: running && this.#queued.length < this.#buffers.size,
+      unfed: running && this.#waitingForBuffers,
+    };
+  }
+
+  #enqueue(buffer: Vb2Buffer<M>, given: V4l2Buffer): void {
+    buffer.sequence = 0;
+    buffer.flags = 0;
+    buffer.field = isOutput(this.#type) ? V4L2_FIELD_NONE : V4L2_FIELD_ANY;
+    buffer.timestamp = isOutput(this.#type) ? (given.timestamp ?? 0) : 0;
+    buffer.state = 'QUEUED';
+    this.#queued.push(buffer);
+    try {
+      if (this.#started) this.#give(buffer);
+      else if (this.#streaming && this.#queued.length >= this.#minQueued) this.#start();
+    } catch (error) {
+      buffer.state = 'DEQUEUED';
+      this.#queued = this.#queued.filter((other) => other !== buffer);
+      throw error;
+    }
+    this.#waitingForBuffers = false;
+  }
+
+  /** Starts the driver and gives it all that is queued; what fails leaves all of it QUEUED. */
+  #start(): void {
+    this.#ops.startStreaming();
+    try {
+      for (const buffer of this.#queued) this.#give(buffer);
+    } catch (error) {
+      this.#ops.stopStreaming(this.active);
+      for (const buffer of this.#queued) buffer.state = 'QUEUED';
+      throw error;
+    }
+    this.#started = true;
+  }
+
+  #give(buffer: Vb2Buffer<M>): void {
+    this.#ops.bufQueue(buffer);
+    buffer.state = 'ACTIVE';
+  }
+
+  /** __vb2_queue_cancel */
+  #cancel(): void {
+    if (this.#started) this.#ops.stopStreaming(this.active);
+    this.#streaming = false;
+    this.#started = false;
+    this.#error = false;
+    this.clearLastBufferDequeued();
+    this.#waitingForBuffers = !isOutput(this.#type);
+    this.#queued = [];
+    this.#done = [];
+    for (const buffer of this.#buffers.values()) {
+      buffer.state = 'DEQUEUED';
+      buffer.prepared = false;
+    }
+  }
+
+  #dequeue(buffer: Vb2Buffer<M>): V4l2BufferInfo {
+    const { flags, ...info } = this.#infoOf(buffer);
+    buffer.state = 'DEQUEUED';
+    buffer.prepared = false;
+    if (isCapture(this.#type) && (buffer.flags & V4L2_BUF_FLAG_LAST) !== 0) {
+      this.#lastDequeued = true;
+    }
+    return { ...info, flags: flags & ~V4L2_BUF_FLAG_DONE };
+  }
+
+  #prepare(call: string, buffer: Vb2Buffer<M>, given: V4l2Buffer): void {
+    if (this.#error) throw this.#inError(call);
+    const planes = checkPlanesArray(call, given, buffer);
+    buffer.state = 'PREPARING';
+    try {
+      preparePlanes(call, buffer, planes, this.#mem);
+      this.#ops.bufPrepare(buffer);
+    } finally {
+      buffer.state = 'DEQUEUED';
+    }
+    buffer.prepared = true;
+  }
+
+  #allocate(call: string, count: number, sizes: readonly number[], memory: number): number[] {
+    const made: Vb2Buffer<M>[] = [];
+    for (const index of this.#freeIndexes(count)) {
+      const buffer = new Vb2Buffer<M>(index, this.#type, memory, sizes);
+      try {
+        if (memory === V4L2_MEMORY_MMAP) {
+          for (const plane of buffer.planes) plane.memory = this.#mem.alloc(plane.minLength);
+        }
+      } catch (error) {
+        releasePlanes(buffer, this.#mem);
+        if (made.length > 0) break; // as many as there is memory for
+        if (error instanceof DmaBufError) throw new DmaBufError('ENOMEM', call, error.detail);
+        throw error;
+      }
+      made.push(buffer);
+    }
+    this.#memory = memory;
+    for (const buffer of made) this.#buffers.set(buffer.index, buffer);
+    return made.map(({ index }) => index);
+  }
+
+  #freeAll(): void {
+    this.#cancel();
+    for (const buffer of [...this.#buffers.values()]) this.#free(buffer);
+  }
+
+  #free(buffer: Vb2Buffer<M>): void {
+    releasePlanes(buffer, this.#mem);
+    this.#buffers.delete(buffer.index);
+    if (this.#buffers.size === 0) this.#memory = 0;
+  }
+
+  /** New indices go on; holes of removed buffers are filled first where the run of them is long enough. */
+  #freeIndexes(count: number): number[] {
+    for (let first = 0; first + count <= VIDEO_MAX_FRAME; first++) {
+      const run = Array.from({ length: count }, (_, i) => first + i);
+      if (run.every((index) => !this.#buffers.has(index))) return run;
+    }
+    const free = Array.from({ length: VIDEO_MAX_FRAME }, (_, i) => i);
+    return free.filter((index) => !this.#buffers.has(index)).slice(0, count);
+  }
+
+  #allocatedAnswer(index: number, count: number): Allocated {
+    const capabilities = QUEUE_CAPABILITIES;
+    return { index, count, capabilities, max_num_buffers: VIDEO_MAX_FRAME };
+  }
+
+  #infoOf(buffer: Vb2Buffer<M>): V4l2BufferInfo {
+    const { memory } = buffer.planes[0] ?? {};
+    const mapped =
+      buffer.memory === V4L2_MEMORY_MMAP && memory !== undefined && this.#mem.mapped(memory);
+    const flags = buffer.stateFlags(mapped) | this.#timestampFlags;
+    return buffer.info(flags, (plane) => this.#cookie(buffer.index, plane));
+  }
+
+  #cookie(index: number, plane: number): number {
+    const base = isOutput(this.#type) ? 0 : CAPTURE_OFFSET;
+    return base + ((index << INDEX_SHIFT) | (plane << PAGE_SHIFT));
+  }
+
+  #findCookie(offset: number): { memory: M; length: number } | undefined {
+    for (const buffer of this.#buffers.values()) {
+      for (const [i, { memory, length }] of buffer.planes.entries()) {
+        if (this.#cookie(buffer.index, i) !== offset || memory === undefined) continue;
+        return { memory, length };
+      }
+    }
+    return undefined;
+  }
+
+  #given(call: string, given: V4l2Buffer): Vb2Buffer<M> {
+    this.#checkType(call, given.type);
+    const buffer = this.#at(call, given.index);
+    if (given.memory === this.#memory) return buffer;
+    const detail = `memory ${given.memory}; the queue's buffers are of memory ${this.#memory}`;
+    throw new DmaBufError('EINVAL', call, detail);
+  }
+
+  #at(call: string, index: number): Vb2Buffer<M> {
+    const buffer = this.#buffers.get(index);
+    if (buffer !== undefined) return buffer;
+    const detail = `no buffer ${index}; there are ${this.#buffers.size}`;
+    throw new DmaBufError('EINVAL', call, detail);
+  }
+
+  /** Before buffers are allocated either API's type will do. */
+  #checkType(call: string, type: number): void {
+    const same = isOutput(type) === isOutput(this.#type) && (isOutput(type) || isCapture(type));
+    if (type === this.#type || (same && !this.busy)) return;
+    throw new DmaBufError('EINVAL', call, `buffer type ${type}; this queue is of type ${this.#type}`);
+  }
+
+  #inError(call: string): DmaBufError {
+    return new DmaBufError('EIO', call, 'the queue is in error; STREAMOFF, then start again');
+  }
+}
+
+function busy(call: string, detail: string): DmaBufError {
+  return new DmaBufError('EBUSY', call, detail);
+}
+
+function stateText<M extends PlaneMemory>({ state, prepared }: Vb2Buffer<M>): string {
+  return state === 'DEQUEUED' && prepared ? 'prepared already' : `${state}, not DEQUEUED`;
+}
+
+function checkCount(call: string, count: number): void {
+  if (Number.isInteger(count) && count >= 0) return;
+  throw new DmaBufError('EINVAL', call, `a count of ${count}; give a whole number`);
+}
+
+function checkMemory(call: string, memory: number): void {
+  if (memory === V4L2_MEMORY_MMAP || memory === V4L2_MEMORY_DMABUF) return;
+  throw new DmaBufError('EINVAL', call, `memory ${memory}; MMAP (1) and DMABUF (4) are here`);
+}
