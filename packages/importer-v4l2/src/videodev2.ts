@@ -160,9 +160,7 @@ export function isCapture(type: number): boolean {
 }
 
 export function isMultiplanar(type: number): boolean {
-  return (
-    type === V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE || type === V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE
-  );
+  return type === V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE || type === V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
 }
 
 /** A pixel format as a number: `v4l2_fourcc('YU12') === 0x32315559`. Throws `EINVAL`. */

@@ -521,7 +521,7 @@ export class Machine {
   #server(handlers: ServeHandlers): Server {
     wantObject('serve', 'handlers', handlers);
     wantFunction('serve', 'run', handlers.run);
-    wantFunctions('serve', handlers, ['failed', 'tick', 'stop', 'ioctl']);
+    wantFunctions('serve', handlers, ['failed', 'accepts', 'tick', 'stop', 'ioctl']);
     const { kernel, regions, jobs, bell, inbox, ipc } = this.#s;
     // Handlers may be an instance of a class.
     const ioctl = handlers.ioctl?.bind(handlers);

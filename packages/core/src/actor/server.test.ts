@@ -417,4 +417,39 @@ test('ids that were never given are ENOENT', () => {
   assert.throws(() => machine.createContext(7), /ESRCH/);
 });
 
+test('what `accepts` refuses stays unstarted until it is accepted; the other lines go on', () => {
+  let room = 1;
+  let paused = 0;
+  const taken: unknown[] = [];
+  const b = bench({
+    accepts: (context) => context !== paused || room > 0,
+    run: (job) => {
+      if (job.context === paused) room--;
+      taken.push(job.payload);
+      job.defer();
+      job.finish();
+    },
+  });
+  const free = b.fake.actor(0).machine.createContext(2, 'free');
+  paused = b.context.id;
+  const fences = [1, 2, 3].map((n) => b.context.submit({ payload: n }));
+  free.submit({ payload: 'a' });
+  free.submit({ payload: 'b' });
+  b.run();
+  assert.equal(taken, [1, 'a', 'b'], 'one of them, though three were granted');
+  assert.equal(
+    fences.map((fence) => [fence.status, Number.isNaN(fence.times()?.started)]),
+    [
+      [1, false],
+      [0, true],
+      [0, true],
+    ],
+  );
+  room = 1;
+  b.run();
+  room = 5;
+  b.run();
+  assert.equal(taken, [1, 'a', 'b', 2, 3]);
+});
+
 test.run();

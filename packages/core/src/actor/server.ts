@@ -28,6 +28,11 @@ export interface Handlers {
   run(job: Job): void | Promise<void>;
   /** Ends a job whose dependency failed (`job.blocker`), in its turn. Default: with that errno. */
   failed?(job: Job): void;
+  /**
+   * Whether the next job of a context may start: what is refused stays granted and unstarted, so that it
+   * outlives the actor, and is offered again each round. Default: always. Must be quick and change nothing.
+   */
+  accepts?(context: number, seqno: number): boolean;
   /** Called each round with the time (ms); returns when to be called again at the latest. */
   tick?(now: number): number;
   /** The machine stops; jobs in hand are lost. */
@@ -36,6 +41,7 @@ export interface Handlers {
 
 /** One context's line. Local to the thread: all of it can be read again from kernel memory. */
 interface Line {
+  readonly id: number;
   readonly context: number;
   readonly unordered: boolean;
   /** seqno that starts next, and granted ones that are not yet its turn. */
@@ -43,6 +49,8 @@ interface Line {
   readonly early: Map<number, number>;
   /** The newest one that was let through still waits for its start time, or (handed over early) its grant. */
   held: boolean;
+  /** With `accepts`: the newest one that was let through has not started yet. */
+  offered: boolean;
   /** seqno whose fence signals next, and jobs that ended before their turn. */
   signals: number;
   readonly ended: Map<number, { readonly job: Job; readonly error: number; released: boolean }>;
@@ -66,6 +74,8 @@ export class Server implements JobServer {
   readonly #timed: { readonly at: number; readonly job: number }[] = [];
   /** Handed over early and not granted yet: at most one of each line. */
   readonly #ungranted: Set<number> = new Set();
+  /** Lines whose next job is here and was refused by `accepts`. */
+  readonly #refused: Set<Line> = new Set();
   #stopped = false;
 
   constructor(
@@ -141,7 +151,22 @@ export class Server implements JobServer {
   }
 
   readonly #idle = (): boolean =>
-    this.#inbox.isEmpty && this.#mailEmpty() && !this.#over() && !this.#grantSeen();
+    this.#inbox.isEmpty &&
+    this.#mailEmpty() &&
+    !this.#over() &&
+    !this.#grantSeen() &&
+    !this.#acceptsNow();
+
+  /** Whether a line that was refused would be let through now. */
+  #acceptsNow(): boolean {
+    for (const line of this.#refused) if (this.#accepts(line)) return true;
+    return false;
+  }
+
+  #accepts(line: Line): boolean {
+    if (this.#handlers.accepts === undefined || line.unordered) return true;
+    return !line.offered && this.#handlers.accepts(line.id, line.next);
+  }
 
   /** Whether the turn of a job that was handed over early has come. */
   #grantSeen(): boolean {
@@ -203,7 +228,7 @@ export class Server implements JobServer {
   }
 
   #hasNew(): boolean {
-    return !this.#inbox.isEmpty || this.#ungranted.size > 0;
+    return !this.#inbox.isEmpty || this.#ungranted.size > 0 || this.#refused.size > 0;
   }
 
   /** Empties the ready set into the lines, and the timed list into the runnable ones. */
@@ -214,6 +239,10 @@ export class Server implements JobServer {
       if (awaitsGrant(this.#k, job)) continue;
       this.#ungranted.delete(job);
       this.#schedule(job);
+    }
+    for (const line of [...this.#refused]) {
+      this.#refused.delete(line);
+      this.#advance(line);
     }
     const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
     while ((this.#timed[0]?.at ?? Infinity) <= now) {
@@ -241,6 +270,11 @@ export class Server implements JobServer {
     while (!line.held) {
       const job = line.early.get(line.next);
       if (job === undefined) return;
+      if (!this.#accepts(line)) {
+        this.#refused.add(line);
+        return;
+      }
+      line.offered = this.#handlers.accepts !== undefined;
       line.early.delete(line.next);
       line.next++;
       line.held = !this.#schedule(job);
@@ -274,13 +308,19 @@ export class Server implements JobServer {
   /** Claims a job and calls its handler; undefined when that ended it without a result. */
   #begin(pointer: number): { job: Job; result: void | Promise<void> } | undefined {
     const { words, clock, trace } = this.#k;
-    if (!this.#jobs.claim(pointer)) return undefined;
+    if (!this.#jobs.claim(pointer)) {
+      for (const line of this.#lines.values()) line.offered = false;
+      return undefined;
+    }
     words.setDouble(pointer + JOB.T_STARTED, clock.now());
     const blocker = this.#jobs.blocker(pointer);
     const job = new Job(this.#k, this.#regions, this.#jobs, this, pointer, blocker);
     const line = this.#lineOf(job.context, pointer);
     // Jobs before the newest one that was let through may start while that one waits for its time.
-    if (job.seqno === line.next - 1) line.held = false;
+    if (job.seqno === line.next - 1) {
+      line.held = false;
+      line.offered = false;
+    }
     if (!line.unordered) words.setDouble(line.context + CONTEXT.STARTED, job.seqno);
     trace.emit(TRACE_KIND.START, pointer, job.seqno, job.context, 0);
     try {
@@ -340,7 +380,10 @@ export class Server implements JobServer {
   /** Lines of contexts that are gone. */
   #forgetOld(): void {
     for (const id of this.#lines.keys()) {
-      if (this.#jobs.contexts.find(id) === 0) this.#lines.delete(id);
+      const line = this.#lines.get(id);
+      if (line === undefined || this.#jobs.contexts.find(id) !== 0) continue;
+      this.#lines.delete(id);
+      this.#refused.delete(line);
     }
   }
 
@@ -351,11 +394,13 @@ export class Server implements JobServer {
     const context = words.get(job + JOB.CONTEXT);
     const next = words.getDouble(context + CONTEXT.STARTED) + 1;
     const line: Line = {
+      id,
       context,
       unordered: (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) !== 0,
       next,
       early: new Map(),
       held: false,
+      offered: false,
       signals: next,
       ended: new Map(),
     };

@@ -194,7 +194,11 @@ export class Vb2Queue<M extends PlaneMemory> {
     }
     const { sizes } = req;
     if (sizes !== undefined && (sizes.length === 0 || sizes.some((size) => !(size > 0)))) {
-      throw new DmaBufError('EINVAL', call, `plane sizes [${sizes.join(', ')}]; each is at least 1`);
+      throw new DmaBufError(
+        'EINVAL',
+        call,
+        `plane sizes [${sizes.join(', ')}]; each is at least 1`,
+      );
     }
     const room = VIDEO_MAX_FRAME - this.#buffers.size;
     const setup = this.#ops.queueSetup(Math.min(req.count, room), sizes);
@@ -310,7 +314,8 @@ export class Vb2Queue<M extends PlaneMemory> {
     if (this.#error) throw this.#inError(call);
     if (this.#lastDequeued) {
       this.#endTold = true;
-      const detail = 'the buffer with V4L2_BUF_FLAG_LAST has been dequeued; START, or STREAMOFF and STREAMON';
+      const detail =
+        'the buffer with V4L2_BUF_FLAG_LAST has been dequeued; START, or STREAMOFF and STREAMON';
       throw new DmaBufError('EPIPE', call, detail);
     }
     const buffer = this.#done.shift();
@@ -328,12 +333,20 @@ export class Vb2Queue<M extends PlaneMemory> {
     }
     this.#checkType(call, type);
     if ((flags & ~(O_CLOEXEC | O_ACCMODE)) !== 0) {
-      throw new DmaBufError('EINVAL', call, `flags 0x${flags.toString(16)}; O_CLOEXEC and the mode`);
+      throw new DmaBufError(
+        'EINVAL',
+        call,
+        `flags 0x${flags.toString(16)}; O_CLOEXEC and the mode`,
+      );
     }
     const { planes } = this.#at(call, index);
     const memory = planes[plane]?.memory;
     if (memory !== undefined) return this.#mem.export(memory);
-    throw new DmaBufError('EINVAL', call, `buffer ${index} has ${planes.length} planes, not ${plane}`);
+    throw new DmaBufError(
+      'EINVAL',
+      call,
+      `buffer ${index} has ${planes.length} planes, not ${plane}`,
+    );
   }
 
   /** The memory behind an mmap cookie. EINVAL: none, not an MMAP queue, or longer than the plane. */
@@ -353,7 +366,8 @@ export class Vb2Queue<M extends PlaneMemory> {
     const call = 'VIDIOC_STREAMON';
     this.#checkType(call, type);
     if (this.#streaming) return;
-    if (!this.busy) throw new DmaBufError('EINVAL', call, 'no buffers are allocated; REQBUFS first');
+    if (!this.busy)
+      throw new DmaBufError('EINVAL', call, 'no buffers are allocated; REQBUFS first');
     if (this.#buffers.size < this.#minQueued) {
       const detail = `${this.#buffers.size} buffers; the device needs ${this.#minQueued}`;
       throw new DmaBufError('EINVAL', call, detail);
@@ -576,7 +590,11 @@ export class Vb2Queue<M extends PlaneMemory> {
   #checkType(call: string, type: number): void {
     const same = isOutput(type) === isOutput(this.#type) && (isOutput(type) || isCapture(type));
     if (type === this.#type || (same && !this.busy)) return;
-    throw new DmaBufError('EINVAL', call, `buffer type ${type}; this queue is of type ${this.#type}`);
+    throw new DmaBufError(
+      'EINVAL',
+      call,
+      `buffer type ${type}; this queue is of type ${this.#type}`,
+    );
   }
 
   #inError(call: string): DmaBufError {
