@@ -18,6 +18,7 @@ import {
   MAGIC,
   QUEUE,
   REGION,
+  ROLE,
   SYNC_FILE,
   TIMELINE,
 } from './memory/layout.js';
@@ -134,11 +135,30 @@ export class Kernel {
     }
   }
 
-  /** Throws ESRCH unless `actor` is the id of a live actor. */
-  mustLive(actor: number, syscall: string): void {
+  /** Whether an actor is there, or is a device that is about to be there again. */
+  takesMail(actor: number): boolean {
     const known = Number.isInteger(actor) && actor > 0 && actor < this.actors.count;
-    const state = known ? this.words.load(this.actors.at(actor) + ACTOR.STATE) : 0;
-    if (state === ACTOR_STATE.LIVE) return;
+    if (!known) return false;
+    const at = this.actors.at(actor);
+    const state = this.words.load(at + ACTOR.STATE);
+    if (state === ACTOR_STATE.LIVE || state === ACTOR_STATE.RESTARTING) return true;
+    return state === ACTOR_STATE.RESERVED && this.words.get(at + ACTOR.ROLE) === ROLE.DEVICE;
+  }
+
+  /** Whether an actor has died and is being settled. */
+  isDead(actor: number): boolean {
+    const state = this.words.load(this.actors.at(actor) + ACTOR.STATE);
+    return state === ACTOR_STATE.DEAD || state === ACTOR_STATE.RESTARTING;
+  }
+
+  /** Which life of an actor's place this is: another after each death. */
+  lifeOf(actor: number): number {
+    return this.words.load(this.actors.at(actor) + ACTOR.GEN);
+  }
+
+  /** Throws ESRCH unless `actor` is the id of a live actor, or of a device that is being restarted. */
+  mustLive(actor: number, syscall: string): void {
+    if (this.takesMail(actor)) return;
     throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
   }
 

@@ -16,12 +16,20 @@ export function checkOptions(options: BootOptions): void {
   drivers.forEach(checkDriver);
   checkUnique(drivers.flatMap((driver) => driver.devices));
   if (pool !== undefined) wantNumber('boot', 'pool', pool);
+  checkHeap(options.heapMb);
   if (clock !== undefined && clock !== 'real' && clock !== 'manual') {
     throw wrongType('boot', 'clock', "'real' or 'manual'", clock);
   }
   wantFlags('boot', options, ['trace']);
   checkTableNames(options.tables);
   checkUrls(options.urls);
+}
+
+function checkHeap(heapMb: number | undefined): void {
+  if (heapMb === undefined) return;
+  wantNumber('boot', 'heapMb', heapMb);
+  if (heapMb >= 16) return;
+  throw new RangeError(`boot: heapMb must be at least 16, not ${heapMb}`);
 }
 
 function checkTableNames(tables: BootOptions['tables']): void {

@@ -21,7 +21,7 @@ import {
 } from '../memory/layout.js';
 import { writeHeader } from '../memory/tables.js';
 import { Words } from '../memory/words.js';
-import { type Host, workerHost } from '../substrate/actors.js';
+import { HEAP_MB, type Host, workerHost } from '../substrate/actors.js';
 import { type RegionMemory, threadMem, WASM_PAGE } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
 import { JobTable } from '../sync/job-table.js';
@@ -43,6 +43,8 @@ export interface BootOptions {
   readonly clock?: 'real' | 'manual';
   /** Sizes of the tables; what is left out has its default. */
   readonly tables?: Partial<TableSizes>;
+  /** JavaScript heap of each device worker, MB (default 1024). One that fills it dies and is started again. */
+  readonly heapMb?: number;
   /** Record a trace (default false). */
   readonly trace?: boolean;
   /** Entry modules of the workers, for bundlers that move them. */
@@ -109,7 +111,10 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   reserveActor(services, 'broker', ROLE.BROKER);
   reserveActor(services, 'main', ROLE.PROCESS);
   for (const { spec } of devices) reserveActor(services, spec.name, ROLE.DEVICE);
-  const reaper = reserveActor(services, 'reaper', ROLE.REAPER);
+  const reapers = [
+    reserveActor(services, 'reaper', ROLE.REAPER),
+    reserveActor(services, 'reaper2', ROLE.REAPER),
+  ] as const;
   const pool = makePool(services, options.pool ?? 0);
   words.store(HEADER.STATE, MACHINE.RUNNING);
   words.store(services.kernel.actor + ACTOR.STATE, ACTOR_STATE.LIVE);
@@ -118,14 +123,15 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
     boot: bootToken,
     first: { actor: mainId, port: port2 },
     devices,
+    heapMb: options.heapMb ?? HEAP_MB,
     deviceMain: options.urls?.device ?? new URL('./device-main.js', import.meta.url).href,
     reaperMain: options.urls?.reaper ?? new URL('./reaper-main.js', import.meta.url).href,
-    reaper,
+    reapers,
     regions: pool,
   };
   const brokerUrl = options.urls?.broker ?? new URL('./broker.js', import.meta.url).href;
   const host = workerHost(brokerUrl, 1);
-  const ended = host.start(task, [port2]);
+  const { ended } = host.start(task, [port2]);
   const machine = new Machine(services, () => end(services, host, ended));
   try {
     await host.ready(); // the caller may block from now on
@@ -190,6 +196,7 @@ export function format(
       [HEADER.QUEUE_COUNT, tables.queues],
       [HEADER.JOB_COUNT, tables.jobs],
       [HEADER.FD_COUNT, tables.fds],
+      [HEADER.FD_PARKED, tables.mailSlots],
       [HEADER.TRACE_RECORDS, tables.traceRecords],
       [HEADER.DRIVER_COUNT, options.drivers?.length ?? 0],
       [HEADER.FLAGS, manual | trace],
@@ -228,7 +235,7 @@ function checkTables(tables: TableSizes): TableSizes {
       `boot: tables.${name} must be an integer from ${low} to ${high}, not ${value}`,
     );
   };
-  limit('actors', 3, 63);
+  limit('actors', 4, 63);
   limit('jobs', 32, 1 << 20);
   limit('payloadBytes', 16, 65536);
   limit('buffers', 1, 1 << 16);

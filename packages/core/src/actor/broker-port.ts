@@ -19,6 +19,8 @@ export type ToBroker =
   | { type: 'import'; region: number; generation: number; id: number }
   | { type: 'deliver'; region: number; generation: number; actor: number; id: number }
   | { type: 'dropped'; region: number }
+  | { type: 'failed'; why: string }
+  | { type: 'reset'; actor: number; why: string }
   | { type: 'leave' }
   | { type: 'shutdown' };
 

@@ -16,17 +16,33 @@ export interface DeviceTask {
   /** Name of the driver. */
   readonly driver: string;
   readonly spec: DeviceSpec;
+  /** Deaths before this life. */
+  readonly restarts: number;
 }
 
+/**
+ * A device that fails takes its whole thread along: what is left of it (timers, promises) could touch kernel
+ * memory after it has been recovered.
+ */
 export default async function deviceMain(task: DeviceTask): Promise<void> {
-  const { spec, actor, port, boot } = task;
+  try {
+    await live(task);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    task.port.postMessage({ type: 'failed', why });
+    process.exit(1);
+  }
+}
+
+async function live(task: DeviceTask): Promise<void> {
+  const { spec, actor, port, boot, restarts } = task;
   const services = await joinServices(actor, port, boot);
   const machine = new Machine(services, async () => {
     services.port.post({ type: 'shutdown' });
   });
   const whose = `device '${spec.name}'`;
   const createDevice = await loadExport<DeviceFactory>(spec.module, 'createDevice', whose);
-  const device = await createDevice({ machine, door: machine.driver(task.driver), spec });
+  const device = await createDevice({ machine, door: machine.driver(task.driver), spec, restarts });
   if (spec.async === true) await machine.serveAsync(device);
   else machine.serve(device);
   const { words, actor: self } = services.kernel;

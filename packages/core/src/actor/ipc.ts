@@ -8,8 +8,6 @@
 import { DmaBufError, errno } from '../errno.js';
 import { FD_RDWR, type FdTable } from '../fd/fd-table.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
-import type { Objects } from '../fd/objects.js';
 import { decodePayload, pack } from '../sync/payload.js';
 import type { Doorbell } from './doorbell.js';
 import { type Mail, MAIL_KIND, type Mailboxes } from './mailbox.js';
@@ -33,54 +31,65 @@ export interface ReceivedFd {
   readonly tag: unknown;
 }
 
+/** Whom an ioctl was sent to: which life of which actor. */
+interface Addressee {
+  readonly actor: number;
+  readonly life: number;
+}
+
 export class Ipc {
   readonly #k: Kernel;
   readonly #bell: Doorbell;
   readonly #mail: Mailboxes;
   readonly #fds: FdTable;
-  readonly #objects: Objects;
   /** Requests under way, with the reply once it is here; the reply to one given up is dropped. */
   readonly #replies: Map<number, Mail | undefined> = new Map();
   readonly #requests: Mail[] = [];
-  readonly #arrived: Mail[] = [];
+  readonly #arrived: { readonly mail: Mail; readonly parked: number }[] = [];
+  /** No more fds can be parked: the mailbox waits until one has been received. */
+  #crowded = false;
   readonly #messages: Mail[] = [];
   #id = 0;
 
-  constructor(kernel: Kernel, bell: Doorbell, mail: Mailboxes, fds: FdTable, objects: Objects) {
+  constructor(kernel: Kernel, bell: Doorbell, mail: Mailboxes, fds: FdTable) {
     this.#k = kernel;
     this.#bell = bell;
     this.#mail = mail;
     this.#fds = fds;
-    this.#objects = objects;
   }
 
   /** Calls an actor and blocks for its reply. ETIME; ESRCH; or whatever the handler threw. */
   ioctl(actor: number, request: string, args: unknown, timeout: number): unknown {
     this.#mustLive(actor, request);
+    const life = this.#k.lifeOf(actor);
     const id = ++this.#id;
     const body = pack([request, args], 'ioctl', 'args');
     this.#mail.send(actor, { kind: MAIL_KIND.IOCTL, id, object: 0, body }, { block: true });
     this.#replies.set(id, undefined);
     try {
-      return this.#result(request, this.#awaitReply(id, actor, request, timeout));
+      return this.#result(request, this.#awaitReply(id, { actor, life }, request, timeout));
     } finally {
       this.#replies.delete(id);
     }
   }
 
-  #awaitReply(id: number, actor: number, request: string, timeout: number): Mail {
+  #awaitReply(id: number, to: Addressee, request: string, timeout: number): Mail {
     const until = this.#k.clock.now() + timeout;
     for (;;) {
       this.#sort();
       const reply = this.#replies.get(id);
       if (reply !== undefined) return reply;
       this.#k.check(request);
-      this.#mustLive(actor, request);
+      const who = `actor ${to.actor} '${this.#k.nameOf(to.actor)}'`;
+      if (this.#k.lifeOf(to.actor) !== to.life) {
+        const detail = `${who} died before it answered; if it is a device it is started again: ask once more`;
+        throw new DmaBufError('EOWNERDEAD', request, detail);
+      }
+      this.#mustLive(to.actor, request);
       if (this.#k.clock.now() >= until) {
-        const who = `actor ${actor} '${this.#k.nameOf(actor)}'`;
         throw new DmaBufError('ETIME', request, `${who} did not answer within ${timeout} ms`);
       }
-      this.#bell.sleep(() => this.#mail.isEmpty(), until);
+      this.#bell.sleep(() => this.#nothingNew(), until);
     }
   }
 
@@ -95,21 +104,15 @@ export class Ipc {
   }
 
   get isEmpty(): boolean {
-    return this.#mail.isEmpty() && this.#requests.length === 0;
+    return this.#nothingNew() && this.#requests.length === 0;
   }
 
   /** Sends an open fd to another process, which gets a new one for the same object. */
   passFd(actor: number, fd: number, tag: unknown): void {
     this.#mustLive(actor, 'pass_fd');
-    const { object } = this.#fds.entry(fd, 'pass_fd');
+    const { object, flags } = this.#fds.entry(fd, 'pass_fd');
     const body = pack(tag, 'passFd', 'tag');
-    this.#objects.ref(object);
-    try {
-      this.#mail.send(actor, { kind: MAIL_KIND.FD, id: 0, object, body }, { block: true });
-    } catch (error) {
-      this.#objects.unref(object);
-      throw error;
-    }
+    this.#mail.send(actor, { kind: MAIL_KIND.FD, id: 0, object, flags, body }, { block: true });
   }
 
   /** The oldest fd that was sent here. Blocks up to `timeout` ms, then ETIME. */
@@ -122,7 +125,7 @@ export class Ipc {
       if (this.#k.clock.now() >= until) {
         throw new DmaBufError('ETIME', 'receive_fd', `no fd arrived within ${timeout} ms`);
       }
-      this.#bell.sleep(() => this.#mail.isEmpty(), until);
+      this.#bell.sleep(() => this.#nothingNew(), until);
     }
   }
 
@@ -144,15 +147,16 @@ export class Ipc {
       if (this.#k.clock.now() >= until) {
         throw new DmaBufError('ETIME', 'receive', `no message arrived within ${timeout} ms`);
       }
-      this.#bell.sleep(() => this.#mail.isEmpty(), until);
+      this.#bell.sleep(() => this.#nothingNew(), until);
     }
   }
 
   #tryReceive(): ReceivedFd | undefined {
     this.#sort();
-    const mail = this.#arrived[0];
-    if (mail === undefined) return undefined;
-    const fd = this.#fds.install(mail.object, FD_RDWR, 'receive_fd');
+    const arrived = this.#arrived[0];
+    if (arrived === undefined) return undefined;
+    const { mail, parked } = arrived;
+    const fd = this.#fds.unpark(parked, 'receive_fd');
     this.#arrived.shift();
     return { fd, from: mail.from, tag: decodePayload(mail.body) };
   }
@@ -161,23 +165,30 @@ export class Ipc {
   discard(): void {
     this.#mail.shut();
     this.#sort();
-    for (const mail of this.#arrived.splice(0)) {
-      this.#objects.unref(mail.object);
-    }
+    this.#mail.drain(this.#k.self);
+    for (const { parked } of this.#arrived.splice(0)) this.#fds.remove(parked, 'leave');
   }
 
-  /** Drops the references of fds in flight to a dead actor. By the reaper. */
-  discardMailOf(dead: number): void {
-    for (const mail of this.#mail.drain(dead)) this.#objects.unref(mail.object);
+  #nothingNew(): boolean {
+    return this.#crowded || this.#mail.isEmpty();
   }
 
   #sort(): void {
-    for (let mail = this.#mail.receive(); mail !== undefined; mail = this.#mail.receive()) {
+    this.#crowded = false;
+    const park = (mail: Mail, taken: () => void): boolean => this.#park(mail, taken);
+    for (let mail = this.#mail.receive(park); mail !== undefined; mail = this.#mail.receive(park)) {
       if (mail.kind === MAIL_KIND.IOCTL) this.#requests.push(mail);
-      else if (mail.kind === MAIL_KIND.FD) this.#arrived.push(mail);
       else if (mail.kind === MAIL_KIND.MESSAGE) this.#messages.push(mail);
       else if (this.#replies.has(mail.id)) this.#replies.set(mail.id, mail);
     }
+  }
+
+  /** Keeps an fd that has arrived in this process's table until it is asked for. */
+  #park(mail: Mail, taken: () => void): boolean {
+    const parked = this.#fds.park(mail.object, mail.flags ?? FD_RDWR, taken);
+    this.#crowded = parked < 0;
+    if (!this.#crowded) this.#arrived.push({ mail, parked });
+    return !this.#crowded;
   }
 
   #answer(mail: Mail, handler: IoctlHandler | undefined): void | Promise<void> {
@@ -212,7 +223,7 @@ export class Ipc {
   }
 
   #reply(mail: Mail, kind: number, value: unknown): void {
-    if (this.#stateOf(mail.from) !== ACTOR_STATE.LIVE) return;
+    if (!this.#k.takesMail(mail.from)) return;
     const body = pack(value, 'ioctl', "the handler's answer");
     this.#mail.send(mail.from, { kind, id: mail.id, object: 0, body }, { block: true });
   }
@@ -225,14 +236,8 @@ export class Ipc {
   }
 
   #mustLive(actor: number, syscall: string): void {
-    if (this.#stateOf(actor) === ACTOR_STATE.LIVE) return;
+    if (this.#k.takesMail(actor)) return;
     throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
-  }
-
-  #stateOf(actor: number): number {
-    const { words, actors } = this.#k;
-    if (!Number.isInteger(actor) || actor < 1 || actor >= actors.count) return ACTOR_STATE.FREE;
-    return words.load(actors.at(actor) + ACTOR.STATE);
   }
 }
 

@@ -113,7 +113,8 @@ export class Job {
     const buffers: JobBuffer[] = [];
     for (let link = firstLink(words, pointer); link !== 0; link = nextLink(words, link)) {
       const target = words.get(link + LINK.TARGET);
-      if ((target & LINK_FLAG.FENCE) === 0) buffers.push(new JobBuffer(kernel, regions, target));
+      // A cancelled job has given its claims back.
+      if (target !== 0 && (target & LINK_FLAG.FENCE) === 0) buffers.push(new JobBuffer(kernel, regions, target));
     }
     this.buffers = buffers;
   }
@@ -202,7 +203,7 @@ export function countCopied(kernel: Kernel, bytes: number): void {
   words.setDouble(index, words.getDouble(index) + bytes);
 }
 
-/** The errno that an exception in a handler fails its job with: that of a DmaBufError. */
+/** The errno that an exception in a handler fails its job with: that of a DmaBufError, or EOWNERDEAD. */
 export function errnoOf(error: unknown): number {
-  return error instanceof DmaBufError ? error.errno : -errno.EIO;
+  return error instanceof DmaBufError ? error.errno : -errno.EOWNERDEAD;
 }

@@ -449,6 +449,23 @@ export class Machine {
     throw new DmaBufError('ENODEV', 'driver', detail);
   }
 
+  /**
+   * Terminates a device's worker, wherever it is, and has it started again: what a GPU reset is. Its job in
+   * hand fails with EOWNERDEAD, the others go on when it is back; `actorStats(…).restarts` counts. Does not wait for
+   * it. ENOTTY: that actor is no device; ESRCH.
+   */
+  resetDevice(target: Peer | number, why: string = 'it was reset'): void {
+    const actor = actorOf('resetDevice', target);
+    wantString('resetDevice', 'why', why);
+    this.#mustLive(actor, 'reset');
+    const { words, actors } = this.#s.kernel;
+    if (words.get(actors.at(actor) + ACTOR.ROLE) !== ROLE.DEVICE) {
+      const detail = `actor ${actor} '${this.#s.kernel.nameOf(actor)}' is a process; only devices are started again`;
+      throw new DmaBufError('ENOTTY', 'reset', detail);
+    }
+    this.#s.port.post({ type: 'reset', actor, why });
+  }
+
   /** Counters of the whole machine. */
   stats(): MachineStats {
     return machineStats(this.#s.kernel);
@@ -508,13 +525,10 @@ export class Machine {
   }
 
   #giveBack(): void {
-    const { ipc, fds, objects, jobs } = this.#s;
+    const { ipc, fds, jobs } = this.#s;
     ipc.discard();
     giveBackHolders(this.#s, this.self);
-    for (const { fd, object } of [...fds.open()]) {
-      fds.remove(fd, 'leave');
-      objects.unref(object);
-    }
+    fds.removeAll('leave');
     jobs.table.flush();
   }
 
@@ -545,13 +559,22 @@ export class Machine {
   }
 
   #mustLive(actor: number, syscall: string): void {
-    const { kernel } = this.#s;
-    const known = Number.isInteger(actor) && actor > 0 && actor < kernel.actors.count;
-    const state = known ? kernel.words.load(kernel.actors.at(actor) + ACTOR.STATE) : 0;
-    if (state === ACTOR_STATE.LIVE) return;
-    throw new DmaBufError('ESRCH', syscall, `actor ${actor} is not alive`);
+    this.#s.kernel.mustLive(actor, syscall);
   }
 }
+
+/** Fields of an actor that begin at 0. */
+const FRESH = [
+  'WAITING',
+  'WAKEUPS',
+  'INTENT',
+  'FINISHING',
+  'SERVING',
+  'JOBS_DONE',
+  'JOBS_FAILED',
+  'RESTARTS',
+  'SERVED',
+] as const;
 
 /** Takes a slot of the actor table for somebody who is going to join. EMFILE. */
 export function reserveActor(
@@ -566,7 +589,7 @@ export function reserveActor(
   if (actor !== 0) {
     words.set(actor + ACTOR.GEN, words.get(actor + ACTOR.GEN) + 1);
     words.set(actor + ACTOR.ROLE, role);
-    for (const field of ['WAITING', 'WAKEUPS', 'SERVING', 'JOBS_DONE', 'JOBS_FAILED'] as const) {
+    for (const field of FRESH) {
       words.store(actor + ACTOR[field], 0);
     }
     words.setDouble(actor + ACTOR.COPIED, 0);

@@ -18,8 +18,8 @@ function codeOf(call: () => unknown): string {
 /** Two actors' mailboxes of 8 slots of 64 bytes. */
 function boxes(fake = new FakeMachine()): { fake: FakeMachine; a: Mailboxes; b: Mailboxes } {
   const make = (i: number): Mailboxes => {
-    const { kernel, bell } = fake.actor(i).services;
-    return new Mailboxes(kernel, bell, fake.tables.mailSlots, fake.tables.mailBytes);
+    const { kernel, bell, references } = fake.actor(i).services;
+    return new Mailboxes(kernel, bell, references, fake.tables.mailSlots, fake.tables.mailBytes);
   };
   return { fake, a: make(0), b: make(1) };
 }

@@ -9,7 +9,8 @@
  */
 import { DmaBufError } from '../errno.js';
 import { type Kernel, WAIT_BOUND_MS } from '../kernel.js';
-import { ACTOR, ACTOR_STATE, HEADER, MAIL, MAIL_SLOT } from '../memory/layout.js';
+import type { References } from '../fd/references.js';
+import { HEADER, MAIL, MAIL_SLOT } from '../memory/layout.js';
 import type { Doorbell } from './doorbell.js';
 
 /** Kinds of message. */
@@ -22,8 +23,10 @@ export interface Mail {
   readonly kind: number;
   /** Pairs a reply with its request. */
   readonly id: number;
-  /** An object whose reference travels with the message, or 0. */
+  /** An object word whose reference travels with the message, or 0. */
   readonly object: number;
+  /** FD_FLAG.* of the fd that travels. */
+  readonly flags?: number;
   /** A private copy. */
   readonly body: Uint8Array;
 }
@@ -31,14 +34,22 @@ export interface Mail {
 export class Mailboxes {
   readonly #k: Kernel;
   readonly #bell: Doorbell;
+  readonly #references: References;
   readonly #base: number;
   readonly #stride: number;
   readonly #slots: number;
   readonly #slotWords: number;
 
-  constructor(kernel: Kernel, bell: Doorbell, slots: number, slotBytes: number) {
+  constructor(
+    kernel: Kernel,
+    bell: Doorbell,
+    references: References,
+    slots: number,
+    slotBytes: number,
+  ) {
     this.#k = kernel;
     this.#bell = bell;
+    this.#references = references;
     this.#base = kernel.words.get(HEADER.MAIL);
     this.#stride = kernel.words.get(HEADER.MAIL_WORDS);
     this.#slots = slots;
@@ -64,7 +75,7 @@ export class Mailboxes {
       const room = this.#slots - ((tail - words.load(box + MAIL.HEAD)) | 0);
       if (room >= need) {
         this.#write(box, tail, mail);
-        words.store(box + MAIL.TAIL, (tail + need) | 0);
+        this.#publish(box, (tail + need) | 0, mail.object);
         locks.unlock(box + MAIL.LOCK);
         this.#bell.ring(to);
         return;
@@ -77,6 +88,18 @@ export class Mailboxes {
     }
   }
 
+  /** The reference of an object is there as soon as the message is. */
+  #publish(box: number, tail: number, object: number): void {
+    const { words } = this.#k;
+    if (object === 0) words.store(box + MAIL.TAIL, tail);
+    else {
+      this.#references.locked(() => {
+        this.#references.add(object);
+        words.store(box + MAIL.TAIL, tail);
+      });
+    }
+  }
+
   /** After the owner's STATE has changed from LIVE: no message arrives once this returns. */
   shut(): void {
     const lock = this.#base + this.#k.self * this.#stride + MAIL.LOCK;
@@ -85,21 +108,38 @@ export class Mailboxes {
   }
 
   #isLive(actor: number): boolean {
-    const { words, actors } = this.#k;
-    return words.load(actors.at(actor) + ACTOR.STATE) === ACTOR_STATE.LIVE;
+    return this.#k.takesMail(actor);
   }
 
-  /** Empties the mailbox of a dead actor. By the reaper alone. */
-  *drain(dead: number): Generator<Mail> {
+  /** Empties the mailbox of a dead actor and drops the references in it. By its recoverer alone. */
+  drain(dead: number): void {
     const { words } = this.#k;
     const box = this.#base + dead * this.#stride;
     for (;;) {
       const head = words.load(box + MAIL.HEAD);
-      if (words.load(box + MAIL.TAIL) === head) return;
-      const mail = this.#read(box, head);
-      words.store(box + MAIL.HEAD, (head + this.#slotsFor(mail.body.byteLength)) | 0);
-      yield mail;
+      if (words.load(box + MAIL.TAIL) === head) break;
+      const { object, body } = this.#read(box, head);
+      const next = (head + this.#slotsFor(body.byteLength)) | 0;
+      if (object === 0) words.store(box + MAIL.HEAD, next);
+      else this.#drop(box, next, object);
     }
+    this.#madeRoom(box);
+  }
+
+  #drop(box: number, next: number, object: number): void {
+    const last = this.#references.locked(() => {
+      this.#k.words.store(box + MAIL.HEAD, next);
+      return this.#references.drop(object);
+    });
+    if (last) this.#references.onLast(object);
+  }
+
+  #madeRoom(box: number): void {
+    const { words, seam } = this.#k;
+    if (words.load(box + MAIL.SENDERS_WAITING) === 0) return;
+    words.store(box + MAIL.SENDERS_WAITING, 0);
+    words.add(box + MAIL.ROOM, 1);
+    seam.notify(words.i32, box + MAIL.ROOM, 0x7fffffff);
   }
 
   isEmpty(): boolean {
@@ -112,19 +152,22 @@ export class Mailboxes {
     return words.load(box + MAIL.TAIL) === words.load(box + MAIL.HEAD);
   }
 
-  /** The oldest message of this actor's mailbox, or undefined. */
-  receive(): Mail | undefined {
-    const { words, self, seam } = this.#k;
+  /**
+   * The oldest message of this actor's mailbox, or undefined. `take` is given a message that brings an object,
+   * and calls what moves HEAD under the lock that covers references; if it returns false, all stays there.
+   */
+  receive(take: (mail: Mail, moveHead: () => void) => boolean = () => false): Mail | undefined {
+    const { words, self } = this.#k;
     const box = this.#base + self * this.#stride;
     const head = words.load(box + MAIL.HEAD);
     if (words.load(box + MAIL.TAIL) === head) return undefined;
     const mail = this.#read(box, head);
-    words.store(box + MAIL.HEAD, (head + this.#slotsFor(mail.body.byteLength)) | 0);
-    if (words.load(box + MAIL.SENDERS_WAITING) !== 0) {
-      words.store(box + MAIL.SENDERS_WAITING, 0);
-      words.add(box + MAIL.ROOM, 1);
-      seam.notify(words.i32, box + MAIL.ROOM, 0x7fffffff);
-    }
+    const moveHead = (): void => {
+      words.store(box + MAIL.HEAD, (head + this.#slotsFor(mail.body.byteLength)) | 0);
+    };
+    if (mail.object === 0) moveHead();
+    else if (!take(mail, moveHead)) return undefined;
+    this.#madeRoom(box);
     return mail;
   }
 
@@ -150,6 +193,7 @@ export class Mailboxes {
     words.set(slot + MAIL_SLOT.KIND, mail.kind);
     words.set(slot + MAIL_SLOT.LENGTH, mail.body.byteLength);
     words.set(slot + MAIL_SLOT.OBJECT, mail.object);
+    words.set(slot + MAIL_SLOT.FLAGS, mail.flags ?? 0);
     words.set(slot + MAIL_SLOT.ID, mail.id);
     const slotBytes = (this.#slotWords - MAIL_SLOT.BODY) * 4;
     for (let at = 0, i = 0; at < mail.body.byteLength; at += slotBytes, i++) {
@@ -173,6 +217,7 @@ export class Mailboxes {
       kind: words.get(slot + MAIL_SLOT.KIND),
       id: words.get(slot + MAIL_SLOT.ID),
       object: words.get(slot + MAIL_SLOT.OBJECT),
+      flags: words.get(slot + MAIL_SLOT.FLAGS),
       body,
     };
   }

@@ -32,10 +32,12 @@ export class ReadyInbox {
   gather(): boolean {
     if (this.isEmpty) return false;
     this.moves?.run();
-    const { words } = this.#k;
+    const { words, self } = this.#k;
     this.#taken.length = 0;
     this.#ready.take(this.#k.self, this.#taken);
     const live = this.#taken.filter((job) => {
+      // A bit may be older than the slot's present job, which is somebody else's.
+      if (words.get(job + JOB.TARGET) !== self) return false;
       const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
       return state === JOB_STATE.READY || awaitsGrant(this.#k, job);
     });

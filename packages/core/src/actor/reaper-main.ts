@@ -2,5 +2,9 @@
 import { type ReaperTask, runReaper } from './reaper.js';
 
 export default async function reaperMain(task: ReaperTask): Promise<void> {
-  await runReaper(task);
+  try {
+    await runReaper(task);
+  } catch {
+    process.exit(1); // its thread goes with it: another reaper is started
+  }
 }

@@ -104,13 +104,18 @@ export class Server implements JobServer {
       while (!this.#over()) {
         const until = this.#round();
         this.#readMail();
-        if (this.#runnable.length === 0) this.#bell.sleep(this.#idle, until);
+        if (this.#runnable.length === 0) this.#sleep(until);
         this.#alive();
       }
     } finally {
       this.#serving(0);
       this.#handlers.stop?.();
     }
+  }
+
+  #sleep(until: number): void {
+    this.#jobs.table.giveBack();
+    this.#bell.sleep(this.#idle, until);
   }
 
   /** {@link run} in an event loop: handlers may return promises. */
@@ -120,7 +125,10 @@ export class Server implements JobServer {
       while (!this.#over()) {
         const until = await this.#roundAsync();
         await this.#mail();
-        if (this.#runnable.length === 0) await this.#bell.sleepAsync(this.#idle, until);
+        if (this.#runnable.length === 0) {
+          this.#jobs.table.giveBack();
+          await this.#bell.sleepAsync(this.#idle, until);
+        }
         this.#alive();
       }
     } finally {
@@ -186,7 +194,10 @@ export class Server implements JobServer {
   #serving(value: number): void {
     const { words, actor, seam } = this.#k;
     this.#inbox.serving = value === 1;
+    this.#jobs.table.collecting = value === 1;
+    if (value === 0 && !this.#k.over) this.#jobs.table.giveBack();
     words.store(actor + ACTOR.SERVING, value);
+    if (value === 1) words.store(actor + ACTOR.SERVED, 1);
     words.add(HEADER.ACTORS_EPOCH, 1);
     seam.notify(words.i32, HEADER.ACTORS_EPOCH, 0x7fffffff);
   }
@@ -257,7 +268,8 @@ export class Server implements JobServer {
     const line = this.#lineOf(context, job);
     const seqno = words.getDouble(job + JOB.SEQNO);
     if (line.unordered) {
-      this.#schedule(job);
+      // Callbacks of this thread have been run: one of theirs here has been handed on twice.
+      if (words.get(job + JOB.OWNER) !== this.#k.self) this.#schedule(job);
       return;
     }
     if (seqno < line.next) return; // handed over early, and now again because it was cancelled
@@ -351,7 +363,10 @@ export class Server implements JobServer {
     if (line !== undefined) this.#advance(line);
   }
 
-  /** A DmaBufError fails the job; any other exception is a bug of the handler and ends the actor. */
+  /**
+   * A DmaBufError fails the job; any other exception is a bug of the handler and ends the actor, of which
+   * the job is told.
+   */
   #fail(job: Job, error: unknown): void {
     if (!job.completed) job.finish(errnoOf(error));
     if (!(error instanceof DmaBufError)) throw error;

@@ -16,6 +16,7 @@ import type { DmaBufOps } from '../dmabuf/ops.js';
 import { systemHeapOps } from '../dmabuf/system-heap.js';
 import { FdTable } from '../fd/fd-table.js';
 import { Objects } from '../fd/objects.js';
+import { References } from '../fd/references.js';
 import { Kernel } from '../kernel.js';
 import { HEADER, type TableSizes } from '../memory/layout.js';
 import { Regions } from '../memory/regions.js';
@@ -57,6 +58,8 @@ export interface Services extends BufferServices {
   readonly devices: ReadonlyMap<string, DeviceNode>;
   /** What an invitation hands on, so that the next thread can join. */
   readonly bootToken: unknown;
+  /** The driver halves that this thread has loaded. */
+  readonly drivers: { readonly driver: Driver; readonly door: DriverDoor }[];
 }
 
 /** What the wiring needs beside kernel memory. */
@@ -76,7 +79,7 @@ export interface ServiceOptions {
 export function makeServices(
   options: ServiceOptions,
 ): Services & { ops: (DmaBufOps | undefined)[] } {
-  const { words, self, seam, mem, tables, drivers } = options;
+  const { words, self, seam, mem, tables } = options;
   const kernel = new Kernel(words, self, seam, mem);
   const bell = new Doorbell(kernel);
   const port = new BrokerPort(kernel, options.port);
@@ -90,17 +93,19 @@ export function makeServices(
   const callbacks = new Callbacks(kernel, jobs, bell, inbox);
   const waiter = new FenceWaiter(kernel, new Dependents(kernel, () => {}), callbacks);
   const timelines = new Timelines(kernel, jobs);
-  const fds = new FdTable(kernel);
+  const references = new References(kernel);
+  const fds = new FdTable(kernel, references);
   const files = new SyncFiles(kernel, jobs, waiter);
   const contextName = (id: number): string => jobs.contexts.nameById(id);
-  const fences = { fds, files, waiter, contextName };
+  const fences = { fds, references, files, waiter, contextName };
   waiter.file = (fence) => SyncFile.create(fences, 'fence', [fence]);
   const sharing = { ...fences, kernel, jobs, callbacks, importContext: 0 };
-  const mail = new Mailboxes(kernel, bell, tables.mailSlots, tables.mailBytes);
+  const mail = new Mailboxes(kernel, bell, references, tables.mailSlots, tables.mailBytes);
   const objects = new Objects({ dmabuf: buffers, syncFile: files, timeline: timelines });
-  const ipc = new Ipc(kernel, bell, mail, fds, objects);
+  references.onLast = (object) => objects.last(object);
+  const ipc = new Ipc(kernel, bell, mail, fds);
   const holds = new Holds(kernel, jobs, callbacks);
-  const holders = new Holders(kernel);
+  const holders = new Holders(kernel, references);
   const importers = new Importers(kernel, regions, buffers, holders);
   const claims = new CpuClaims(holds);
   const access = new CpuAccess(kernel, buffers, importers, claims);
@@ -113,6 +118,7 @@ export function makeServices(
     regions,
     buffers,
     fds,
+    references,
     holds,
     sharing,
     holders,
@@ -123,7 +129,7 @@ export function makeServices(
     handles,
   };
   ioctls.connect(base);
-  const doors = drivers.map(
+  const doors = options.drivers.map(
     (spec, i) => new DriverDoor({ ...base, bell }, spec, i + 1, words.get(HEADER.DRIVERS + i)),
   );
   const { devices, bootToken } = options;
@@ -144,6 +150,7 @@ export function makeServices(
     doors,
     devices,
     bootToken,
+    drivers: [],
     ops,
   };
 }
@@ -156,5 +163,6 @@ export async function loadDrivers(
     const { name, module } = door.spec;
     const driver = await loadExport<Driver>(module, 'driver', `driver '${name}'`);
     services.ops[door.index] = checkOps(name, driver.init(door));
+    services.drivers.push({ driver, door });
   }
 }

@@ -45,6 +45,13 @@ export interface Driver {
    * exporter. Must not block; state lives in the door's words.
    */
   init(door: DriverDoor): DmaBufOps | undefined;
+  /**
+   * Called in the reaper's thread after an actor (process or device) has died and its jobs, fds and holders have
+   * been settled; a device is started again after it. Frees the locks among the driver's words that the
+   * dead held, mends what they protect, and gives back what of the driver's was the dead one's. May be called
+   * twice for one death. Must not wait for jobs.
+   */
+  died?(door: DriverDoor, actor: number): void;
 }
 
 /** What a device half is started with. */
@@ -52,6 +59,11 @@ export interface DeviceEnv {
   readonly machine: Machine;
   readonly door: DriverDoor;
   readonly spec: DeviceSpec;
+  /**
+   * Deaths of this device before its present life: 0 at first. What an earlier life was doing has been settled (see
+   * {@link Driver.died}); jobs that it had not started come again.
+   */
+  readonly restarts: number;
 }
 
 /** What a device does: jobs, ioctls, ticks. */

@@ -22,13 +22,16 @@ export interface ActorStats {
   readonly bytesCopied: number;
   /** Times that somebody woke it from a kernel wait. */
   readonly wakeups: number;
+  /** Deaths of a device before its present life. */
+  readonly restarts: number;
 }
 
 export function machineStats(kernel: Kernel): MachineStats {
   const { words, jobs, actors } = kernel;
   let used = 0;
   for (let i = 0; i < jobs.count; i++) {
-    if ((words.load(jobs.at(i) + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.FREE) used++;
+    const stage = words.load(jobs.at(i) + JOB.STATE) & JOB_STATE_MASK;
+    if (stage !== JOB_STATE.FREE && stage !== JOB_STATE.RECLAIM) used++;
   }
   let live = 0;
   for (const actor of actors.live()) {
@@ -56,5 +59,6 @@ export function actorStats(kernel: Kernel, actor: number): ActorStats {
     jobsFailed: words.get(at + ACTOR.JOBS_FAILED),
     bytesCopied: words.getDouble(at + ACTOR.COPIED),
     wakeups: words.get(at + ACTOR.WAKEUPS),
+    restarts: words.load(at + ACTOR.RESTARTS),
   };
 }

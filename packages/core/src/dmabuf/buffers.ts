@@ -3,12 +3,13 @@
  *
  * A buffer lives while anything refers to it (REFS: fds, mappings, attachments, messages in flight)
  * or its queue has links (queued jobs). Jobs take no reference, so that adding one costs
- * nothing here: when REFS falls to 0 the queue is marked ORPHAN under its lock, and whoever
- * takes the last link out of an orphaned queue frees both.
+ * nothing here: when the last reference goes the queue is marked ORPHAN under its lock, and whoever
+ * takes the last link out of an orphaned queue frees both. ORPHAN then names that actor, so that its
+ * recoverer can go on.
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { BUFFER, HEADER, QUEUE, REGION } from '../memory/layout.js';
+import { BUFFER, BUFFER_FLAG, HEADER, ORPHAN, QUEUE, REGION } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { writeName } from '../memory/tables.js';
 import { formatQueue } from '../sync/queue.js';
@@ -40,7 +41,7 @@ export class Buffers {
   }
 
   /**
-   * Makes a dma-buf with one reference, which the caller turns into an fd. ENFILE when a table is
+   * Makes a dma-buf without a reference: the caller installs it as an fd. ENFILE when a table is
    * full: a region that was made for this buffer alone is then given up, too.
    */
   export(info: ExportInfo): number {
@@ -59,7 +60,6 @@ export class Buffers {
     const gen = (words.get(buffer + BUFFER.GEN) + 1) & 0x7fffffff || 1;
     for (let i = 0; i < BUFFER.WORDS; i++) words.set(buffer + i, 0);
     words.set(buffer + BUFFER.GEN, gen);
-    words.store(buffer + BUFFER.REFS, 1);
     words.set(buffer + BUFFER.QUEUE, queue);
     words.set(buffer + BUFFER.REGION, info.region);
     words.setDouble(buffer + BUFFER.OFFSET, info.offset);
@@ -100,16 +100,6 @@ export class Buffers {
     if (dropped) this.#regions.dropped(old);
   }
 
-  /** Takes a reference unless the buffer is dying: for walks over all of them. */
-  tryRef(buffer: number): boolean {
-    const { words } = this.#k;
-    for (;;) {
-      const refs = words.load(buffer + BUFFER.REFS);
-      if (refs <= 0) return false;
-      if (words.cas(buffer + BUFFER.REFS, refs, refs + 1)) return true;
-    }
-  }
-
   record(buffer: number): BufferRecord {
     return new BufferRecord(this.#k, buffer);
   }
@@ -124,41 +114,77 @@ export class Buffers {
     );
   }
 
-  ref(buffer: number): void {
-    this.#k.words.add(buffer + BUFFER.REFS, 1);
+  makerOf(buffer: number): number {
+    return this.#k.words.get(buffer + BUFFER.OWNER);
   }
 
-  /** Drops a reference; the last one releases the buffer once no job is queued on it. */
-  unref(buffer: number): void {
-    const { words, locks } = this.#k;
-    if (words.add(buffer + BUFFER.REFS, -1) !== 1) return;
+  /** The last reference is gone: released now, or when no job is queued on it any more. */
+  last(buffer: number): void {
+    const { words, locks, self } = this.#k;
     const queue = words.get(buffer + BUFFER.QUEUE);
     locks.lock(queue + QUEUE.LOCK);
-    words.set(queue + QUEUE.ORPHAN, 1);
-    const idle = words.get(queue + QUEUE.HEAD) === 0;
+    const orphan = queue + QUEUE.ORPHAN;
+    if (words.get(orphan) === ORPHAN.NO) words.set(orphan, ORPHAN.WAITING);
+    const idle = words.get(orphan) === ORPHAN.WAITING && words.get(queue + QUEUE.HEAD) === 0;
+    if (idle) words.set(orphan, -self);
     locks.unlock(queue + QUEUE.LOCK);
     if (idle) this.release(queue);
   }
 
-  /** Frees the buffer of an orphaned, empty queue, and the queue. */
+  /**
+   * Frees the buffer of an orphaned, empty queue, and the queue. By the actor that ORPHAN names; can be done
+   * again by its recoverer, who then may call the exporter's release a second time.
+   */
   release(queue: number): void {
     const { words, locks } = this.#k;
     const buffer = words.get(queue + QUEUE.BUFFER);
     const record = this.record(buffer);
-    this.opsOf(record).release(record);
-    const { region, size } = record;
+    const mine = record.queue === queue && words.load(buffer + BUFFER.STATE) !== 0;
+    if (mine && (record.flags & BUFFER_FLAG.RELEASED) === 0) {
+      this.opsOf(record).release(record);
+      words.set(buffer + BUFFER.FLAGS, record.flags | BUFFER_FLAG.RELEASED);
+    }
     locks.lock(HEADER.BUFFER_LOCK);
+    const dropped = mine ? this.#free(record) : 0;
+    words.store(queue + QUEUE.STATE, 0);
+    locks.unlock(HEADER.BUFFER_LOCK);
+    if (dropped !== 0) this.#regions.dropped(dropped);
+  }
+
+  /** Frees a buffer's record; its region, if that is to be let go. BUFFER_LOCK is held. */
+  #free(record: BufferRecord): number {
+    const { words } = this.#k;
+    const { region, size, pointer } = record;
+    words.store(pointer + BUFFER.REGION, 0);
     const dropped = region !== 0 && this.#regions.leave(region);
     this.#count(size, -1);
-    words.store(queue + QUEUE.STATE, 0);
-    words.store(buffer + BUFFER.STATE, 0);
-    locks.unlock(HEADER.BUFFER_LOCK);
-    if (dropped) this.#regions.dropped(region);
+    words.store(pointer + BUFFER.STATE, 0);
+    return dropped ? region : 0;
+  }
+
+  /** Counts buffers, bytes and what lies in each region anew. BUFFER_LOCK is held, taken over from the dead. */
+  recount(): void {
+    const { words, buffers, regions } = this.#k;
+    let bytes = 0;
+    let live = 0;
+    const inside = new Map<number, number>();
+    for (const buffer of buffers.live()) {
+      live++;
+      bytes += words.getDouble(buffer + BUFFER.SIZE);
+      const region = words.load(buffer + BUFFER.REGION);
+      inside.set(region, (inside.get(region) ?? 0) + 1);
+    }
+    words.setDouble(HEADER.BYTES_EXPORTED, bytes);
+    words.set(HEADER.BUFFERS_LIVE, live);
+    for (const region of regions.live()) {
+      words.set(region + REGION.BUFFERS, inside.get(region) ?? 0);
+    }
   }
 
   #enter(region: number): void {
     const { words } = this.#k;
     words.set(region + REGION.BUFFERS, words.get(region + REGION.BUFFERS) + 1);
+    words.set(region + REGION.USED, 1);
   }
 
   #count(bytes: number, buffers: 1 | -1): void {

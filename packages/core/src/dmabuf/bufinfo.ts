@@ -4,7 +4,7 @@
  *
  * A snapshot, buffer by buffer: each is kept alive while it is looked at, and what is dying is left out.
  */
-import { FdTable, kindOf, pointerOf } from '../fd/fd-table.js';
+import { kindOf, openFds as fdsOf, pointerOf } from '../fd/fd-table.js';
 import type { Kernel } from '../kernel.js';
 import {
   BUFFER,
@@ -165,11 +165,12 @@ const O_RDWR = 2;
 const FMODE_RDWR = 3;
 
 export function bufinfo(s: BufInfoServices): BufInfo {
-  const { kernel, buffers } = s;
+  const { kernel, holders } = s;
   const infos: BufferInfo[] = [];
   const fds = openFds(kernel);
   for (const buffer of kernel.buffers.live()) {
-    if (!buffers.tryRef(buffer)) {
+    const pin = holders.pin(buffer);
+    if (pin === 0) {
       const orphan = orphanOf(s, buffer);
       if (orphan !== undefined) infos.push(orphan);
       continue;
@@ -177,7 +178,7 @@ export function bufinfo(s: BufInfoServices): BufInfo {
     try {
       infos.push(infoOf(s, buffer, fds));
     } finally {
-      buffers.unref(buffer);
+      holders.drop(pin);
     }
   }
   return new BufInfo(infos);
@@ -192,7 +193,7 @@ interface OpenFd {
 function openFds(kernel: Kernel): OpenFd[] {
   return [...kernel.actors.live()].flatMap((pointer) => {
     const actor = kernel.actors.indexOf(pointer);
-    const open = [...new FdTable(kernel, actor).open()].filter(
+    const open = [...fdsOf(kernel, actor)].filter(
       ({ object }) => kindOf(object) === OBJECT.DMABUF,
     );
     return open.map(({ fd, object }) => ({
@@ -203,11 +204,13 @@ function openFds(kernel: Kernel): OpenFd[] {
   });
 }
 
-/** A buffer that is held by the caller's reference. */
+/** A buffer that is held by the caller's pin. */
 function infoOf(s: BufInfoServices, buffer: number, fds: readonly OpenFd[]): BufferInfo {
   const { record, holders } = s.importers.locked(buffer, () => ({
     record: recordOf(s, buffer),
-    holders: [...s.holders.of(buffer)].map((holder) => holderOf(s.kernel, holder)),
+    holders: [...s.holders.of(buffer)]
+      .filter((holder) => s.kernel.words.load(holder + HOLDER.KIND) !== HOLDER_KIND.PIN)
+      .map((holder) => holderOf(s.kernel, holder)),
   }));
   const { locks, words } = s.kernel;
   const queue = words.get(buffer + BUFFER.QUEUE);
@@ -224,7 +227,7 @@ function infoOf(s: BufInfoServices, buffer: number, fds: readonly OpenFd[]): Buf
   };
 }
 
-/** A buffer without references, which lives as long as there are jobs in its queue. */
+/** A buffer that cannot be pinned: without references it lives as long as there are jobs in its queue. */
 function orphanOf(s: BufInfoServices, buffer: number): BufferInfo | undefined {
   const { words, locks, queues } = s.kernel;
   const queue = words.get(buffer + BUFFER.QUEUE);
@@ -248,7 +251,7 @@ function recordOf(s: BufInfoServices, buffer: number): OfRecord {
     size: record.size,
     flags: O_RDWR,
     mode: FMODE_RDWR,
-    count: get(BUFFER.REFS),
+    count: Math.max(0, get(BUFFER.REFS)),
     expName: s.expName(record.exporter),
     ino: record.ino,
     name: record.name,

@@ -4,7 +4,7 @@
  */
 import { wantNumbers, wantObject } from '../args.js';
 import { DmaBufError } from '../errno.js';
-import { BUFFER, BUFFER_FLAG, HOLDER_KIND } from '../memory/layout.js';
+import { BUFFER, BUFFER_FLAG, HOLDER, HOLDER_KIND } from '../memory/layout.js';
 import type { BufferServices } from './dmabuf.js';
 import { Mapping } from './mapping.js';
 import type { BufferRecord } from './ops.js';
@@ -48,10 +48,10 @@ export function dmaBufMmap(
       s.importers.mustHaveMemory(record, 'mmap');
       s.regions.get(record.region); // imported now: the mapping outlives the fd that entitles to it
       words.set(record.pointer + BUFFER.MAPPINGS, words.get(record.pointer + BUFFER.MAPPINGS) + 1);
+      words.set(holder + HOLDER.MAPS, 1);
     });
   } catch (error) {
-    s.holders.free(holder);
-    s.buffers.unref(record.pointer);
+    s.holders.drop(holder);
     throw error;
   }
   words.add(record.pointer + BUFFER.MMAPS, 1);

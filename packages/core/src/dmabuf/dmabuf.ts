@@ -9,8 +9,9 @@ import { DmaBufError } from '../errno.js';
 import type { FdTable } from '../fd/fd-table.js';
 import { FD_RDWR, objectWord } from '../fd/fd-table.js';
 import type { Handles } from '../fd/handles.js';
+import type { References } from '../fd/references.js';
 import type { Kernel } from '../kernel.js';
-import { BUFFER, OBJECT } from '../memory/layout.js';
+import { BUFFER, HOLDER_KIND, OBJECT } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { type AttachOptions, Attachment } from './attachment.js';
 import type { Buffers } from './buffers.js';
@@ -37,6 +38,7 @@ export interface BufferServices {
   readonly regions: Regions;
   readonly buffers: Buffers;
   readonly fds: FdTable;
+  readonly references: References;
   readonly holds: Holds;
   readonly sharing: SharingServices;
   readonly holders: Holders;
@@ -79,13 +81,13 @@ export class DmaBuf implements Claimable {
     this.#place = services.handles.openedFd(this, fd, object, what);
   }
 
-  /** Turns a buffer's first reference into an fd of this process. EMFILE gives the buffer back. */
+  /** Makes a new buffer an fd of this process. EMFILE gives the buffer back. */
   static fromExport(services: BufferServices, buffer: number): DmaBuf {
+    const object = objectWord(OBJECT.DMABUF, buffer);
     try {
-      const fd = services.fds.install(objectWord(OBJECT.DMABUF, buffer), FD_RDWR, 'dma_buf_fd');
-      return new DmaBuf(services, fd);
+      return new DmaBuf(services, services.fds.install(object, FD_RDWR, 'dma_buf_fd'));
     } catch (error) {
-      services.buffers.unref(buffer);
+      services.references.abandon(object);
       throw error;
     }
   }
@@ -120,8 +122,8 @@ export class DmaBuf implements Claimable {
   /** Another fd of the same buffer in this process. EMFILE, EBADF. */
   dup(): DmaBuf {
     this.#check('dup');
-    this.#s.buffers.ref(this.record.pointer);
-    return DmaBuf.fromExport(this.#s, this.record.pointer);
+    const { object, flags } = this.#s.fds.entry(this.fd, 'dup');
+    return new DmaBuf(this.#s, this.#s.fds.install(object, flags, 'dup'));
   }
 
   /**
@@ -173,11 +175,12 @@ export class DmaBuf implements Claimable {
   async pollAsync(events: PollEvents): Promise<Required<PollEvents>> {
     this.#check('poll');
     checkEvents(events);
-    this.#s.buffers.ref(this.record.pointer); // an armed poll keeps the buffer alive
+    const { pointer } = this.record;
+    const pin = this.#s.holders.take({ kind: HOLDER_KIND.PIN, buffer: pointer }, 'poll');
     try {
       return await new Sharing(this.#s.sharing, this.record).pollAsync(events);
     } finally {
-      this.#s.buffers.unref(this.record.pointer);
+      if (this.#s.holders.isOurs(pin, pointer)) this.#s.holders.drop(pin);
     }
   }
 
@@ -225,11 +228,10 @@ export class DmaBuf implements Claimable {
     this.#check('close');
     this.#open = false;
     this.#s.handles.closedFd(this, this.fd);
-    this.#s.fds.remove(this.fd, 'close');
     try {
       this.#s.ioctls.closed(this.fd);
     } finally {
-      this.#s.buffers.unref(this.record.pointer);
+      this.#s.fds.remove(this.fd, 'close');
     }
   }
 

@@ -14,6 +14,7 @@ export function giveBackHolders(
     const kind = words.get(holder + HOLDER.KIND);
     if (kind === HOLDER_KIND.MAPPING) dmaBufMunmap(s, holder);
     else if (kind === HOLDER_KIND.ATTACHMENT) s.importers.detach(holder);
-    else vunmap(s, holder);
+    else if (kind === HOLDER_KIND.VMAP) vunmap(s, holder);
+    else s.holders.drop(holder);
   }
 }

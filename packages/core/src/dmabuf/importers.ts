@@ -43,7 +43,6 @@ export class Importers {
 
   /** A new attachment of `actor`. ESRCH, EINVAL, ENFILE, and what the exporter refuses with. */
   attach(record: BufferRecord, actor: number, reach: Reach, dynamic: boolean): number {
-    const { words } = this.#k;
     this.#k.mustLive(actor, 'attach');
     const importer = { actor, name: this.#k.nameOf(actor), reach };
     if (record.region !== 0) {
@@ -67,12 +66,10 @@ export class Importers {
     try {
       ops.attach?.(record, importer);
     } catch (error) {
-      this.#holders.free(holder);
-      this.#buffers.unref(record.pointer);
+      this.#holders.drop(holder);
       throw error;
     }
     this.#count(record, ops.attach);
-    words.add(record.pointer + BUFFER.ATTACHMENTS, 1);
     return holder;
   }
 
@@ -87,14 +84,12 @@ export class Importers {
         this.#unpin(record, importer);
       words.set(holder + HOLDER.PINS, 0);
     });
-    words.add(record.pointer + BUFFER.ATTACHMENTS, -1);
-    this.#holders.free(holder);
     const ops = this.#buffers.opsOf(record);
     try {
       ops.detach?.(record, importer);
       this.#count(record, ops.detach);
     } finally {
-      this.#buffers.unref(record.pointer);
+      this.#holders.drop(holder);
     }
   }
 

@@ -1,5 +1,5 @@
 /** munmap: the end of a CPU mapping, by its holder record. */
-import { BUFFER } from '../memory/layout.js';
+import { BUFFER, HOLDER } from '../memory/layout.js';
 import type { BufferServices } from './dmabuf.js';
 
 /** Takes a mapping back (munmap): the holder's, whoever owned it. */
@@ -10,8 +10,9 @@ export function dmaBufMunmap(
   const { words } = s.kernel;
   const { pointer } = s.importers.recordOf(holder);
   s.importers.locked(pointer, () => {
+    if (words.get(holder + HOLDER.MAPS) === 0) return; // its thread died in mmap or munmap
+    words.set(holder + HOLDER.MAPS, 0);
     words.set(pointer + BUFFER.MAPPINGS, words.get(pointer + BUFFER.MAPPINGS) - 1);
   });
-  s.holders.free(holder);
-  s.buffers.unref(pointer);
+  s.holders.drop(holder);
 }

@@ -4,7 +4,7 @@
  * where it is meanwhile. No bracket is implied: whoever uses it claims the buffer by a job or a hold.
  */
 import { DmaBufError } from '../errno.js';
-import { BUFFER, BUFFER_FLAG, HOLDER_KIND } from '../memory/layout.js';
+import { BUFFER, BUFFER_FLAG, HOLDER, HOLDER_KIND } from '../memory/layout.js';
 import type { BufferServices } from './dmabuf.js';
 import type { BufferRecord } from './ops.js';
 
@@ -80,10 +80,10 @@ function vmap(s: VmapServices, record: BufferRecord): number {
         words.add(record.pointer + BUFFER.OP_CALLS, 1);
       }
       words.set(record.pointer + BUFFER.VMAPS, users + 1);
+      words.set(holder + HOLDER.MAPS, 1);
     });
   } catch (error) {
-    s.holders.free(holder);
-    s.buffers.unref(record.pointer);
+    s.holders.drop(holder);
     throw error;
   }
   return holder;
@@ -95,6 +95,8 @@ export function vunmap(s: VmapServices, holder: number): void {
   const record = s.importers.recordOf(holder);
   try {
     s.importers.locked(record.pointer, () => {
+      if (words.get(holder + HOLDER.MAPS) === 0) return; // its thread died in vmap or vunmap
+      words.set(holder + HOLDER.MAPS, 0);
       const users = words.get(record.pointer + BUFFER.VMAPS) - 1;
       words.set(record.pointer + BUFFER.VMAPS, users);
       if (users > 0) return;
@@ -102,7 +104,6 @@ export function vunmap(s: VmapServices, holder: number): void {
       words.add(record.pointer + BUFFER.OP_CALLS, 1);
     });
   } finally {
-    s.holders.free(holder);
-    s.buffers.unref(record.pointer);
+    s.holders.drop(holder);
   }
 }

@@ -1,63 +1,101 @@
 /**
  * The fd table of one process: small integers, lowest free first (fs/file.c; design D5).
  *
- * Only the process's own thread writes it, so it takes no lock; the broker reads it (to see whether
- * an import is rightful) and closes what is left when the process has died. An entry is
- * published by storing its object word last, and taken back by clearing that word first; the
- * reference that it stands for is taken before and dropped after.
+ * Only the process's own thread writes it, or its recoverer; the broker reads it (to see whether an import
+ * is rightful). An entry is published by storing its object word last, and the reference that it stands for
+ * changes with it, under BUFFER_LOCK (see References). Behind the numbers stand parked entries: fds that
+ * have arrived in the mailbox and that nobody has received yet.
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { FD_FLAG, FD_WORDS, HEADER, OBJECT } from '../memory/layout.js';
 import { Handles } from './handles.js';
+import { kindOf, pointerOf } from './object-word.js';
+import type { References } from './references.js';
 
-const KIND_SHIFT = 28;
-const POINTER_MASK = (1 << KIND_SHIFT) - 1;
+export { kindOf, objectWord, pointerOf } from './object-word.js';
+
 const KIND_NAME = ['nothing', 'a dma-buf', 'a sync file', 'a timeline'] as const;
-
-/** An fd's object word. */
-export function objectWord(kind: number, pointer: number): number {
-  return (kind << KIND_SHIFT) | pointer;
-}
-export function kindOf(object: number): number {
-  return object >>> KIND_SHIFT;
-}
-export function pointerOf(object: number): number {
-  return object & POINTER_MASK;
-}
 
 /** What an fd may be used for; FD_FLAG.READ | WRITE by default. */
 export const FD_RDWR: number = FD_FLAG.READ | FD_FLAG.WRITE;
+
+function baseOf(kernel: Kernel, actor: number): number {
+  const { words } = kernel;
+  const entries = words.get(HEADER.FD_COUNT) + words.get(HEADER.FD_PARKED);
+  return words.get(HEADER.FDS) + actor * entries * FD_WORDS;
+}
+
+/** The open fds of any process with their objects, for those who only look. */
+export function* openFds(
+  kernel: Kernel,
+  actor: number,
+): Generator<{ readonly fd: number; readonly object: number }> {
+  const base = baseOf(kernel, actor);
+  const count = kernel.words.get(HEADER.FD_COUNT);
+  for (let fd = 0; fd < count; fd++) {
+    const object = kernel.words.load(base + fd * FD_WORDS);
+    if (object !== OBJECT.NONE) yield { fd, object };
+  }
+}
 
 export class FdTable {
   /** Watches the handles of this thread's fds, and others. */
   readonly handles: Handles;
   readonly #k: Kernel;
+  readonly #references: References;
+  readonly #actor: number;
   readonly #base: number;
   readonly #count: number;
+  /** Entries, the parked ones included. */
+  readonly #all: number;
 
-  constructor(kernel: Kernel, actor: number = kernel.self) {
+  constructor(kernel: Kernel, references: References, actor: number = kernel.self) {
     this.#k = kernel;
+    this.#references = references;
+    this.#actor = actor;
     this.handles = new Handles(kernel, this);
     this.#count = kernel.words.get(HEADER.FD_COUNT);
-    this.#base = kernel.words.get(HEADER.FDS) + actor * this.#count * FD_WORDS;
+    this.#all = this.#count + kernel.words.get(HEADER.FD_PARKED);
+    this.#base = baseOf(kernel, actor);
   }
 
-  /** Installs an object whose reference the caller has taken. EMFILE leaves that to the caller. */
+  /** Installs an object: one more reference on it. EMFILE. */
   install(object: number, flags: number, syscall: string): number {
-    const { words } = this.#k;
-    for (let fd = 0; fd < this.#count; fd++) {
-      const entry = this.#base + fd * FD_WORDS;
-      if (words.get(entry) !== 0) continue;
-      words.set(entry + 1, flags);
-      words.store(entry, object);
+    return this.#references.locked(() => {
+      const fd = this.#free(0, this.#count);
+      if (fd < 0) throw this.#full(syscall);
+      this.#put(fd, object, flags);
+      this.#references.add(object);
       return fd;
-    }
-    throw new DmaBufError(
-      'EMFILE',
-      syscall,
-      `all ${this.#count} fds of this process are open; close some, or boot with a larger tables.fds`,
-    );
+    });
+  }
+
+  /**
+   * Takes over the reference of a message that has arrived; `taken` is called with the lock held, when it is
+   * here. The parked entry's number, or −1: no room.
+   */
+  park(object: number, flags: number, taken: () => void): number {
+    return this.#references.locked(() => {
+      const parked = this.#free(this.#count, this.#all);
+      if (parked < 0) return parked;
+      this.#put(parked, object, flags);
+      taken();
+      return parked;
+    });
+  }
+
+  /** Gives what is parked an fd. EMFILE: it stays parked. */
+  unpark(parked: number, syscall: string): number {
+    const { words } = this.#k;
+    return this.#references.locked(() => {
+      const fd = this.#free(0, this.#count);
+      if (fd < 0) throw this.#full(syscall);
+      const entry = this.#entry(parked);
+      this.#put(fd, words.get(entry), words.get(entry + 1));
+      words.store(entry, 0);
+      return fd;
+    });
   }
 
   /** Pointer of the object that an fd names. EBADF: not open; EINVAL: of another kind. */
@@ -73,34 +111,64 @@ export class FdTable {
 
   /** Whether an fd is open and names this very object word. */
   names(fd: number, object: number): boolean {
-    return this.#k.words.get(this.#base + fd * FD_WORDS) === object;
+    return this.#k.words.get(this.#entry(fd)) === object;
   }
 
   /** The whole object word and flags of an open fd. EBADF. */
   entry(fd: number, syscall: string): { object: number; flags: number } {
     const object = this.#object(fd, syscall);
-    return { object, flags: this.#k.words.get(this.#base + fd * FD_WORDS + 1) };
+    return { object, flags: this.#k.words.get(this.#entry(fd) + 1) };
   }
 
-  /** Clears an entry and returns its object, whose reference the caller now drops. EBADF. */
-  remove(fd: number, syscall: string): number {
+  /** Clears an entry and drops its reference. EBADF. */
+  remove(fd: number, syscall: string): void {
     const object = this.#object(fd, syscall);
-    this.#k.words.store(this.#base + fd * FD_WORDS, 0);
-    return object;
+    const last = this.#references.locked(() => {
+      this.#k.words.store(this.#entry(fd), 0);
+      return this.#references.drop(object);
+    });
+    if (last) this.#references.onLast(object);
   }
 
   /** All open fds with their objects. */
   *open(): Generator<{ fd: number; object: number }> {
-    for (let fd = 0; fd < this.#count; fd++) {
-      const object = this.#k.words.load(this.#base + fd * FD_WORDS);
-      if (object !== OBJECT.NONE) yield { fd, object };
+    yield* openFds(this.#k, this.#actor);
+  }
+
+  /** Clears all entries, parked ones too: for a process that leaves or has died. */
+  removeAll(syscall: string): void {
+    for (let fd = 0; fd < this.#all; fd++) {
+      if (this.#k.words.load(this.#entry(fd)) !== OBJECT.NONE) this.remove(fd, syscall);
     }
+  }
+
+  #free(from: number, end: number): number {
+    for (let fd = from; fd < end; fd++) if (this.#k.words.get(this.#entry(fd)) === 0) return fd;
+    return -1;
+  }
+
+  #put(fd: number, object: number, flags: number): void {
+    const entry = this.#entry(fd);
+    this.#k.words.set(entry + 1, flags);
+    this.#k.words.store(entry, object);
+  }
+
+  #entry(fd: number): number {
+    return this.#base + fd * FD_WORDS;
+  }
+
+  #full(syscall: string): DmaBufError {
+    return new DmaBufError(
+      'EMFILE',
+      syscall,
+      `all ${this.#count} fds of this process are open; close some, or boot with a larger tables.fds`,
+    );
   }
 
   #object(fd: number, syscall: string): number {
     if (!Number.isInteger(fd)) throw new TypeError(`${syscall}: fd must be an integer, not ${fd}`);
-    const inside = fd >= 0 && fd < this.#count;
-    const object = inside ? this.#k.words.load(this.#base + fd * FD_WORDS) : 0;
+    const inside = fd >= 0 && fd < this.#all;
+    const object = inside ? this.#k.words.load(this.#entry(fd)) : 0;
     if (object !== 0) return object;
     throw new DmaBufError('EBADF', syscall, `fd ${fd} is not open in this process`);
   }

@@ -1,14 +1,16 @@
 /**
- * What an fd can name, and how each kind counts its references. dma-bufs, sync files and timelines
- * are all fds: closing, passing and leaving treat them alike.
+ * What an fd can name. dma-bufs, sync files and timelines are all fds: closing, passing and leaving treat
+ * them alike; what is due when the last reference of one has gone is its kind's.
  */
 import { OBJECT } from '../memory/layout.js';
-import { kindOf, pointerOf } from './fd-table.js';
+import { kindOf, pointerOf } from './object-word.js';
 
-/** Reference counting of one kind of object. */
+/** One kind of object. */
 export interface ObjectKind {
-  ref(pointer: number): void;
-  unref(pointer: number): void;
+  /** The last reference of one is gone. Can be done twice, by the recoverer of whoever died in it. */
+  last(pointer: number): void;
+  /** Actor id of its maker. */
+  makerOf(pointer: number): number;
 }
 
 export class Objects {
@@ -22,12 +24,11 @@ export class Objects {
     ]);
   }
 
-  /** One more reference on the object of an fd's word. */
-  ref(object: number): void {
-    this.#kinds.get(kindOf(object))?.ref(pointerOf(object));
+  last(object: number): void {
+    this.#kinds.get(kindOf(object))?.last(pointerOf(object));
   }
 
-  unref(object: number): void {
-    this.#kinds.get(kindOf(object))?.unref(pointerOf(object));
+  makerOf(object: number): number {
+    return this.#kinds.get(kindOf(object))?.makerOf(pointerOf(object)) ?? 0;
   }
 }

@@ -28,7 +28,7 @@ export const HEADER = {
   ACTORS_EPOCH: 6, // atomic add by whoever changes an actor's STATE or SERVING; waited on
   NEXT_INO: 7, // atomic add: inode numbers of dma-bufs
   ACTOR_LOCK: 8, // lock of the actor table's allocation
-  BUFFER_LOCK: 9, // lock of buffer, queue and region allocation
+  BUFFER_LOCK: 9, // lock of buffer, queue and region allocation, and of all references (fd/references)
   CONTEXT_LOCK: 10, // lock of context allocation
   JOB_LOCK: 11, // lock of the global list of free jobs
   FREE_JOBS: 12, // L(JOB_LOCK): head of that list, linked by JOB.NEXT
@@ -38,6 +38,7 @@ export const HEADER = {
   REGIONS_DROPPED: 17, // L(BUFFER_LOCK): regions given up and awaiting collection
   BYTES_EXPORTED: 18, // double, L(BUFFER_LOCK): bytes of all live buffers
   BUFFERS_LIVE: 20, // L(BUFFER_LOCK)
+  MAIL_SLOT_WORDS: 21, // boot: words of a mailbox slot
   // 24 …: offsets and counts of the tables, boot
   ACTORS: 24,
   ACTOR_COUNT: 25,
@@ -54,7 +55,7 @@ export const HEADER = {
   PAYLOADS: 36,
   PAYLOAD_WORDS: 37,
   FDS: 38,
-  FD_COUNT: 39, // per actor
+  FD_COUNT: 39, // per actor; FD_PARKED more hold fds that have arrived and nobody took yet
   READY: 40,
   READY_WORDS: 41, // per actor
   MAIL: 42,
@@ -67,9 +68,10 @@ export const HEADER = {
   TIMELINE_COUNT: 121,
   SYNC_FILES: 122,
   SYNC_FILE_COUNT: 123,
-  FENCE_LOCK: 124, // lock of timeline and sync file allocation
+  FENCE_LOCK: 124, // lock of timeline and sync file allocation, and of JOB.HOLDS
   HOLDERS: 125,
   HOLDER_COUNT: 126,
+  FD_PARKED: 127, // boot: entries of an fd table for fds that have arrived
   WORDS: 128,
 } as const;
 
@@ -82,9 +84,9 @@ export const ACTOR = {
   GEN: 1, // L(ACTOR_LOCK): grows with each reservation of the slot
   WAITING: 2, // doorbell: own stores ASLEEP before sleeping; a ringer exchanges it for 0
   WAKEUPS: 3, // own: times that this thread was woken from a kernel wait by somebody else
-  RETURNED: 4, // CAS push by anyone, emptied by one exchange: free jobs on their way home
+  FINISHING_GEN: 4, // own, before FINISHING: which life of that slot
   INTENT: 5, // own: job that is being granted or pushed right now (recovery re-pushes it)
-  FINISHING: 6, // own: job that is being completed, cancelled or freed right now
+  FINISHING: 6, // own: job that is being completed, cancelled or released right now
   SERVING: 7, // own: 1 while it takes jobs from its ready set
   DEADLINE: 8, // double, own: ms at which a timed sleep ends (manual clock); Infinity if untimed
   ROLE: 10, // ROLE.*: at reservation
@@ -95,10 +97,23 @@ export const ACTOR = {
   JOBS_FAILED: 23, // own
   TRACED: 24, // own, atomic store: trace records ever written; the ring's head is this modulo size
   MOVES: 25, // atomic add by whoever moved a buffer that this actor attached dynamically; waited on
+  RESTARTS: 26, // broker: deaths of this device before its present life
+  SERVED: 27, // own: 1 once it has served; 0 by the broker before a next life
   WORDS: 32,
 } as const;
 
-export const ACTOR_STATE = { FREE: 0, RESERVED: 1, LIVE: 2, LEFT: 3, DEAD: 4 } as const;
+/**
+ * DEAD: it has died and is being settled; a process is then FREE, a device that is given up stays.
+ * RESTARTING: a device that has died and is being settled; then RESERVED until its next life is LIVE.
+ */
+export const ACTOR_STATE = {
+  FREE: 0,
+  RESERVED: 1,
+  LIVE: 2,
+  LEFT: 3,
+  DEAD: 4,
+  RESTARTING: 5,
+} as const;
 export const ROLE = { BROKER: 1, PROCESS: 2, DEVICE: 3, REAPER: 4 } as const;
 
 /** Values of {@link ACTOR.WAITING}. */
@@ -112,7 +127,7 @@ export const CONTEXT = {
   OWNER: 3, // at creation: actor id
   SUBMITTED: 4, // double, L(LOCK): seqno of the newest job
   STARTED: 6, // double, target only: seqno of the last job taken in order
-  COMPLETED: 8, // double, target only
+  COMPLETED: 8, // double, target only: seqno of the last fence that signalled (UNORDERED: unused)
   NAME: 10, // 8 words, at creation
   FLAGS: 18, // CONTEXT_FLAG.*, at creation
   GEN: 19, // L(CONTEXT_LOCK)
@@ -143,6 +158,7 @@ export const REGION = {
   OWNER: 3, // actor id that made it
   BYTES: 4, // double, at creation
   BUFFERS: 6, // L(BUFFER_LOCK): buffers that lie in it
+  USED: 7, // L(BUFFER_LOCK): 1 once a buffer has lain in it; before, it is its maker's
   IMPORTERS: 8, // 2 words, CAS by the broker when it hands the region over: one bit an actor
   WORDS: 32,
 } as const;
@@ -151,7 +167,7 @@ export const REGION_KIND = { SYSTEM: 1, POOL: 2 } as const;
 /** A dma-buf. All of it is written at export, under BUFFER_LOCK, unless said otherwise. */
 export const BUFFER = {
   STATE: 0, // generation if live, 0 if free
-  REFS: 1, // atomic add: fds, mappings, attachments, messages in flight
+  REFS: 1, // L(BUFFER_LOCK), see References; −actor: that actor dropped the last one and releases it
   QUEUE: 2,
   REGION: 3, // L(LOCK) and BUFFER_LOCK; 0 until an exporter that defers has allocated
   OFFSET: 4, // double, as REGION: bytes from the start of the region
@@ -159,7 +175,7 @@ export const BUFFER = {
   EXPORTER: 8, // index of the driver whose ops serve it
   FLAGS: 9, // BUFFER_FLAG.*
   INO: 10,
-  ATTACHMENTS: 11, // atomic add
+  ATTACHMENTS: 11, // L(BUFFER_LOCK), with the holder
   MAPPINGS: 12, // L(LOCK): CPU mappings
   OWNER: 13, // actor id that exported it
   PRIV: 14, // 8 words of the exporter's own
@@ -191,9 +207,10 @@ export const BUFFER = {
 /**
  * PROTECTED: no CPU mapping (EPERM). NO_MMAP: as if its exporter had no mmap (ENODEV).
  * NEEDS_SYNC: CPU access needs cache maintenance (ION_FLAG_CACHED_NEEDS_SYNC); without it the
- * memory is coherent, and core spares the exporter the calls.
+ * memory is coherent, and core spares the exporter the calls. RELEASED: core's own: the exporter's release
+ * has returned.
  */
-export const BUFFER_FLAG = { PROTECTED: 1, NO_MMAP: 2, NEEDS_SYNC: 4 } as const;
+export const BUFFER_FLAG = { PROTECTED: 1, NO_MMAP: 2, NEEDS_SYNC: 4, RELEASED: 0x10000 } as const;
 
 /** Who holds a buffer otherwise than by an fd: an attachment, a CPU mapping, a kernel mapping. */
 export const HOLDER = {
@@ -205,7 +222,7 @@ export const HOLDER = {
   IMPORTER: 5, // attachment, at creation: actor id that uses the memory
   FLAGS: 6, // attachment, at creation: HOLDER_FLAG.*
   ALIGN: 7, // attachment, at creation: alignment that the importer needs
-  MAPS: 8, // L(buffer's LOCK): map calls without their unmap
+  MAPS: 8, // L(buffer's LOCK): map calls without their unmap; of CPU mappings 1 once it is counted
   DIRECTION: 9, // L(buffer's LOCK): index of the direction that it is mapped for
   PINS: 10, // L(buffer's LOCK): pin calls without their unpin
   MOVES: 11, // L(buffer's LOCK): times that the buffer moved under a dynamic attachment
@@ -213,7 +230,8 @@ export const HOLDER = {
   LENGTH: 14, // double, mapping, at creation
   WORDS: 32,
 } as const;
-export const HOLDER_KIND = { ATTACHMENT: 1, MAPPING: 2, VMAP: 3 } as const;
+/** PIN: an armed poll, or a look at it. */
+export const HOLDER_KIND = { ATTACHMENT: 1, MAPPING: 2, VMAP: 3, PIN: 4 } as const;
 /** DYNAMIC: its importer is told of moves. The others say what the importer can reach. */
 export const HOLDER_FLAG = { DYNAMIC: 1, POOL: 2, CONTIGUOUS: 4 } as const;
 
@@ -229,24 +247,27 @@ export const QUEUE = {
   STATE: 8, // generation if live
   BUFFER: 9, // buffer that points here, or 0
   CONTENT_ERROR: 10, // −errno of the writer that failed (D8); by the exclusive holder
-  ORPHAN: 11, // 1: its buffer has no reference left; whoever empties the queue frees both
+  ORPHAN: 11, // ORPHAN.*: its buffer has no reference left; whoever empties the queue frees both
   LENGTH: 12, // links now in it
   GEN: 13, // L(BUFFER_LOCK)
   WORDS: 32,
 } as const;
 
+/** QUEUE.ORPHAN: NO, or WAITING for the last link to go; or −actor, who found it empty and frees it. */
+export const ORPHAN = { NO: 0, WAITING: 1 } as const;
+
 /** A job and its fence. */
 export const JOB = {
   STATE: 0, // CAS: state, granted mask, waiters bit and generation in one word (see JOB_*)
   GEN: 1, // own (home) at allocation: all 32 bits of the generation
-  REFS: 2, // atomic add: 1 while in flight, +1 for each hold
+  HOLDS: 2, // L(FENCE_LOCK): points of sync files that pin the slot
   DEP_LOCK: 3, // lock of the list of those who wait for this fence
   DEP_HEAD: 4, // L(DEP_LOCK); stored and loaded atomically (see Fences.addWaiter)
   DEP_TAIL: 5, // L(DEP_LOCK)
   CONTEXT: 6, // this and all below up to the links: the adder, before it publishes PENDING
   OWNER: 7, // actor id of the adder
   TARGET: 8, // actor id that runs it
-  HOME: 9, // actor id whose private list of free jobs it belongs to; 0 = the global list
+  HOME: 9, // actor id that took the slot (private list, or in use); 0 = the global list. See JobTable
   ERROR: 10, // −errno or 0: the completer, before DONE
   FLAGS: 11, // JOB_FLAG.*
   SEQNO: 12, // double: per context
@@ -257,11 +278,11 @@ export const JOB = {
   T_DONE: 22, // the completer
   START_AT: 24, // double, ms: not started before
   LIMIT: 26, // ms from start to complete; 0 = the machine's
-  NEXT: 27, // list of free jobs; PRIVATE while on its home's private stack; own or CAS push
+  NEXT: 27, // global list of free jobs; PRIVATE, TAKEN: on its home's stack, in use
   PAYLOAD: 28, // bytes in its payload slot
   DEP_ERROR: 29, // CAS from 0: −errno of a failed dependency, or of a cancel
   LINKS: 30, // number of links
-  COOKIE: 31, // integer payload, when FLAGS has INT_PAYLOAD
+  COOKIE: 31, // integer payload, when FLAGS has INT_PAYLOAD; BARE: LISTED once it is on its timeline
   LINK: 32, // 10 × LINK records
   DEADLINE: 62, // double, ms: hint of a waiter, by anybody; the earliest wins; 0: none
   WORDS: 64,
@@ -284,7 +305,7 @@ export const MAX_LINKS = 64;
 /** A software timeline (sw_sync): a counter whose fences signal when it reaches them. */
 export const TIMELINE = {
   STATE: 0, // generation if live: L(FENCE_LOCK)
-  REFS: 1, // atomic add: fds, messages in flight
+  REFS: 1, // L(BUFFER_LOCK), as of buffers
   LOCK: 2,
   HEAD: 3, // L(LOCK): first pending fence (a job), ascending by seqno, linked by its link 0
   VALUE: 4, // double, L(LOCK)
@@ -294,13 +315,17 @@ export const TIMELINE = {
   WORDS: 32,
 } as const;
 
-/** A sync file: a set of fence points behind an fd. Immutable once published. */
+/**
+ * A sync file: a set of fence points behind an fd. Made and freed under FENCE_LOCK, each as one step;
+ * immutable in between.
+ */
 export const SYNC_FILE = {
   STATE: 0, // generation if live: L(FENCE_LOCK)
-  REFS: 1, // atomic add: fds, messages in flight
+  REFS: 1, // L(BUFFER_LOCK), as of buffers; 0 in further records
   GEN: 2,
   COUNT: 3, // points in this record
   NEXT: 4, // record with further points, or 0
+  OWNER: 5, // actor id of the maker; 0 in further records
   NAME: 8, // 8 words
   POINTS: 16, // 8 × 6 words
   WORDS: 64,
@@ -323,8 +348,10 @@ export const JOB_STATE = {
   READY: 3, // granted, in its target's ready set (or its adder is being woken)
   RUNNING: 4, // claimed by its target
   DONE: 5, // fence signalled; claims still held
-  RELEASED: 6, // fence signalled; claims gone
+  RELEASED: 6, // fence signalled; claims gone; pinned by sync files
   CANCELLING: 7, // its links are being taken back
+  ENDING: 8, // whoever made this transition completes it: holds, which their limit may end too
+  RECLAIM: 9, // to be freed by the actor that the mask names, who alone made this transition
 } as const;
 export const JOB_STATE_MASK = 0xf;
 export const JOB_GRANT_SHIFT = 4;
@@ -332,8 +359,11 @@ export const JOB_GRANT_MASK = 0xfff0;
 export const JOB_WAITERS = 0x10000;
 export const JOB_GEN_SHIFT = 17;
 
-/** JOB.NEXT of a slot on a private stack: how the slots of a dead actor are told from those in transit. */
+/** JOB.NEXT of a slot on a private stack, and of one in use. */
 export const PRIVATE = -1;
+export const TAKEN = -2;
+/** JOB.COOKIE of a BARE job that has been put on its timeline (or found to be past). */
+export const LISTED = 1;
 
 export const JOB_FLAG = {
   BLOCKING: 1, // its adder waits on JOB.STATE; not pushed to a ready set
@@ -359,14 +389,22 @@ export const MAIL = {
   SENDERS_WAITING: 4,
   SLOTS: 32,
 } as const;
-export const MAIL_SLOT = { FROM: 0, KIND: 1, LENGTH: 2, OBJECT: 3, ID: 4, BODY: 8 } as const;
+export const MAIL_SLOT = {
+  FROM: 0,
+  KIND: 1,
+  LENGTH: 2,
+  OBJECT: 3, // object word whose reference travels, or 0: counted from TAIL's store to HEAD's
+  ID: 4,
+  FLAGS: 5, // FD_FLAG.* of the fd that travels
+  BODY: 8,
+} as const;
 
 /** A trace record: 8 words. */
 export const TRACE = { TIME: 0, KIND: 2, JOB: 3, SEQNO: 4, A: 6, B: 7, WORDS: 8 } as const;
 
 /** How large the tables of a machine are; every field has a default ({@link DEFAULT_TABLES}). */
 export interface TableSizes {
-  /** Threads that can be joined at one time, devices and broker included. At most 63. */
+  /** Threads that can be joined at one time, devices, broker and two reapers included. At most 63. */
   readonly actors: number;
   /** Jobs (and their fences) in flight, a multiple of 32. 256 B each, plus `payloadBytes`. */
   readonly jobs: number;
@@ -397,7 +435,7 @@ export interface TableSizes {
 }
 
 export const DEFAULT_TABLES: TableSizes = {
-  actors: 16,
+  actors: 17,
   jobs: 4096,
   payloadBytes: 256,
   buffers: 512,
@@ -418,6 +456,7 @@ export interface Layout {
   readonly offsets: Readonly<Record<TableName, number>>;
   readonly readyWords: number;
   readonly mailWords: number;
+  readonly slotWords: number;
   readonly payloadWords: number;
   readonly driverOffsets: readonly number[];
   readonly totalWords: number;
@@ -470,11 +509,11 @@ export function layoutOf(sizes: TableSizes, driverWords: readonly number[]): Lay
     queues: take(sizes.queues * QUEUE.WORDS),
     jobs: take(sizes.jobs * JOB.WORDS),
     payloads: take(sizes.jobs * payloadWords),
-    fds: take(actors * sizes.fds * FD_WORDS),
+    fds: take(actors * (sizes.fds + sizes.mailSlots) * FD_WORDS),
     ready: take(actors * readyWords),
     mail: take(actors * mailWords),
     trace: take(actors * sizes.traceRecords * TRACE.WORDS),
   };
   const driverOffsets = driverWords.map((words) => take(words));
-  return { offsets, readyWords, mailWords, payloadWords, driverOffsets, totalWords: align(at) };
+  return { offsets, readyWords, mailWords, slotWords, payloadWords, driverOffsets, totalWords: align(at) };
 }

@@ -31,6 +31,11 @@ export class Locks {
   /** Throws once the machine has stopped or failed: a lock of the dead is not waited for. */
   readonly #check: (syscall: string) => void;
 
+  /** Longest sleep on a lock, ms. */
+  boundMs: number = BOUND_MS;
+  /** Told who holds a lock that was waited for in vain: the reaper looks whether that one is dead. */
+  onStuck: (holder: number) => void = () => {};
+
   constructor(words: Words, seam: Seam, self: number, check: (syscall: string) => void) {
     this.#words = words;
     this.#seam = seam;
@@ -48,6 +53,16 @@ export class Locks {
     if (old & WAITERS) this.#seam.notify(this.#words.i32, index, 1);
   }
 
+  /** Takes a lock over from its dead holder; false if that does not hold it. By the dead's recoverer alone. */
+  inherit(index: number, dead: number): boolean {
+    for (;;) {
+      const held = this.#words.load(index);
+      if (lockOwner(held) !== dead) return false;
+      // Whoever sleeps on it sleeps on a value that has changed: unlocking is to wake it.
+      if (this.#words.cas(index, held, this.#self | WAITERS)) return true;
+    }
+  }
+
   #contend(index: number): void {
     const words = this.#words;
     for (let i = 0; i < TRIES; i++) {
@@ -60,8 +75,9 @@ export class Locks {
         continue;
       }
       if (held & WAITERS || words.cas(index, held, held | WAITERS)) {
-        if (this.#seam.wait(words.i32, index, held | WAITERS, BOUND_MS) === 'timeout') {
+        if (this.#seam.wait(words.i32, index, held | WAITERS, this.boundMs) === 'timeout') {
           this.#check('lock');
+          this.onStuck(lockOwner(held));
         }
       }
     }

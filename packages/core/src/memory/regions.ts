@@ -34,7 +34,7 @@ export class Regions {
   /** Makes a region of the system heap; returns its pointer. ENOSPC, ENOMEM. Does not block. */
   make(bytes: number): number {
     const memory = this.#allocate(bytes);
-    const { words, locks } = this.#k;
+    const { locks } = this.#k;
     locks.lock(HEADER.BUFFER_LOCK);
     const region = this.#register(REGION_KIND.SYSTEM, bytes);
     locks.unlock(HEADER.BUFFER_LOCK);
@@ -43,7 +43,6 @@ export class Regions {
     this.#keep(region, generation, memory);
     this.#port.post({ type: 'region', region, generation, token: memory.token });
     markImporter(this.#k, region, this.#k.self);
-    words.set(region + REGION.OWNER, this.#k.self);
     return region;
   }
 
@@ -83,6 +82,16 @@ export class Regions {
     words.store(region + REGION.STATE, 0);
     words.set(HEADER.REGIONS_DROPPED, words.get(HEADER.REGIONS_DROPPED) + 1);
     return true;
+  }
+
+  /** Regions that nothing lies in any more, since a thread died before it could say so. BUFFER_LOCK is held. */
+  leaveEmpty(dead: number): number[] {
+    const { words, regions } = this.#k;
+    return [...regions.live()].filter((region) => {
+      if (words.get(region + REGION.BUFFERS) > 0) return false;
+      const unused = words.get(region + REGION.USED) === 0;
+      return (!unused || words.get(region + REGION.OWNER) === dead) && this.leave(region);
+    });
   }
 
   /** Lets go of a region that {@link leave} gave up, here and in the broker. */
@@ -136,6 +145,8 @@ export class Regions {
     words.set(region + REGION.KIND, kind);
     words.setDouble(region + REGION.BYTES, bytes);
     words.set(region + REGION.BUFFERS, 0);
+    words.set(region + REGION.USED, 0);
+    words.set(region + REGION.OWNER, this.#k.self);
     words.store(region + REGION.IMPORTERS, 0);
     words.store(region + REGION.IMPORTERS + 1, 0);
     words.store(region + REGION.STATE, gen);

@@ -110,6 +110,7 @@ export function writeHeader(
   words.set(HEADER.TRACE, o.trace);
   words.set(HEADER.READY_WORDS, layout.readyWords);
   words.set(HEADER.MAIL_WORDS, layout.mailWords);
+  words.set(HEADER.MAIL_SLOT_WORDS, layout.slotWords);
   words.set(HEADER.PAYLOAD_WORDS, layout.payloadWords);
   layout.driverOffsets.forEach((offset, i) => words.set(HEADER.DRIVERS + i, offset));
   for (const [index, value] of values) words.set(index, value);

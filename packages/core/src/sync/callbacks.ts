@@ -62,8 +62,7 @@ export class Callbacks {
 
   /** Ends a granted set: fence signalled, claims gone. */
   #end(fence: FencePoint): void {
-    this.#jobs.complete(fence.slot, 0);
-    this.#jobs.release(fence.slot);
+    this.#jobs.finish(fence.slot, 0);
   }
 
   /** Sleeps until this thread is rung or `until`, and runs what is due. Blocks. */

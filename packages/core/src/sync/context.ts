@@ -170,10 +170,12 @@ export class Context {
   }
 
   #mustServe(): void {
-    if (this.#jobs.contexts.find(this.id) === 0) {
+    const there =
+      this.#k.words.load(this.#targetState) === ACTOR_STATE.LIVE || this.#k.takesMail(this.target);
+    if (there && this.#jobs.contexts.find(this.id) !== 0) return;
+    if (there) {
       throw new DmaBufError('ENOENT', 'submit', `context ${this.id} '${this.name}' is closed`);
     }
-    if (this.#k.words.load(this.#targetState) === ACTOR_STATE.LIVE) return;
     const who = `actor ${this.target}, which runs the jobs of context '${this.name}',`;
     throw new DmaBufError('ESRCH', 'submit', `${who} has left the machine`);
   }

@@ -15,6 +15,10 @@ import {
   CONTEXT_RING_SIZE,
   CONTEXT_RING_WORDS,
   HEADER,
+  JOB,
+  JOB_FLAG,
+  JOB_STATE,
+  JOB_STATE_MASK,
 } from '../memory/layout.js';
 import { readName, writeName } from '../memory/tables.js';
 
@@ -42,6 +46,7 @@ export class Contexts {
       );
     }
     const gen = (words.get(context + CONTEXT.GEN) + 1) & 0xfffff || 1;
+    words.store(context + CONTEXT.STATE, 0); // a closed one's fences read ESTALE from now on
     words.set(context + CONTEXT.GEN, gen);
     words.set(context + CONTEXT.TARGET, target);
     words.set(context + CONTEXT.OWNER, self);
@@ -63,8 +68,7 @@ export class Contexts {
   destroy(context: number): void {
     const { words, locks } = this.#k;
     locks.lock(context + CONTEXT.LOCK);
-    const submitted = words.getDouble(context + CONTEXT.SUBMITTED);
-    const busy = submitted - words.getDouble(context + CONTEXT.COMPLETED);
+    const busy = this.#inFlight(context);
     if (busy === 0) words.store(context + CONTEXT.CLOSED, 1);
     locks.unlock(context + CONTEXT.LOCK);
     if (busy > 0) {
@@ -74,6 +78,23 @@ export class Contexts {
         `context '${this.nameOf(context)}' has ${busy} jobs in flight; wait for its newest fence`,
       );
     }
+  }
+
+  /** Jobs of a context whose fences have not signalled. Its LOCK is held. */
+  #inFlight(context: number): number {
+    const { words, jobs } = this.#k;
+    if ((words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) === 0) {
+      const completed = words.getDouble(context + CONTEXT.COMPLETED);
+      return words.getDouble(context + CONTEXT.SUBMITTED) - completed;
+    }
+    let count = 0;
+    for (let i = 0; i < jobs.count; i++) {
+      const job = jobs.at(i);
+      const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+      if (!isPendingStage(stage) || words.get(job + JOB.CONTEXT) !== context) continue;
+      if ((words.get(job + JOB.FLAGS) & JOB_FLAG.MORE) === 0) count++;
+    }
+    return count;
   }
 
   /** All fences beyond `from` fail with `error`, also those whose slots are recycled by then. */
@@ -86,6 +107,15 @@ export class Contexts {
   /** Gives the slot up. The last store of whoever ends a context: {@link create} may take it at once. */
   close(context: number): void {
     this.#k.words.store(context + CONTEXT.CLOSED, 1);
+  }
+
+  /** Its owner has died: closed now, or, while jobs are in flight on it, when its place is needed. */
+  disown(context: number): void {
+    const { words, locks } = this.#k;
+    locks.lock(context + CONTEXT.LOCK);
+    if (this.#inFlight(context) === 0) words.store(context + CONTEXT.CLOSED, 1);
+    else words.set(context + CONTEXT.OWNER, 0);
+    locks.unlock(context + CONTEXT.LOCK);
   }
 
   /** Takes back a context that {@link create} has just made and nobody else has seen. */
@@ -134,14 +164,18 @@ export class Contexts {
     return readName(this.#k.words, context + CONTEXT.NAME, 8);
   }
 
-  /** Notes that a fence signalled. By the target, in seqno order unless UNORDERED. */
+  /** Notes that a fence signalled. By the target, in seqno order unless UNORDERED. Can be done twice. */
   completed(context: number, seqno: number, error: number): void {
     const { words, locks } = this.#k;
-    const anybody = (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) !== 0;
-    if (anybody) locks.lock(context + CONTEXT.LOCK);
-    if (error !== 0) this.#noteError(context, seqno, error);
-    words.setDouble(context + CONTEXT.COMPLETED, words.getDouble(context + CONTEXT.COMPLETED) + 1);
-    if (anybody) locks.unlock(context + CONTEXT.LOCK);
+    if ((words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) === 0) {
+      if (error !== 0) this.#noteError(context, seqno, error);
+      const newest = Math.max(seqno, words.getDouble(context + CONTEXT.COMPLETED));
+      words.setDouble(context + CONTEXT.COMPLETED, newest);
+    } else if (error !== 0) {
+      locks.lock(context + CONTEXT.LOCK);
+      this.#noteError(context, seqno, error);
+      locks.unlock(context + CONTEXT.LOCK);
+    }
   }
 
   /** Status of a fence whose slot has been recycled: 1, −errno, or −ESTALE. */
@@ -160,10 +194,16 @@ export class Contexts {
     return seqno > words.getDouble(context + CONTEXT.LOST) ? 1 : -errno.ESTALE;
   }
 
-  /** A closed context whose slot is needed: its fences then read ESTALE. Under CONTEXT_LOCK. */
+  /**
+   * A closed context whose slot is needed: its fences then read ESTALE. One whose owner died, if nothing is in
+   * flight on it, nor on a closed one. Under CONTEXT_LOCK.
+   */
   #findClosed(): number {
-    for (const context of this.#k.contexts.live()) {
-      if (this.#k.words.get(context + CONTEXT.CLOSED) !== 0) return context;
+    const { words, contexts } = this.#k;
+    for (const context of contexts.live()) {
+      const over = words.get(context + CONTEXT.CLOSED) !== 0;
+      const disowned = words.get(context + CONTEXT.OWNER) === 0;
+      if ((over || disowned) && this.#inFlight(context) === 0) return context;
     }
     return 0;
   }
@@ -171,6 +211,7 @@ export class Contexts {
   #noteError(context: number, seqno: number, error: number): void {
     const { words } = this.#k;
     const count = words.get(context + CONTEXT.ERRORS);
+    if (this.#hasNoted(context, count, seqno)) return;
     const entry = context + CONTEXT.RING + (count % CONTEXT_RING_SIZE) * CONTEXT_RING_WORDS;
     if (count >= CONTEXT_RING_SIZE) {
       const lost = Math.max(words.getDouble(context + CONTEXT.LOST), words.getDouble(entry));
@@ -180,4 +221,19 @@ export class Contexts {
     words.setDouble(entry, seqno);
     words.set(context + CONTEXT.ERRORS, count + 1);
   }
+
+  /** Whether the ring has this fence's error: its thread died after it had noted the error. */
+  #hasNoted(context: number, count: number, seqno: number): boolean {
+    for (let i = 0; i < Math.min(count, CONTEXT_RING_SIZE); i++) {
+      const entry = context + CONTEXT.RING + i * CONTEXT_RING_WORDS;
+      if (this.#k.words.getDouble(entry) === seqno) return true;
+    }
+    return false;
+  }
+}
+
+/** Whether a job in this state is a fence that has not signalled. */
+export function isPendingStage(stage: number): boolean {
+  const before = stage >= JOB_STATE.BUILDING && stage <= JOB_STATE.RUNNING;
+  return before || stage === JOB_STATE.CANCELLING || stage === JOB_STATE.ENDING;
 }

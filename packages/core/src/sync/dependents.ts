@@ -7,7 +7,8 @@
  * for costs one load. The list is empty whenever the slot is free, so a slot that is recycled
  * between our check and our lock does no harm: the generation is checked again under the lock.
  *
- * A fence link's TARGET is the job it waits for | FENCE, or FENCE alone once it has been settled.
+ * A fence link's TARGET is the job it waits for | FENCE, or FENCE alone while it is on no list. It changes
+ * under the list's lock only, so the list of a thread that died can be made anew from the links.
  */
 import type { Kernel } from '../kernel.js';
 import { JOB, JOB_FLAG, JOB_STATE, JOB_STATE_MASK, LINK, LINK_FLAG } from '../memory/layout.js';
@@ -35,7 +36,7 @@ export class Dependents {
       const done = state === JOB_STATE.DONE || state === JOB_STATE.RELEASED;
       if (words.load(fence.slot + JOB.GEN) === fence.generation) {
         if (done) return error === 0 ? 1 : error;
-        if (state !== JOB_STATE.FREE) return 0;
+        if (state !== JOB_STATE.FREE && state !== JOB_STATE.RECLAIM) return 0;
       }
     }
     return this.#contexts.recall(fence.context, fence.seqno);
@@ -52,11 +53,14 @@ export class Dependents {
     if (status !== 0) return status;
     const { words, locks } = this.#k;
     const job = fence.slot;
-    words.set(link + LINK.TARGET, job | LINK_FLAG.FENCE);
     locks.lock(job + JOB.DEP_LOCK);
+    words.store(link + LINK.TARGET, job | LINK_FLAG.FENCE);
     this.#append(job, link);
     const settled = this.status(fence);
-    if (settled !== 0) this.#unlink(job, link);
+    if (settled !== 0) {
+      this.#unlink(job, link);
+      words.store(link + LINK.TARGET, LINK_FLAG.FENCE);
+    }
     locks.unlock(job + JOB.DEP_LOCK);
     return settled;
   }
@@ -86,11 +90,21 @@ export class Dependents {
       if (error !== 0 && (words.get(waiter + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) === 0) {
         words.cas(waiter + JOB.DEP_ERROR, 0, error);
       }
+      // Granted first: who dies before the link is off the list leaves it there to be granted again.
+      // The waiter may run to its end meanwhile, but takes its links back under this lock.
+      this.#granted(waiter, bitOfLink(link));
       this.#unlink(job, link);
       words.store(link + LINK.TARGET, LINK_FLAG.FENCE);
-      this.#granted(waiter, bitOfLink(link));
     }
     locks.unlock(job + JOB.DEP_LOCK);
+  }
+
+  /** Makes the list anew from the links that name it, by age. DEP_LOCK is held: recovery. */
+  rebuild(job: number, waiting: readonly number[]): void {
+    const { words } = this.#k;
+    words.store(job + JOB.DEP_HEAD, 0);
+    words.set(job + JOB.DEP_TAIL, 0);
+    for (const link of waiting) this.#append(job, link);
   }
 
   #append(job: number, link: number): void {

@@ -33,10 +33,10 @@ export class Dispatch {
   #ringCount = 0;
   readonly #wakes: number[] = [];
   #wakeCount = 0;
-  /** Jobs that end by themselves and have been granted. */
-  readonly #autos: number[] = [];
+  /** Jobs that end by themselves and have been granted, with their generations. */
+  readonly #autos: { readonly job: number; readonly generation: number }[] = [];
   /** Ends a job that ends by itself. */
-  onAuto: (job: number) => void = () => {};
+  onAuto: (job: number, generation: number) => void = () => {};
 
   constructor(kernel: Kernel, bell: Doorbell, ready: ReadySets) {
     this.#k = kernel;
@@ -97,7 +97,9 @@ export class Dispatch {
       const index = (this.#wakes[--this.#wakeCount] as number) + JOB.STATE;
       if ((words.load(index) & JOB_WAITERS) !== 0) seam.notify(words.i32, index, 0x7fffffff);
     }
-    for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop()) this.onAuto(job);
+    for (let auto = this.#autos.pop(); auto !== undefined; auto = this.#autos.pop()) {
+      this.onAuto(auto.job, auto.generation);
+    }
   }
 
   /** Hands a READY job to whoever runs it; the ring waits for {@link flush}. */
@@ -109,9 +111,27 @@ export class Dispatch {
     if (!early) trace.emit(TRACE_KIND.GRANT, job, words.getDouble(job + JOB.SEQNO), 0, 0);
     if (early) this.#ringLater(words.get(job + JOB.TARGET));
     else if ((flags & JOB_FLAG.BLOCKING) !== 0) this.#wakes[this.#wakeCount++] = job;
-    else if ((flags & JOB_FLAG.AUTO) !== 0) this.#autos.push(job);
+    else if ((flags & JOB_FLAG.AUTO) !== 0) {
+      this.#autos.push({ job, generation: words.get(job + JOB.GEN) });
+    }
     else this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
     words.set(actor + ACTOR.INTENT, 0);
+  }
+
+  /**
+   * Hands a job on once more whose granter may have died before it had, or whose target has lost what it was
+   * given. Harmless if it was: targets take a job but once.
+   */
+  again(job: number): void {
+    const { words, jobs } = this.#k;
+    const flags = words.get(job + JOB.FLAGS);
+    const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+    const early = stage === JOB_STATE.PENDING && (flags & JOB_FLAG.EARLY) !== 0;
+    if (stage !== JOB_STATE.READY && !early) return;
+    if ((flags & JOB_FLAG.BLOCKING) !== 0) this.#wakes[this.#wakeCount++] = job;
+    else if ((flags & JOB_FLAG.AUTO) === 0) {
+      this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
+    }
   }
 
   #push(target: number, index: number): void {

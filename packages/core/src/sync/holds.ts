@@ -40,8 +40,7 @@ export class Hold {
     if (!this.#held) return;
     this.#held = false;
     this.#all.delete(this);
-    this.#jobs.complete(this.fence.slot, 0);
-    this.#jobs.release(this.fence.slot);
+    this.#jobs.finish(this.fence.slot, 0);
   }
 
   /** −errno of the failed writer whose content is in one of the buffers, 0 if it is sound. */

@@ -97,6 +97,7 @@ export class JobBuilder {
     const generation = words.get(job + JOB.GEN);
     const lock = spec.context + CONTEXT.LOCK;
     locks.lock(lock);
+    if (words.get(spec.context + CONTEXT.CLOSED) !== 0) this.#refuse(lock);
     const seqno = words.getDouble(spec.context + CONTEXT.SUBMITTED) + 1;
     this.#build(job, spec, seqno, now);
     words.setDouble(spec.context + CONTEXT.SUBMITTED, seqno);
@@ -112,6 +113,14 @@ export class JobBuilder {
     locks.unlock(lock);
     this.#dispatch.flush();
     return { slot: job, generation, context, seqno };
+  }
+
+  /** The context was closed, or its target died, between the caller's look at it and its lock. */
+  #refuse(lock: number): never {
+    this.#k.locks.unlock(lock);
+    while (this.#recordCount > 0) this.#table.discard(this.#records[--this.#recordCount] as number);
+    const detail = 'the context was closed, or the actor that runs its jobs has died';
+    throw new DmaBufError('ESRCH', 'submit', detail);
   }
 
   /**
@@ -185,7 +194,9 @@ export class JobBuilder {
         this.#recordCount++;
       }
     } catch (error) {
-      while (this.#recordCount > 0) this.#table.free(this.#records[--this.#recordCount] as number);
+      while (this.#recordCount > 0) {
+        this.#table.discard(this.#records[--this.#recordCount] as number);
+      }
       throw error;
     }
   }
@@ -193,7 +204,6 @@ export class JobBuilder {
   #build(job: number, spec: JobSpec, seqno: number, now: number): void {
     const { words, self } = this.#k;
     const links = spec.claims.length + spec.inFences.length;
-    words.store(job + JOB.REFS, 1);
     words.set(job + JOB.CONTEXT, spec.context);
     words.set(job + JOB.OWNER, self);
     words.set(job + JOB.TARGET, words.get(spec.context + CONTEXT.TARGET));

@@ -2,21 +2,28 @@
  * Free jobs: who may use which slot of the job table.
  *
  * Each actor keeps a private stack of free slots (a local array: no shared access at all), filled
- * in batches from the global list. A job that another actor frees goes onto its home's return
- * list by CAS; the home empties that with one exchange, and so may anybody who finds the global list
- * empty. JOB.HOME names the actor that a slot belongs to, so the slots of the dead are found by a
- * scan: HOME = dead and STATE = FREE.
+ * in batches from the global list and spilled to it in batches. A slot that somebody else had taken goes
+ * the same way, through whoever freed it.
+ *
+ * A slot's words say where it is, so that those of the dead are found by a scan:
+ *   FREE, HOME 0                     in the global list, L(JOB_LOCK)
+ *   FREE, HOME = h, NEXT = PRIVATE   on h's private stack
+ *   FREE, HOME = h, NEXT = TAKEN     h is building a job in it
+ *   other states, HOME = h           in use; h is whoever took it
+ *   RECLAIM, mask = f                f alone frees it
  */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import {
-  ACTOR,
   HEADER,
   JOB,
   JOB_GEN_SHIFT,
+  JOB_GRANT_MASK,
+  JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
   PRIVATE,
+  TAKEN,
 } from '../memory/layout.js';
 
 /** At most one leaf word of a ready set: two submitters then rarely touch the same one. */
@@ -25,8 +32,12 @@ const LARGEST_BATCH = 32;
 export class JobTable {
   readonly #k: Kernel;
   readonly #free: number[] = [];
+  /** Free slots that others had taken: on their way back to the global list. */
+  readonly #foreign: number[] = [];
   /** Slots moved at a time: few where few jobs are to go round all actors. */
   readonly #batch: number;
+  /** Set by an actor that calls {@link giveBack} before it sleeps: it may collect foreign slots. */
+  collecting = false;
 
   constructor(kernel: Kernel) {
     this.#k = kernel;
@@ -47,34 +58,51 @@ export class JobTable {
   alloc(syscall: string): number {
     const job = this.#free.pop() ?? this.#refill(syscall);
     const { words } = this.#k;
-    words.set(job + JOB.NEXT, 0);
+    words.set(job + JOB.NEXT, TAKEN);
     words.store(job + JOB.GEN, (words.get(job + JOB.GEN) + 1) | 0);
     return job;
   }
 
-  /** Gives a slot back whose last reference is gone. Any thread. */
+  /** Gives back a slot that {@link alloc} gave this actor and that nobody else knows. */
+  discard(job: number): void {
+    const { words } = this.#k;
+    words.set(job + JOB.NEXT, PRIVATE);
+    words.store(job + JOB.STATE, (words.get(job + JOB.GEN) << JOB_GEN_SHIFT) | JOB_STATE.FREE);
+    this.#free.push(job);
+    if (this.#free.length > 2 * this.#batch) this.#spill(this.#free);
+  }
+
+  /** The state word by which this actor makes a slot its own to free. */
+  reclaimWord(job: number): number {
+    const { words, self } = this.#k;
+    const gen = words.get(job + JOB.GEN) << JOB_GEN_SHIFT;
+    return gen | (self << JOB_GRANT_SHIFT) | JOB_STATE.RECLAIM;
+  }
+
+  /** Gives back a slot whose state word is this actor's {@link reclaimWord}. */
   free(job: number): void {
-    const { words, self, actors } = this.#k;
-    const gen = words.get(job + JOB.GEN);
-    const home = words.get(job + JOB.HOME);
-    words.store(job + JOB.STATE, (gen << JOB_GEN_SHIFT) | JOB_STATE.FREE);
-    if (home === self) {
-      this.#keep(job);
-      if (this.#free.length > 2 * this.#batch) this.#spill();
+    const { words, self } = this.#k;
+    const mine = words.get(job + JOB.HOME) === self;
+    this.#keep(job);
+    words.store(job + JOB.STATE, (words.get(job + JOB.GEN) << JOB_GEN_SHIFT) | JOB_STATE.FREE);
+    if (mine) {
+      this.#free.push(job);
+      if (this.#free.length > 2 * this.#batch) this.#spill(this.#free);
       return;
     }
-    const returned = actors.at(home) + ACTOR.RETURNED;
-    for (;;) {
-      const head = words.load(returned);
-      words.set(job + JOB.NEXT, head);
-      if (words.cas(returned, head, job)) return;
-    }
+    this.#foreign.push(job);
+    if (!this.collecting || this.#foreign.length >= this.#batch) this.#spill(this.#foreign);
+  }
+
+  /** Returns the slots that others had taken: before a {@link collecting} actor sleeps. */
+  giveBack(): void {
+    if (this.#foreign.length > 0) this.#spill(this.#foreign);
   }
 
   /** Gives all slots of this actor back to the global list: on leave. */
   flush(): void {
-    this.#takeReturned(this.#k.self);
-    while (this.#free.length > 0) this.#spill();
+    while (this.#free.length > 0) this.#spill(this.#free);
+    this.giveBack();
   }
 
   /** Slots that are free, for stats; exact only while nobody allocates. */
@@ -82,36 +110,54 @@ export class JobTable {
     const { words, jobs } = this.#k;
     let free = 0;
     for (let i = 0; i < jobs.count; i++) {
-      if ((words.load(jobs.at(i)) & JOB_STATE_MASK) === JOB_STATE.FREE) free++;
+      const stage = words.load(jobs.at(i)) & JOB_STATE_MASK;
+      if (stage === JOB_STATE.FREE || stage === JOB_STATE.RECLAIM) free++;
     }
     return free;
   }
 
-  /** Takes over the free slots of a dead actor's private stack. */
-  adoptFree(dead: number): void {
-    const { words, jobs, self } = this.#k;
-    this.#takeReturned(dead);
+  /** Makes the global list anew, whoever died while changing it. JOB_LOCK is held. */
+  relink(): void {
+    const { words, jobs } = this.#k;
+    let head = 0;
+    for (let i = jobs.count - 1; i >= 0; i--) {
+      const job = jobs.at(i);
+      const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+      if (stage !== JOB_STATE.FREE || words.get(job + JOB.HOME) !== 0) continue;
+      words.set(job + JOB.NEXT, head);
+      head = job;
+    }
+    words.set(HEADER.FREE_JOBS, head);
+  }
+
+  /** Puts what a dead actor had free, was building, or was freeing, into the global list. Repeatable. */
+  adopt(dead: number): void {
+    const { words, locks, jobs } = this.#k;
+    locks.lock(HEADER.JOB_LOCK);
     for (let i = 0; i < jobs.count; i++) {
       const job = jobs.at(i);
-      if ((words.load(job + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.FREE) continue;
-      if (words.get(job + JOB.HOME) !== dead || words.get(job + JOB.NEXT) !== PRIVATE) continue;
-      words.set(job + JOB.HOME, self);
-      this.#keep(job);
+      const state = words.load(job + JOB.STATE);
+      const stage = state & JOB_STATE_MASK;
+      const free = stage === JOB_STATE.FREE && words.get(job + JOB.HOME) === dead;
+      const freeing =
+        stage === JOB_STATE.RECLAIM && (state & JOB_GRANT_MASK) >> JOB_GRANT_SHIFT === dead;
+      if (!free && !freeing) continue;
+      words.set(job + JOB.HOME, 0);
+      words.store(job + JOB.STATE, (words.get(job + JOB.GEN) << JOB_GEN_SHIFT) | JOB_STATE.FREE);
     }
-    while (this.#free.length > 2 * this.#batch) this.#spill();
+    this.relink();
+    locks.unlock(HEADER.JOB_LOCK);
   }
 
   #keep(job: number): void {
+    this.#k.words.set(job + JOB.HOME, this.#k.self);
     this.#k.words.set(job + JOB.NEXT, PRIVATE);
-    this.#free.push(job);
   }
 
   #refill(syscall: string): number {
-    this.#takeReturned(this.#k.self);
-    if (this.#free.length === 0) this.#takeGlobal();
-    for (let id = 1; this.#free.length === 0 && id < this.#k.actors.count; id++) {
-      this.#takeReturned(id);
-    }
+    const kept = this.#foreign.pop();
+    if (kept !== undefined) return kept;
+    this.#takeGlobal();
     const job = this.#free.pop();
     if (job !== undefined) return job;
     throw new DmaBufError(
@@ -121,27 +167,14 @@ export class JobTable {
     );
   }
 
-  #takeReturned(owner: number): void {
-    const { words, actors, self } = this.#k;
-    const index = actors.at(owner) + ACTOR.RETURNED;
-    if (words.load(index) === 0) return;
-    let job = words.exchange(index, 0);
-    while (job !== 0) {
-      const next = words.get(job + JOB.NEXT);
-      words.set(job + JOB.HOME, self);
-      this.#keep(job);
-      job = next;
-    }
-  }
-
   #takeGlobal(): void {
-    const { words, locks, self } = this.#k;
+    const { words, locks } = this.#k;
     locks.lock(HEADER.JOB_LOCK);
     let job = words.get(HEADER.FREE_JOBS);
     for (let i = 0; i < this.#batch && job !== 0; i++) {
       const next = words.get(job + JOB.NEXT);
-      words.set(job + JOB.HOME, self);
       this.#keep(job);
+      this.#free.push(job);
       job = next;
     }
     words.set(HEADER.FREE_JOBS, job);
@@ -149,9 +182,9 @@ export class JobTable {
     this.#free.reverse();
   }
 
-  #spill(): void {
+  #spill(stack: number[]): void {
     const { words, locks } = this.#k;
-    const batch = this.#free.splice(0, this.#batch);
+    const batch = stack.splice(0, this.#batch);
     locks.lock(HEADER.JOB_LOCK);
     for (const job of batch) {
       words.set(job + JOB.HOME, 0);

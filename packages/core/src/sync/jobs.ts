@@ -2,14 +2,15 @@
  * Jobs: claims on several buffers at once, granted by the buffers' queues, run by a device, ended
  * by a fence (design D6–D8).
  *
- *   FREE → BUILDING → PENDING → READY → RUNNING → DONE → RELEASED → FREE
+ *   FREE → BUILDING → PENDING → READY → RUNNING → DONE → (RELEASED →) RECLAIM → FREE
  *                        └→ CANCELLING → DONE …
  *
  * One word holds state, the mask of granted links, the waiters bit and 15 bits of generation; every
  * change of it is a CAS. There is no counter of pending grants: PENDING with a full mask is READY.
  * JobBuilder adds jobs, Dispatch hands on those that became READY; here they are claimed, completed,
  * released and cancelled. FINISHING names the job that this thread is half-way through ending, for
- * whoever recovers after its death.
+ * whoever recovers after its death; every step of ending can be done twice, and what only one may do is
+ * decided by a CAS of the state word.
  */
 import type { Doorbell } from '../actor/doorbell.js';
 import type { Kernel } from '../kernel.js';
@@ -17,6 +18,7 @@ import {
   ACTOR,
   CONTEXT,
   CONTEXT_FLAG,
+  HEADER,
   JOB,
   JOB_FLAG,
   JOB_STATE,
@@ -24,13 +26,14 @@ import {
   JOB_WAITERS,
   LINK,
   LINK_FLAG,
+  ORPHAN,
   QUEUE,
 } from '../memory/layout.js';
 import { Contexts } from './contexts.js';
 import { Dependents } from './dependents.js';
 import { Dispatch } from './dispatch.js';
 import { JobBuilder } from './job-builder.js';
-import { firstLink, nextLink, nextRecord } from './job-links.js';
+import { firstLink, MORE_SLOT, nextLink, nextRecord } from './job-links.js';
 import type { FencePoint, JobSpec } from './job-spec.js';
 import { JobTable } from './job-table.js';
 import { Payloads } from './payloads.js';
@@ -46,9 +49,9 @@ export class Jobs {
   readonly contexts: Contexts;
   readonly payloads: Payloads;
   readonly builder: JobBuilder;
-  readonly #queues: Queues;
-  readonly #dependents: Dependents;
-  readonly #dispatch: Dispatch;
+  readonly queues: Queues;
+  readonly dependents: Dependents;
+  readonly dispatch: Dispatch;
   /** Told when a queue ran empty whose buffer has no reference left. */
   onOrphan: (queue: number) => void = () => {};
 
@@ -59,12 +62,12 @@ export class Jobs {
     this.contexts = new Contexts(kernel);
     this.payloads = new Payloads(kernel);
     const dispatch = new Dispatch(kernel, bell, this.ready);
-    dispatch.onAuto = (job) => this.#endAuto(job);
-    this.#dispatch = dispatch;
-    this.#queues = new Queues(kernel, (job, bit) => dispatch.grant(job, bit));
-    this.#dependents = new Dependents(kernel, (job, bit) => dispatch.grant(job, bit));
+    dispatch.onAuto = (job, generation) => this.endAuto(job, generation);
+    this.dispatch = dispatch;
+    this.queues = new Queues(kernel, (job, bit) => dispatch.grant(job, bit));
+    this.dependents = new Dependents(kernel, (job, bit) => dispatch.grant(job, bit));
     const { table, contexts, payloads } = this;
-    const [queues, dependents] = [this.#queues, this.#dependents];
+    const [queues, dependents] = [this.queues, this.dependents];
     const parts = { kernel, table, contexts, queues, dependents, dispatch, payloads };
     this.builder = new JobBuilder(parts);
   }
@@ -74,12 +77,16 @@ export class Jobs {
     return this.builder.add(spec);
   }
 
-  /** Takes a READY job for running; false if somebody else has (or it is gone). Its target only. */
-  claim(job: number): boolean {
+  /**
+   * Takes a READY job for running; false if somebody else has (or it is gone). Its target only, or, with its
+   * generation, whoever ends a job that ends by itself.
+   */
+  claim(job: number, generation?: number): boolean {
     const { words } = this.#k;
     for (;;) {
       const state = words.get(job + JOB.STATE);
       if ((state & JOB_STATE_MASK) !== JOB_STATE.READY) return false;
+      if (generation !== undefined && words.load(job + JOB.GEN) !== generation) return false;
       const next = (state & ~JOB_STATE_MASK) | JOB_STATE.RUNNING;
       if (words.cas(job + JOB.STATE, state, next)) return true;
     }
@@ -96,7 +103,7 @@ export class Jobs {
     if ((words.get(job + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) !== 0) return 0;
     for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
       const target = words.get(link + LINK.TARGET);
-      if ((target & (LINK_FLAG.FENCE | LINK_FLAG.DISCARD)) !== 0) continue;
+      if (target === 0 || (target & (LINK_FLAG.FENCE | LINK_FLAG.DISCARD)) !== 0) continue;
       const error = words.get((target & LINK_FLAG.TARGET_MASK) + QUEUE.CONTENT_ERROR);
       if (error !== 0) return error;
     }
@@ -105,48 +112,83 @@ export class Jobs {
 
   /** Signals the fence of a RUNNING (or CANCELLING) job: 0 or −errno. Its claims stay. */
   complete(job: number, error: number): void {
-    const { words, actor, clock, seam } = this.#k;
-    words.set(actor + ACTOR.FINISHING, job);
-    this.#markContent(job, error);
-    words.set(job + JOB.ERROR, error);
-    words.setDouble(job + JOB.T_DONE, clock.now());
-    this.contexts.completed(words.get(job + JOB.CONTEXT), words.getDouble(job + JOB.SEQNO), error);
-    for (;;) {
-      const state = words.get(job + JOB.STATE);
-      const next = (state & ~(JOB_STATE_MASK | JOB_WAITERS)) | JOB_STATE.DONE;
-      if (!words.cas(job + JOB.STATE, state, next)) continue;
-      if ((state & JOB_WAITERS) !== 0) seam.notify(words.i32, job + JOB.STATE, 0x7fffffff);
-      break;
-    }
-    this.#dependents.signal(job, error);
-    this.#dispatch.flush();
-    words.set(actor + ACTOR.FINISHING, 0);
+    this.#begin(job);
+    this.#complete(job, error);
+    this.#end();
+    this.dispatch.flush();
   }
 
-  /** Ends the claims of a job that is DONE, and drops the reference that it had while in flight. */
+  /** Ends the claims of a job that is DONE, and frees its slot unless a sync file pins it. */
   release(job: number): void {
-    const { words, actor } = this.#k;
-    words.set(actor + ACTOR.FINISHING, job);
+    const generation = this.#begin(job);
     this.#removeLinks(job);
-    // Nobody else changes the word of a job that is DONE; unref publishes the store.
-    const state = words.get(job + JOB.STATE);
-    words.set(job + JOB.STATE, (state & ~JOB_STATE_MASK) | JOB_STATE.RELEASED);
-    this.unref(job);
-    words.set(actor + ACTOR.FINISHING, 0);
-    this.#dispatch.flush();
+    this.#end();
+    this.#reclaim(job, generation);
+    this.dispatch.flush();
+  }
+
+  /** {@link complete} and {@link release} as one. */
+  finish(job: number, error: number): void {
+    const generation = this.#begin(job);
+    this.#complete(job, error);
+    this.#removeLinks(job);
+    this.#end();
+    this.#reclaim(job, generation);
+    this.dispatch.flush();
   }
 
   /** Ends a claimed job that never ran: its claims go first, so that no buffer's content changes. */
   abandon(job: number): void {
-    this.#k.words.set(this.#k.actor + ACTOR.FINISHING, job);
+    this.#begin(job);
     this.#removeLinks(job);
-    this.complete(job, 0);
-    this.release(job);
+    this.finish(job, 0);
   }
 
-  /** Drops a reference; the last one frees the slot. */
-  unref(job: number): void {
-    if (this.#k.words.add(job + JOB.REFS, -1) === 1) this.table.free(job);
+  /**
+   * Goes on with a {@link finish} whose thread has died in it: whatever was done is not done again but
+   * harmlessly. `error`: for a fence that had not signalled.
+   */
+  resume(job: number, error: number): void {
+    const { words } = this.#k;
+    const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+    if (stage === JOB_STATE.DONE) {
+      const generation = this.#begin(job);
+      this.dependents.signal(job, words.get(job + JOB.ERROR));
+      this.#removeLinks(job);
+      this.#end();
+      this.#reclaim(job, generation);
+      this.dispatch.flush();
+    } else if (stage === JOB_STATE.CANCELLING) {
+      this.#finishCancel(job, error);
+      this.dispatch.flush();
+    } else this.finish(job, error);
+  }
+
+  /** Only what {@link resume} does to a DONE job's waiters: it goes on holding its claims. */
+  signalAgain(job: number): void {
+    this.dependents.signal(job, this.#k.words.get(job + JOB.ERROR));
+    this.dispatch.flush();
+  }
+
+  /** Rings and wakes whoever was granted something meanwhile. With no lock held. */
+  flush(): void {
+    this.dispatch.flush();
+  }
+
+  /** Frees a job that is DONE and has given its claims back, if its thread died before it had. */
+  reclaim(job: number): void {
+    this.#reclaim(job, this.#k.words.load(job + JOB.GEN));
+  }
+
+  /** A sync file let go of a slot: frees it if its job has been released. */
+  unpinned(job: number, generation: number): void {
+    const stage = this.#k.words.load(job + JOB.STATE) & JOB_STATE_MASK;
+    if (stage === JOB_STATE.RELEASED) this.#reclaim(job, generation);
+  }
+
+  /** This thread is about to end a job: for what comes before {@link finish} and must not be left half done. */
+  intend(job: number): void {
+    this.#begin(job);
   }
 
   /**
@@ -155,27 +197,95 @@ export class Jobs {
    * the device, which signals it in its context's order. False if it was granted before.
    */
   cancel(job: number, error: number, generation?: number): boolean {
-    const { words, actor } = this.#k;
+    const { words } = this.#k;
+    this.#begin(job, generation);
     for (;;) {
       const state = words.load(job + JOB.STATE);
-      if ((state & JOB_STATE_MASK) !== JOB_STATE.PENDING) return false;
+      const pending = (state & JOB_STATE_MASK) === JOB_STATE.PENDING;
       // The slot may have moved on since the caller looked: the word itself names the generation.
-      if (generation !== undefined && words.load(job + JOB.GEN) !== generation) return false;
+      if (!pending || (generation !== undefined && words.load(job + JOB.GEN) !== generation)) {
+        this.#end();
+        return false;
+      }
       const next = (state & ~JOB_STATE_MASK) | JOB_STATE.CANCELLING;
       if (words.cas(job + JOB.STATE, state, next)) break;
     }
-    words.set(actor + ACTOR.FINISHING, job);
+    this.#finishCancel(job, error);
+    this.dispatch.flush();
+    return true;
+  }
+
+  /** What follows once a job is CANCELLING: only its canceller, or that one's recoverer. */
+  #finishCancel(job: number, error: number): void {
+    const { words } = this.#k;
+    const generation = this.#begin(job);
     words.cas(job + JOB.DEP_ERROR, 0, error);
     this.#removeLinks(job);
-    if (this.#endsHere(job)) {
-      this.complete(job, error);
-      this.release(job);
-    } else {
-      this.#dispatch.redispatch(job);
+    const here = this.#endsHere(job);
+    if (here) this.#complete(job, error);
+    else this.dispatch.redispatch(job);
+    this.#end();
+    if (here) this.#reclaim(job, generation);
+  }
+
+  /** Says what this thread is half-way through, for whoever recovers after its death. */
+  #begin(job: number, generation: number = this.#k.words.get(job + JOB.GEN)): number {
+    const { words, actor } = this.#k;
+    words.set(actor + ACTOR.FINISHING_GEN, generation);
+    words.set(actor + ACTOR.FINISHING, job);
+    return generation;
+  }
+
+  /** Always before the slot is freed: FINISHING never names a job of somebody else. */
+  #end(): void {
+    this.#k.words.set(this.#k.actor + ACTOR.FINISHING, 0);
+  }
+
+  /** Each step can be done twice, the transition to DONE comes last. */
+  #complete(job: number, error: number): void {
+    const { words, clock, seam } = this.#k;
+    this.#markContent(job, error);
+    words.set(job + JOB.ERROR, error);
+    words.setDouble(job + JOB.T_DONE, clock.now());
+    this.contexts.completed(words.get(job + JOB.CONTEXT), words.getDouble(job + JOB.SEQNO), error);
+    for (;;) {
+      // The waiters bit stays: of a job that is DONE it says that a sync file may pin it.
+      const state = words.get(job + JOB.STATE);
+      const next = (state & ~JOB_STATE_MASK) | JOB_STATE.DONE;
+      if (!words.cas(job + JOB.STATE, state, next)) continue;
+      if ((state & JOB_WAITERS) !== 0) seam.notify(words.i32, job + JOB.STATE, 0x7fffffff);
+      break;
     }
-    words.set(actor + ACTOR.FINISHING, 0);
-    this.#dispatch.flush();
-    return true;
+    this.dependents.signal(job, error);
+  }
+
+  /**
+   * DONE → RECLAIM → FREE. Whoever makes the first transition frees the slot, once; a job that was looked
+   * at by somebody (waiters bit) may be pinned: then it stays as RELEASED.
+   */
+  #reclaim(job: number, generation: number): void {
+    const { words, locks } = this.#k;
+    let locked = false;
+    for (;;) {
+      const state = words.get(job + JOB.STATE);
+      const stage = state & JOB_STATE_MASK;
+      const same = words.load(job + JOB.GEN) === generation;
+      if (!same || (stage !== JOB_STATE.DONE && stage !== JOB_STATE.RELEASED)) break;
+      if ((state & JOB_WAITERS) !== 0 && !locked) {
+        locks.lock(HEADER.FENCE_LOCK);
+        locked = true;
+        continue;
+      }
+      const pinned = locked && words.get(job + JOB.HOLDS) > 0;
+      const next = pinned
+        ? (state & ~JOB_STATE_MASK) | JOB_STATE.RELEASED
+        : this.table.reclaimWord(job);
+      if (!words.cas(job + JOB.STATE, state, next)) continue;
+      if (locked) locks.unlock(HEADER.FENCE_LOCK);
+      if (!pinned) this.table.free(job);
+      return;
+    }
+    if (locked) locks.unlock(HEADER.FENCE_LOCK);
   }
 
   /** Whether a cancelled job is ended by its canceller, there being no order to keep. */
@@ -185,10 +295,11 @@ export class Jobs {
     return (flags & CONTEXT_FLAG.UNORDERED) !== 0;
   }
 
-  #endAuto(job: number): void {
-    if (!this.claim(job)) return;
-    this.complete(job, this.blocker(job));
-    this.release(job);
+  /** Ends a granted job that ends by itself. By whoever comes first: the claim decides. */
+  endAuto(job: number, generation: number): void {
+    this.#begin(job, generation);
+    if (this.claim(job, generation)) this.finish(job, this.blocker(job));
+    else this.#end();
   }
 
   /** D8: a failed writer poisons the content; a full overwrite that succeeded clears it. */
@@ -203,29 +314,53 @@ export class Jobs {
     }
   }
 
-  /** Takes all links of a job back and frees its further records. */
+  /**
+   * Takes all links of a job back and frees its further records. A link that is in no queue any more has no
+   * TARGET, so this can be done twice.
+   */
   #removeLinks(job: number): void {
     const { words } = this.#k;
     for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
       const target = words.get(link + LINK.TARGET);
-      if ((target & LINK_FLAG.FENCE) !== 0) this.#dependents.remove(link);
-      else this.#removeClaim(target & LINK_FLAG.TARGET_MASK, link);
+      if ((target & LINK_FLAG.FENCE) !== 0) this.dependents.remove(link);
+      else if (target !== 0) this.#removeClaim(target & LINK_FLAG.TARGET_MASK, link);
     }
-    let further = nextRecord(this.#k, job);
-    words.set(job + JOB.LINKS, 0);
-    while (further !== 0) {
-      const next = nextRecord(this.#k, further);
-      this.table.free(further);
-      further = next;
+    while (nextRecord(this.#k, job) !== 0) this.#freeLast(job);
+  }
+
+  /** Frees the last record of a job; RECLAIM names who is at it. */
+  #freeLast(job: number): void {
+    const { words } = this.#k;
+    let before = job;
+    let record = nextRecord(this.#k, job);
+    for (let next = nextRecord(this.#k, record); next !== 0; next = nextRecord(this.#k, record)) {
+      before = record;
+      record = next;
     }
+    words.store(record + JOB.STATE, this.table.reclaimWord(record));
+    words.store(before + JOB.LINK + MORE_SLOT * LINK.WORDS + LINK.TARGET, 0);
+    this.table.free(record);
   }
 
   #removeClaim(queue: number, link: number): void {
     const { words, locks } = this.#k;
     locks.lock(queue);
-    this.#queues.remove(queue, link);
-    const orphan = words.get(queue + QUEUE.HEAD) === 0 && words.get(queue + QUEUE.ORPHAN) !== 0;
+    // A recoverer that waited for the lock may find that it has been done.
+    if ((words.get(link + LINK.TARGET) & LINK_FLAG.TARGET_MASK) === queue) {
+      this.queues.remove(queue, link);
+      words.set(link + LINK.TARGET, 0);
+    }
+    const orphan = this.#takeOrphan(queue);
     locks.unlock(queue);
     if (orphan) this.onOrphan(queue);
+  }
+
+  /** Whether this thread is to free the buffer of a queue that has run empty. Its lock is held. */
+  #takeOrphan(queue: number): boolean {
+    const { words, self } = this.#k;
+    if (words.get(queue + QUEUE.HEAD) !== 0) return false;
+    if (words.get(queue + QUEUE.ORPHAN) !== ORPHAN.WAITING) return false;
+    words.set(queue + QUEUE.ORPHAN, -self);
+    return true;
   }
 }

@@ -87,6 +87,28 @@ export class Queues {
     if (words.get(queue + QUEUE.UNGRANTED) !== 0) this.#grantNext(queue);
   }
 
+  /**
+   * Makes a queue anew from its links, in order, and grants whoever may go: for a thread that died while it
+   * changed it. Whether a link is granted its job's word says; all else follows.
+   */
+  rebuild(queue: number, links: readonly number[]): void {
+    const { words } = this.kernel;
+    for (const field of ['HEAD', 'TAIL', 'UNGRANTED', 'SHARED', 'EXCLUSIVE'] as const) {
+      words.set(queue + QUEUE[field], 0);
+    }
+    words.set(queue + QUEUE.LENGTH, links.length);
+    links.forEach((link, i) => {
+      words.set(link + LINK.PREV, links[i - 1] ?? 0);
+      words.set(link + LINK.NEXT, links[i + 1] ?? 0);
+      const exclusive = (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
+      if (this.#isGranted(link)) this.#hold(queue, exclusive);
+      else if (words.get(queue + QUEUE.UNGRANTED) === 0) words.set(queue + QUEUE.UNGRANTED, link);
+    });
+    words.set(queue + QUEUE.HEAD, links[0] ?? 0);
+    words.set(queue + QUEUE.TAIL, links.at(-1) ?? 0);
+    this.#grantNext(queue);
+  }
+
   /** Grants from the first ungranted link on, as far as the rules allow. */
   #grantNext(queue: number): void {
     const { words } = this.kernel;

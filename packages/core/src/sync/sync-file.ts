@@ -5,6 +5,7 @@
 import { wantTime, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
+import type { References } from '../fd/references.js';
 import { OBJECT } from '../memory/layout.js';
 import type { FenceLike } from './fence-set.js';
 import type { FenceWaiter } from './fence.js';
@@ -30,6 +31,7 @@ export interface SyncFileInfo {
 /** What a handle needs of its thread. */
 export interface SyncFileServices {
   readonly fds: FdTable;
+  readonly references: References;
   readonly files: SyncFiles;
   readonly waiter: FenceWaiter;
   readonly contextName: (id: number) => string;
@@ -51,12 +53,11 @@ export class SyncFile implements FenceLike {
 
   /** A new sync file of these points as an fd of this process. ENOSPC, EMFILE. */
   static create(services: SyncFileServices, name: string, points: readonly FencePoint[]): SyncFile {
-    const pointer = services.files.create(name, points);
+    const object = objectWord(OBJECT.SYNC_FILE, services.files.create(name, points));
     try {
-      const word = objectWord(OBJECT.SYNC_FILE, pointer);
-      return new SyncFile(services, services.fds.install(word, FD_RDWR, 'sync_file'));
+      return new SyncFile(services, services.fds.install(object, FD_RDWR, 'sync_file'));
     } catch (error) {
-      services.files.unref(pointer);
+      services.references.abandon(object);
       throw error;
     }
   }
@@ -121,9 +122,8 @@ export class SyncFile implements FenceLike {
   close(): void {
     this.#check('close');
     this.#open = false;
-    this.#s.fds.remove(this.fd, 'close');
     this.#s.fds.handles.closedFd(this, this.fd);
-    this.#s.files.unref(this.#pointer);
+    this.#s.fds.remove(this.fd, 'close');
   }
 
   [Symbol.dispose](): void {

@@ -9,7 +9,16 @@ import { wantNumber } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
 import type { Kernel } from '../kernel.js';
-import { CONTEXT_FLAG, HEADER, JOB, LINK, OBJECT, TIMELINE } from '../memory/layout.js';
+import {
+  CONTEXT,
+  CONTEXT_FLAG,
+  HEADER,
+  JOB,
+  LINK,
+  LISTED,
+  OBJECT,
+  TIMELINE,
+} from '../memory/layout.js';
 import { readName, writeName } from '../memory/tables.js';
 import { Fence, type FenceWaiter } from './fence.js';
 import type { FencePoint } from './job-spec.js';
@@ -28,7 +37,7 @@ export class Timelines {
     this.#jobs = jobs;
   }
 
-  /** A timeline at 0 with one reference. ENOSPC. */
+  /** A timeline at 0; the caller installs it as an fd. ENOSPC. */
   create(name: string): number {
     const flags = CONTEXT_FLAG.UNORDERED | CONTEXT_FLAG.TIMELINE;
     const context = this.#jobs.contexts.create(this.#k.self, name, flags);
@@ -38,7 +47,7 @@ export class Timelines {
     if (timeline !== 0) {
       const gen = (words.get(timeline + TIMELINE.GEN) + 1) & 0x7fffffff || 1;
       words.set(timeline + TIMELINE.GEN, gen);
-      words.store(timeline + TIMELINE.REFS, 1);
+      words.store(timeline + TIMELINE.REFS, 0);
       words.set(timeline + TIMELINE.HEAD, 0);
       words.setDouble(timeline + TIMELINE.VALUE, 0);
       words.set(timeline + TIMELINE.CONTEXT, context);
@@ -52,19 +61,21 @@ export class Timelines {
     throw new DmaBufError('ENOSPC', 'timeline', detail);
   }
 
-  ref(timeline: number): void {
-    this.#k.words.add(timeline + TIMELINE.REFS, 1);
+  makerOf(timeline: number): number {
+    const { words } = this.#k;
+    return words.get(words.get(timeline + TIMELINE.CONTEXT) + CONTEXT.OWNER);
   }
 
-  /** Drops a reference; with the last one the pending fences fail with ENOENT. */
-  unref(timeline: number): void {
-    const { words } = this.#k;
-    if (words.add(timeline + TIMELINE.REFS, -1) !== 1) return;
+  /** The last reference is gone: the pending fences fail with ENOENT. */
+  last(timeline: number): void {
+    const { words, locks } = this.#k;
     const context = words.get(timeline + TIMELINE.CONTEXT);
     this.#jobs.contexts.failBeyond(context, this.value(timeline), -errno.ENOENT);
-    this.#signal(timeline, Infinity, -errno.ENOENT); // writes to the context: closed only after
+    this.signal(timeline, Infinity, -errno.ENOENT); // writes to the context: closed only after
+    locks.lock(HEADER.FENCE_LOCK);
     this.#jobs.contexts.close(context);
     words.store(timeline + TIMELINE.STATE, 0);
+    locks.unlock(HEADER.FENCE_LOCK);
   }
 
   /** Takes back a timeline that {@link create} has just made and nobody else has seen. */
@@ -88,9 +99,12 @@ export class Timelines {
     const fence = this.#jobs.builder.addBare(words.get(timeline + TIMELINE.CONTEXT), point);
     locks.lock(timeline + TIMELINE.LOCK);
     const passed = words.getDouble(timeline + TIMELINE.VALUE) >= point;
-    if (!passed) this.#insert(timeline, fence.slot, point);
+    if (!passed) {
+      this.#insert(timeline, fence.slot, point);
+      words.set(fence.slot + JOB.COOKIE, LISTED);
+    }
     locks.unlock(timeline + TIMELINE.LOCK);
-    if (passed) this.#end(fence.slot, 0);
+    if (passed) this.#jobs.finish(fence.slot, 0);
     return fence;
   }
 
@@ -101,7 +115,7 @@ export class Timelines {
     const value = words.getDouble(timeline + TIMELINE.VALUE) + by;
     words.setDouble(timeline + TIMELINE.VALUE, value);
     locks.unlock(timeline + TIMELINE.LOCK);
-    this.#signal(timeline, value, 0);
+    this.signal(timeline, value, 0);
   }
 
   /** Earliest deadline hint among the pending fences, ms; 0 when there is none. */
@@ -118,23 +132,45 @@ export class Timelines {
     return earliest;
   }
 
-  /** Ends the fences up to `value`, one by one: none is signalled under the lock. */
-  #signal(timeline: number, value: number, error: number): void {
+  /**
+   * Ends the fences up to `value`, one by one: none is signalled under the lock. FINISHING names each before it
+   * is off the list, so that it is ended by the recoverer at last.
+   */
+  signal(timeline: number, value: number, error: number): void {
     const { words, locks } = this.#k;
     for (;;) {
       locks.lock(timeline + TIMELINE.LOCK);
       const job = words.get(timeline + TIMELINE.HEAD);
       const due = job !== 0 && words.getDouble(job + JOB.SEQNO) <= value;
-      if (due) words.set(timeline + TIMELINE.HEAD, words.get(job + JOB.LINK + LINK.NEXT));
+      if (due) {
+        this.#jobs.intend(job);
+        words.set(timeline + TIMELINE.HEAD, words.get(job + JOB.LINK + LINK.NEXT));
+      }
       locks.unlock(timeline + TIMELINE.LOCK);
       if (!due) return;
-      this.#end(job, error);
+      this.#jobs.finish(job, error);
     }
   }
 
-  #end(job: number, error: number): void {
-    this.#jobs.complete(job, error);
-    this.#jobs.release(job);
+  /** Whether a fence stands on its timeline's list. */
+  isListed(job: number): boolean {
+    const { words, locks } = this.#k;
+    const timeline = this.of(words.get(job + JOB.CONTEXT));
+    if (timeline === 0) return false;
+    locks.lock(timeline + TIMELINE.LOCK);
+    let at = words.get(timeline + TIMELINE.HEAD);
+    while (at !== 0 && at !== job) at = words.get(at + JOB.LINK + LINK.NEXT);
+    locks.unlock(timeline + TIMELINE.LOCK);
+    return at === job;
+  }
+
+  /** The live timeline of a context, 0 if there is none. */
+  of(context: number): number {
+    const { words, timelines } = this.#k;
+    for (const timeline of timelines.live()) {
+      if (words.get(timeline + TIMELINE.CONTEXT) === context) return timeline;
+    }
+    return 0;
   }
 
   /** Puts a fence behind the last one that is not later. */
@@ -173,10 +209,11 @@ export class Timeline {
     fds.handles.openedFd(this, fd, object, `a handle of timeline fd ${fd} '${this.name}'`);
   }
 
-  /** Installs a new timeline's first reference as an fd. EMFILE gives it back. */
+  /** Makes a new timeline an fd of this process. EMFILE gives it back. */
   static install(fds: FdTable, timelines: Timelines, pointer: number): number {
+    const object = objectWord(OBJECT.TIMELINE, pointer);
     try {
-      return fds.install(objectWord(OBJECT.TIMELINE, pointer), FD_RDWR, 'timeline');
+      return fds.install(object, FD_RDWR, 'timeline');
     } catch (error) {
       timelines.discard(pointer);
       throw error;
@@ -231,9 +268,8 @@ export class Timeline {
   close(): void {
     this.#check('close');
     this.#open = false;
-    this.#fds.remove(this.fd, 'close');
     this.#fds.handles.closedFd(this, this.fd);
-    this.#timelines.unref(this.#pointer);
+    this.#fds.remove(this.fd, 'close');
   }
 
   [Symbol.dispose](): void {

@@ -81,6 +81,8 @@ function act(job: { readonly payload: unknown; defer(): void }, door: DriverDoor
       break;
     case 'hang':
       for (;;) door.words.add(door.base + 1, 1);
+    case 'heap':
+      for (const kept: string[][] = []; ; ) kept.push(Array.from({ length: 1000 }, String));
     default:
       door.words.add(door.base, 1);
   }

@@ -1,0 +1,122 @@
+/**
+ * Recovery of a dead actor (design D11): what it was half-way through is finished or undone, what it held
+ * goes, and nobody waits for it any more.
+ *
+ * Runs in one thread at a time (the reaper's), while everybody else goes on. Every step can be done twice: a
+ * recoverer that dies is followed by another, which recovers both. Order: locks first, one at a time; then the
+ * jobs that the dead was about to grant or to end; then all others; then what it held. It may wait for
+ * locks of the living; those of others who died meanwhile are seen to by {@link LockRecovery} (the reaper
+ * looks at whoever it waits for).
+ *
+ * Of the jobs: what the dead *ran* fails with EOWNERDEAD (ETIMEDOUT, if it was put to death for that job).
+ * What it had *submitted* and was not started is cancelled (ECANCELED). What others submitted to it waits
+ * for its next life if it is a device (ACTOR_STATE.RESTARTING), and else fails with EOWNERDEAD.
+ */
+import { giveBackHolders } from '../dmabuf/give-back.js';
+import { FdTable } from '../fd/fd-table.js';
+import {
+  ACTOR,
+  ACTOR_STATE,
+  BUFFER,
+  CONTEXT,
+  CONTEXT_FLAG,
+
+  ORPHAN,
+  QUEUE,
+  TIMELINE,
+} from '../memory/layout.js';
+import { JobRecovery } from './job-recovery.js';
+import { LockRecovery } from './lock-recovery.js';
+import type { Services } from './services.js';
+
+/** Settles everything that `dead` left in kernel memory. Its STATE says DEAD or RESTARTING. */
+export function recover(services: Services, dead: number): void {
+  const { kernel, jobs } = services;
+  const { words } = kernel;
+  const at = kernel.actors.at(dead);
+  const restarts = words.load(at + ACTOR.STATE) === ACTOR_STATE.RESTARTING;
+  new LockRecovery(services).run(dead);
+  if (!restarts) closeLines(services, dead);
+  const recovery = new JobRecovery(services, dead, restarts);
+  recovery.finish();
+  recovery.intent();
+  recovery.all();
+  signalDue(services);
+  giveBack(services, dead);
+  endObjects(services, dead);
+  closeContexts(services, dead);
+  jobs.table.adopt(dead);
+  dropRegions(services, dead);
+  jobs.table.flush();
+  words.store(at + ACTOR.INTENT, 0);
+  words.store(at + ACTOR.FINISHING, 0);
+  words.store(at + ACTOR.SERVING, 0);
+  words.store(at + ACTOR.WAITING, 0);
+}
+
+/** Nothing more is added to the lines of a target that does not come back. */
+function closeLines({ kernel }: Services, dead: number): void {
+  const { words, locks, contexts } = kernel;
+  for (const context of contexts.live()) {
+    if (words.get(context + CONTEXT.TARGET) !== dead) continue;
+    if ((words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.TIMELINE) !== 0) continue;
+    locks.lock(context + CONTEXT.LOCK);
+    words.store(context + CONTEXT.CLOSED, 1);
+    locks.unlock(context + CONTEXT.LOCK);
+  }
+}
+
+/** Timelines that were advanced by somebody who died before all fences had heard of it. */
+function signalDue({ kernel, timelines }: Services): void {
+  for (const timeline of [...kernel.timelines.live()]) {
+    // One whose last fd has gone fails its fences in endObjects, or by whoever closed it.
+    if (kernel.words.load(timeline + TIMELINE.REFS) > 0) {
+      timelines.signal(timeline, timelines.value(timeline), 0);
+    }
+  }
+}
+
+function giveBack(services: Services, dead: number): void {
+  giveBackHolders(services, dead);
+  new FdTable(services.kernel, services.references, dead).removeAll('reap');
+  services.mail.drain(dead);
+}
+
+/** What the dead had made and not installed, or was about to free. */
+function endObjects(services: Services, dead: number): void {
+  const { kernel, references, objects, buffers } = services;
+  const { words, locks, self } = kernel;
+  for (const object of references.leftBy(dead, (o) => objects.makerOf(o))) objects.last(object);
+  for (const queue of [...kernel.queues.live()]) {
+    locks.lock(queue + QUEUE.LOCK);
+    const left = words.get(queue + QUEUE.ORPHAN) === -dead;
+    if (left) words.set(queue + QUEUE.ORPHAN, -self);
+    locks.unlock(queue + QUEUE.LOCK);
+    if (left) buffers.release(queue);
+    else if (isForgotten(services, queue)) buffers.last(words.get(queue + QUEUE.BUFFER));
+  }
+}
+
+/** An orphan that ran empty just before its buffer was marked as one: whoever did either may have died. */
+function isForgotten({ kernel, buffers }: Services, queue: number): boolean {
+  const { words } = kernel;
+  if (words.get(queue + QUEUE.ORPHAN) !== ORPHAN.WAITING || words.get(queue + QUEUE.HEAD) !== 0) {
+    return false;
+  }
+  const buffer = words.get(queue + QUEUE.BUFFER);
+  return buffers.record(buffer).queue === queue && words.load(buffer + BUFFER.STATE) !== 0;
+}
+
+/** Contexts of the dead: closed when nothing is in flight on them, else when their place is needed. */
+function closeContexts({ kernel, jobs, timelines }: Services, dead: number): void {
+  const { words, contexts } = kernel;
+  for (const context of [...contexts.live()]) {
+    if (words.get(context + CONTEXT.OWNER) !== dead) continue;
+    if (timelines.of(context) === 0) jobs.contexts.disown(context);
+  }
+}
+
+function dropRegions({ references, regions }: Services, dead: number): void {
+  const dropped = references.locked(() => regions.leaveEmpty(dead));
+  for (const region of dropped) regions.dropped(region);
+}

@@ -1,0 +1,166 @@
+/**
+ * Supervisor: the broker's care for devices (design D11): starts them, hears of their deaths, has them
+ * recovered and starts them again; and puts to death those that hang.
+ *
+ * A device's place stays its own through all its lives: contexts, attachments and names go on. Its STATE is
+ * RESTARTING from its death until it has been recovered, then RESERVED until its next life is LIVE. One that
+ * cannot start {@link TRIES} times in a row is given up (DEAD): then its jobs fail as those of a dead process.
+ */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { Kernel } from '../kernel.js';
+import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
+import { type Host, type Running, workerHost } from '../substrate/actors.js';
+import type { DeviceTask } from './device-main.js';
+import type { BootToken } from './join.js';
+import type { DeviceSpec } from './spec.js';
+
+/** A device as boot lists it. */
+export interface DeviceEntry {
+  readonly actor: number;
+  readonly driver: string;
+  readonly spec: DeviceSpec;
+}
+
+/** What a supervisor needs of the broker. */
+export interface SupervisorParts {
+  readonly kernel: Kernel;
+  readonly boot: BootToken;
+  readonly main: string;
+  /** Heap of each device, MB. */
+  readonly heapMb: number;
+  /** Makes a port an actor's life line. */
+  adopt(actor: number, port: MessagePort): void;
+  /** Posts the regions to an actor that is about to start. */
+  deliver(actor: number, again: boolean): void;
+  /** Has a dead actor recovered: {@link Supervisor.settled} follows. */
+  reap(actor: number): void;
+  /** A device could not even start the first time: the machine is lost. */
+  fault(actor: number, why: string): void;
+  /** Wakes whoever waits for actors to come and go. */
+  changed(): void;
+}
+
+/** Starts in a row that may fail before a device is given up. */
+const TRIES = 3;
+
+interface Device {
+  readonly entry: DeviceEntry;
+  running: Running | undefined;
+  /** Its run() has ended, its port has closed: it is dead when both have. */
+  ended: boolean;
+  closed: boolean;
+  why: string;
+  failedStarts: number;
+}
+
+export class Supervisor {
+  readonly #parts: SupervisorParts;
+  readonly #host: Host | undefined;
+  readonly #devices: Map<number, Device> = new Map();
+  readonly #over: Promise<void>[] = [];
+  #stopping = false;
+
+  constructor(parts: SupervisorParts, entries: readonly DeviceEntry[]) {
+    this.#parts = parts;
+    if (entries.length > 0) this.#host = workerHost(parts.main, entries.length, parts.heapMb);
+    for (const entry of entries) {
+      const device = { entry, running: undefined, ended: false, closed: false };
+      this.#devices.set(entry.actor, { ...device, why: '', failedStarts: 0 });
+    }
+  }
+
+  start(): void {
+    for (const device of this.#devices.values()) this.#start(device, 0);
+  }
+
+  has(actor: number): boolean {
+    return this.#devices.has(actor);
+  }
+
+  /** Terminates a device's worker, wherever it is: it is recovered and started again. */
+  reset(actor: number, why: string): void {
+    const device = this.#devices.get(actor);
+    if (device === undefined || device.ended) return;
+    device.why = why;
+    device.running?.kill();
+  }
+
+  /** What a device says before it ends by an error. */
+  failed(actor: number, why: string): void {
+    const device = this.#devices.get(actor);
+    if (device !== undefined) device.why = why;
+  }
+
+  portClosed(actor: number): void {
+    const device = this.#devices.get(actor);
+    if (device === undefined) return;
+    device.closed = true;
+    this.#mayBeDead(device);
+  }
+
+  /** A dead device has been recovered. */
+  settled(actor: number): void {
+    const device = this.#devices.get(actor);
+    if (device === undefined || this.#stopping) return;
+    const { words, actors } = this.#parts.kernel;
+    const at = actors.at(actor);
+    if (words.load(at + ACTOR.STATE) !== ACTOR_STATE.RESTARTING) return; // given up
+    words.add(at + ACTOR.GEN, 1);
+    words.add(at + ACTOR.RESTARTS, 1);
+    words.store(at + ACTOR.SERVED, 0);
+    words.store(at + ACTOR.STATE, ACTOR_STATE.RESERVED);
+    this.#start(device, words.load(at + ACTOR.RESTARTS));
+  }
+
+  /** Waits for all devices to end by themselves, up to `graceMs`; then terminates what still runs. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, graceMs);
+    });
+    await Promise.race([Promise.all(this.#over), grace]);
+    clearTimeout(timer);
+    await this.#host?.destroy();
+  }
+
+  #start(device: Device, restarts: number): void {
+    const { boot, adopt, deliver } = this.#parts;
+    const { entry } = device;
+    const { port1, port2 } = new MessageChannel();
+    adopt(entry.actor, port2);
+    deliver(entry.actor, restarts > 0);
+    const task: DeviceTask = { ...entry, port: port1, boot, restarts };
+    device.ended = false;
+    device.closed = false;
+    device.why = '';
+    const running = this.#host?.start(task, [port1]);
+    device.running = running;
+    const ended = (why: string): void => {
+      device.ended = true;
+      device.why ||= why;
+      this.#mayBeDead(device);
+    };
+    const over = running?.ended.then(
+      () => ended('its worker ended'),
+      (error: unknown) => ended(error instanceof Error ? error.message : String(error)),
+    );
+    if (over !== undefined) this.#over.push(over);
+  }
+
+  /** Only when its thread is gone for certain may others touch what it was changing. */
+  #mayBeDead(device: Device): void {
+    if (!device.ended || !device.closed || this.#stopping) return;
+    const { kernel, fault, reap, changed } = this.#parts;
+    const { words, actors } = kernel;
+    const { actor } = device.entry;
+    const at = actors.at(actor);
+    const served = words.load(at + ACTOR.SERVED) !== 0;
+    if (!served && words.load(at + ACTOR.RESTARTS) === 0) return fault(actor, device.why);
+    device.failedStarts = served ? 0 : device.failedStarts + 1;
+    const givenUp = device.failedStarts >= TRIES;
+    words.store(at + ACTOR.STATE, givenUp ? ACTOR_STATE.DEAD : ACTOR_STATE.RESTARTING);
+    changed();
+    reap(actor);
+  }
+}
