@@ -83,6 +83,7 @@ test('a place that is given again starts with nothing of the one before', () => 
     jobsFailed: 0,
     bytesCopied: 0,
     wakeups: 0,
+    restarts: 0,
   });
   assert.is(fake.words.get(at + ACTOR.SERVING), 0);
 });

@@ -20,34 +20,28 @@ import { type HeapFactory, Ion } from './ion.js';
 import { PRIV } from './layout.js';
 import { recoverActor } from './recover.js';
 
-/** The driver half, with what is to be done for a thread that died. */
-export interface IonDriver extends Driver {
-  /**
-   * Undoes what a dead actor left half done in the heaps, frees their locks and closes its clients. To be
-   * called before its fds are closed, by whoever does that. `backed` tells whether a live buffer of
-   * this driver has these two private words (PRIV.RECORD, PRIV.GEN).
-   */
-  died(
-    door: DriverDoor,
-    actor: number,
-    backed: (record: number, generation: number) => boolean,
-  ): void;
-}
-
 /** The driver half with heap types of your own: `export const driver = createDriver({ mine })`. */
-export function createDriver(types: Readonly<Record<string, HeapFactory>> = {}): IonDriver {
+export function createDriver(types: Readonly<Record<string, HeapFactory>> = {}): Driver {
   return {
     init(door) {
       return opsOf(new Ion(door, types));
     },
-    died(door, actor, backed) {
-      recoverActor(Ion.of(door), actor, backed);
+    died(door, actor) {
+      recoverActor(Ion.of(door), actor, (record, generation) => isBacked(door, record, generation));
     },
   };
 }
 
+/** Whether a live buffer has these two private words. */
+function isBacked(door: DriverDoor, record: number, generation: number): boolean {
+  for (const buffer of door.buffers()) {
+    if (buffer.priv(PRIV.RECORD) === record && buffer.priv(PRIV.GEN) === generation) return true;
+  }
+  return false;
+}
+
 /** The driver half with the package's own heap types. */
-export const driver: IonDriver = createDriver();
+export const driver: Driver = createDriver();
 
 function opsOf(ion: Ion): DmaBufOps {
   const heapOf = (buffer: BufferRecord): Heap => ion.heap(buffer.priv(PRIV.HEAP));

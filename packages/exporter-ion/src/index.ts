@@ -41,7 +41,7 @@ export {
   type IonOptions,
 } from './options.js';
 // For heap types of one's own, in a driver module of one's own (`ion({ module })`).
-export { createDriver, type IonDriver } from './driver.js';
+export { createDriver } from './driver.js';
 export {
   Heap,
   type HeapEnv,

@@ -13,15 +13,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { errno } from '../errno.js';
 import { Kernel } from '../kernel.js';
-import {
-  ACTOR,
-  ACTOR_STATE,
-  HEADER,
-  JOB_WAITERS,
-  JOB,
-  MACHINE,
-  ROLE,
-} from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, HEADER, JOB_WAITERS, JOB, MACHINE, ROLE } from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
 import { Words } from '../memory/words.js';
 import { type RegionToken, threadMem } from '../substrate/memory.js';

@@ -67,6 +67,14 @@ export class DriverDoor {
     return this.#s.moves.move(buffer, to, timeout);
   }
 
+  /** The live buffers of this driver's: what recovery goes by. */
+  *buffers(): Generator<BufferRecord> {
+    for (const pointer of this.#k.buffers.live()) {
+      const record = this.#s.buffers.record(pointer);
+      if (record.exporter === this.index) yield record;
+    }
+  }
+
   /** A kernel mapping of all of a buffer (dma_buf_vmap). The caller ends it. EINVAL: no such op; EPERM. */
   vmap(buffer: DmaBuf): Vmap {
     buffer.queuePointer('dma_buf_vmap'); // EBADF once closed

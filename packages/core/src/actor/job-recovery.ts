@@ -196,7 +196,8 @@ export class JobRecovery {
     let job = record;
     while ((words.get(job + JOB.FLAGS) & JOB_FLAG.MORE) !== 0) job = words.get(job + JOB.CONTEXT);
     const stage = this.#stage(job);
-    if ([JOB_STATE.FREE, JOB_STATE.BUILDING, JOB_STATE.RECLAIM].some((s) => s === stage)) return false;
+    if ([JOB_STATE.FREE, JOB_STATE.BUILDING, JOB_STATE.RECLAIM].some((s) => s === stage))
+      return false;
     let at = job;
     while (at !== 0 && at !== record) at = nextRecord(kernel, at);
     return at === record;

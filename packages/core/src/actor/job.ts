@@ -114,7 +114,8 @@ export class Job {
     for (let link = firstLink(words, pointer); link !== 0; link = nextLink(words, link)) {
       const target = words.get(link + LINK.TARGET);
       // A cancelled job has given its claims back.
-      if (target !== 0 && (target & LINK_FLAG.FENCE) === 0) buffers.push(new JobBuffer(kernel, regions, target));
+      if (target !== 0 && (target & LINK_FLAG.FENCE) === 0)
+        buffers.push(new JobBuffer(kernel, regions, target));
     }
     this.buffers = buffers;
   }

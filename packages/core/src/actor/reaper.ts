@@ -55,7 +55,6 @@ function reap(services: Services, dead: number): Reaped {
   const start = performance.now();
   try {
     recover(services, dead);
-    for (const { driver, door } of services.drivers) driver.died?.(door, dead);
     return { dead, failure: undefined, took: performance.now() - start };
   } catch (error) {
     const failure = error instanceof Error ? error.message : String(error);

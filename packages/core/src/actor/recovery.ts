@@ -3,8 +3,8 @@
  * goes, and nobody waits for it any more.
  *
  * Runs in one thread at a time (the reaper's), while everybody else goes on. Every step can be done twice: a
- * recoverer that dies is followed by another, which recovers both. Order: locks first, one at a time; then the
- * jobs that the dead was about to grant or to end; then all others; then what it held. It may wait for
+ * recoverer that dies is followed by another, which recovers both. Order: locks first, one at a time, and the
+ * drivers' (Driver.died); then the jobs that the dead was about to grant or to end; then all others; then what it held. It may wait for
  * locks of the living; those of others who died meanwhile are seen to by {@link LockRecovery} (the reaper
  * looks at whoever it waits for).
  *
@@ -20,7 +20,6 @@ import {
   BUFFER,
   CONTEXT,
   CONTEXT_FLAG,
-
   ORPHAN,
   QUEUE,
   TIMELINE,
@@ -36,6 +35,7 @@ export function recover(services: Services, dead: number): void {
   const at = kernel.actors.at(dead);
   const restarts = words.load(at + ACTOR.STATE) === ACTOR_STATE.RESTARTING;
   new LockRecovery(services).run(dead);
+  for (const { driver, door } of services.drivers) driver.died?.(door, dead);
   if (!restarts) closeLines(services, dead);
   const recovery = new JobRecovery(services, dead, restarts);
   recovery.finish();

@@ -12,7 +12,7 @@ import type { Machine } from './machine.js';
 const LIMIT_MS = 20_000;
 
 async function until(done: () => boolean): Promise<void> {
-  for (const start = performance.now(); !done(); ) {
+  for (const start = performance.now(); !done();) {
     if (performance.now() - start > LIMIT_MS) throw new Error('it has not happened');
     await new Promise((resolve) => {
       setTimeout(resolve, 2);
@@ -51,7 +51,11 @@ for (const device of ['dev0', 'async0']) {
       assert.equal(await ended, { result: 1 });
       assert.is(worked(), 1);
       assert.is(restarts(), 1);
-      assert.is(context.submit({ buffers: [exclusive(other)] }).wait(LIMIT_MS), 1, 'the line goes on');
+      assert.is(
+        context.submit({ buffers: [exclusive(other)] }).wait(LIMIT_MS),
+        1,
+        'the line goes on',
+      );
       await machine.shutdown();
     });
   }
@@ -110,7 +114,7 @@ test('what a device had imported is there in its next life', async () => {
 
 test('an ioctl in which the device dies is EOWNERDEAD, or the error of its handler; the next is answered', async () => {
   const { machine, actor, restarts } = await machineWith('dev0');
-  const code = await codeOf(() => machine.ioctl(actor, 'CRASH', undefined, LIMIT_MS));
+  const code = codeOf(() => machine.ioctl(actor, 'CRASH', undefined, LIMIT_MS));
   assert.ok(code === 'EIO' || code === 'EOWNERDEAD', code);
   await until(() => restarts() === 1);
   assert.is(machine.ioctl(actor, 'ECHO', 7, LIMIT_MS), 7);
@@ -119,8 +123,14 @@ test('an ioctl in which the device dies is EOWNERDEAD, or the error of its handl
 
 test('only devices are reset', async () => {
   const { machine } = await machineWith('dev0');
-  assert.is(await codeOf(() => machine.resetDevice(machine.self)), 'ENOTTY');
-  assert.is(await codeOf(() => machine.resetDevice(60)), 'ESRCH');
+  assert.is(
+    codeOf(() => machine.resetDevice(machine.self)),
+    'ENOTTY',
+  );
+  assert.is(
+    codeOf(() => machine.resetDevice(60)),
+    'ESRCH',
+  );
   await machine.shutdown();
 });
 
@@ -138,7 +148,10 @@ test('a process that served and dies fails what others had queued on it, and its
   await worker.terminate();
   await ended;
   for (const fence of fences) assert.is(fence.wait(LIMIT_MS), -errno.EOWNERDEAD);
-  assert.is(await codeOf(() => context.submit({})), 'ESRCH');
+  assert.is(
+    codeOf(() => context.submit({})),
+    'ESRCH',
+  );
   buffer.access({ write: true, discard: true }).finish();
   await until(() => machine.stats().actors === 3 || machine.stats().actors === 4);
   const again = startWorker(machine, 'serve', 'server');

@@ -199,7 +199,7 @@ test('any other exception is a bug: it ends the loop, the job has failed', () =>
   });
   const fence = b.context.submit({});
   assert.throws(() => b.run(), 'a bug');
-  assert.is(fence.status, -errno.EIO);
+  assert.is(fence.status, -errno.EOWNERDEAD);
 });
 
 test('a handler that returns a promise in a synchronous loop is told so', () => {

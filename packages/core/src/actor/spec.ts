@@ -46,10 +46,11 @@ export interface Driver {
    */
   init(door: DriverDoor): DmaBufOps | undefined;
   /**
-   * Called in the reaper's thread after an actor (process or device) has died and its jobs, fds and holders have
-   * been settled; a device is started again after it. Frees the locks among the driver's words that the
-   * dead held, mends what they protect, and gives back what of the driver's was the dead one's. May be called
-   * twice for one death. Must not wait for jobs.
+   * Called in the reaper's thread when an actor (process or device) has died: after core's own locks have been
+   * freed, and before its jobs, mappings and fds are settled, since that calls exporter ops, which need
+   * the driver's locks. Frees the locks among the driver's words that the dead held, mends what they protect
+   * (`door.buffers()` tells which buffers exist), and gives back what of the driver's was the dead one's. A
+   * device is started again after it. May be called twice for one death. Must not wait for jobs.
    */
   died?(door: DriverDoor, actor: number): void;
 }

@@ -193,9 +193,7 @@ interface OpenFd {
 function openFds(kernel: Kernel): OpenFd[] {
   return [...kernel.actors.live()].flatMap((pointer) => {
     const actor = kernel.actors.indexOf(pointer);
-    const open = [...fdsOf(kernel, actor)].filter(
-      ({ object }) => kindOf(object) === OBJECT.DMABUF,
-    );
+    const open = [...fdsOf(kernel, actor)].filter(({ object }) => kindOf(object) === OBJECT.DMABUF);
     return open.map(({ fd, object }) => ({
       process: kernel.nameOf(actor),
       fd,

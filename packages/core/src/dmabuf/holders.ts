@@ -131,7 +131,9 @@ export class Holders {
   isOurs(holder: number, buffer: number): boolean {
     const { words, self } = this.#k;
     if (words.load(holder + HOLDER.STATE) === 0) return false;
-    return words.get(holder + HOLDER.OWNER) === self && words.get(holder + HOLDER.BUFFER) === buffer;
+    return (
+      words.get(holder + HOLDER.OWNER) === self && words.get(holder + HOLDER.BUFFER) === buffer
+    );
   }
 
   /** Generation of a live holder, by which a handle knows later whether it still is the same. */

@@ -125,7 +125,7 @@ export class References {
     for (let actor = 0; actor < actors.count; actor++) {
       const box = words.get(HEADER.MAIL) + actor * stride;
       const tail = words.load(box + MAIL.TAIL);
-      for (let at = words.load(box + MAIL.HEAD); ((tail - at) | 0) > 0; ) {
+      for (let at = words.load(box + MAIL.HEAD); ((tail - at) | 0) > 0;) {
         const slot = box + MAIL.SLOTS + ((at >>> 0) % slots) * slotWords;
         const object = words.get(slot + MAIL_SLOT.OBJECT);
         if (object !== 0) count(object);

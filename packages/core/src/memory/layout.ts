@@ -515,5 +515,13 @@ export function layoutOf(sizes: TableSizes, driverWords: readonly number[]): Lay
     trace: take(actors * sizes.traceRecords * TRACE.WORDS),
   };
   const driverOffsets = driverWords.map((words) => take(words));
-  return { offsets, readyWords, mailWords, slotWords, payloadWords, driverOffsets, totalWords: align(at) };
+  return {
+    offsets,
+    readyWords,
+    mailWords,
+    slotWords,
+    payloadWords,
+    driverOffsets,
+    totalWords: align(at),
+  };
 }

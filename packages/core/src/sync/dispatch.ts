@@ -113,8 +113,7 @@ export class Dispatch {
     else if ((flags & JOB_FLAG.BLOCKING) !== 0) this.#wakes[this.#wakeCount++] = job;
     else if ((flags & JOB_FLAG.AUTO) !== 0) {
       this.#autos.push({ job, generation: words.get(job + JOB.GEN) });
-    }
-    else this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
+    } else this.#push(words.get(job + JOB.TARGET), jobs.indexOf(job));
     words.set(actor + ACTOR.INTENT, 0);
   }
 

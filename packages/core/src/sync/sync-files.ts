@@ -99,7 +99,7 @@ export class SyncFiles {
 
   #recordsOf(file: number): number[] {
     const records: number[] = [];
-    for (let record = file; record !== 0; ) {
+    for (let record = file; record !== 0;) {
       records.push(record);
       record = this.#k.words.get(record + SYNC_FILE.NEXT);
     }

@@ -82,7 +82,7 @@ function act(job: { readonly payload: unknown; defer(): void }, door: DriverDoor
     case 'hang':
       for (;;) door.words.add(door.base + 1, 1);
     case 'heap':
-      for (const kept: string[][] = []; ; ) kept.push(Array.from({ length: 1000 }, String));
+      for (const kept: string[][] = []; ;) kept.push(Array.from({ length: 1000 }, String));
     default:
       door.words.add(door.base, 1);
   }
