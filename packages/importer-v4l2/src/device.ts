@@ -1,22 +1,24 @@
 /**
  * The device half: a software codec behind a mem-to-mem device (drivers/media/v4l2-core/v4l2-mem2mem.c).
  *
- * One decoder for each open file, all in this worker, served in turn: one packet of one file between
- * two looks at jobs and ioctls. Jobs are taken in as they are granted and kept; what is decoded when,
- * DecoderSession says.
+ * One codec for each open file of this worker, served in turn: one packet of one file between two looks at
+ * jobs and ioctls. Jobs are started only when they are needed next (`accepts`), so that what waits
+ * behind them is not lost when the worker dies; what is coded when, the sessions say. Which files there
+ * are is in the driver's words.
  */
-import { DmaBufError, type Context, type Job } from '@dmabuf/core';
+import { DmaBufError, type Job } from '@dmabuf/core';
 import type { DeviceEnv, DeviceFactory } from '@dmabuf/core/driver';
 import { NO_FILE, OpenFile } from './device/open-file.js';
 import { readFormat, readNumbers } from './device/requests.js';
 import { FILE, fileRecord, MAX_FILES } from './file-table.js';
 
-class VideoDecoder {
+/** Ioctls of an open file. */
+const REQUESTS = ['VIDIOC_S_FMT', 'failure', 'withdraw', 'reset', 'sync'];
+
+class CodecDevice {
   readonly #env: DeviceEnv;
+  /** By their place in the table; closed ones too, until their last job has ended. */
   readonly #files: Map<number, OpenFile> = new Map();
-  /** Files by the ids of their contexts; closed ones too, until their last job has ended. */
-  readonly #byContext: Map<number, OpenFile> = new Map();
-  readonly #closed: Set<OpenFile> = new Set();
   /** Ioctls that wait for a codec are served one after the other. */
   #ioctls: Promise<unknown> = Promise.resolve();
   /** Whose turn it is. */
@@ -26,16 +28,27 @@ class VideoDecoder {
     this.#env = env;
   }
 
+  /** Goes on with the files that an earlier life of this worker had. */
+  async resume(): Promise<void> {
+    this.#find();
+    for (const file of this.#files.values()) await file.reopen();
+  }
+
+  accepts(context: number, seqno: number): boolean {
+    return this.#byContext(context)?.accepts(context, seqno) ?? true;
+  }
+
   /** Takes a job in, one that was cancelled too. */
   take(job: Job): void {
-    const file = this.#byContext.get(job.context);
+    const file = this.#byContext(job.context);
     if (file !== undefined) file.take(job);
-    else job.finish(NO_FILE);
+    else if (!this.#awaitsEvent(job)) job.finish(NO_FILE);
   }
 
   /** One packet of the next file that has one; when to look again, ms. */
   tick(): number {
-    for (const file of this.#closed) this.#forget(file);
+    this.#find();
+    this.#forget();
     const files = [...this.#files.values()];
     for (let i = 0; i < files.length; i++) {
       const file = files[(this.#turn + i) % files.length];
@@ -54,101 +67,106 @@ class VideoDecoder {
   }
 
   async #serve(request: string, args: unknown): Promise<unknown> {
+    if (request === 'close') {
+      await this.#closing(args)?.close();
+      this.#forget();
+      return null;
+    }
+    if (!REQUESTS.includes(request)) {
+      throw new DmaBufError('ENOTTY', request, `known are ${REQUESTS.join(', ')} and close`);
+    }
+    const file = this.#file(args, request);
     switch (request) {
-      case 'open':
-        return this.#open(args);
-      case 'VIDIOC_S_FMT': {
-        await this.#file(args, request).setFormat(readFormat(args));
+      case 'VIDIOC_S_FMT':
+        await file.setFormat(readFormat(args));
         return null;
-      }
       case 'failure':
-        return this.#file(args, request).failure ?? null;
+        return file.failure ?? null;
       case 'withdraw': {
         const [, , seqno] = readNumbers(args, 3, request);
-        this.#file(args, request).withdraw(seqno ?? 0);
+        file.withdraw(seqno ?? 0);
         return null;
       }
-      case 'reset': {
-        const [, , packet, slot] = readNumbers(args, 4, request);
-        await this.#file(args, request).reset(packet ?? 0, slot ?? 0);
+      case 'reset':
+        await file.reset();
         return null;
-      }
-      case 'close':
-        return this.#close(args);
-      default: {
-        const detail = 'known are open, VIDIOC_S_FMT, failure, withdraw, reset and close';
-        throw new DmaBufError('ENOTTY', request, detail);
-      }
+      default:
+        await file.sync();
+        return null;
     }
   }
 
-  #open(args: unknown): readonly [file: number, generation: number] {
-    const [bitstream = 0, capture = 0] = readNumbers(args, 2, 'open');
-    const contexts = { bitstream: this.#context(bitstream), capture: this.#context(capture) };
+  /** Looks for files of this worker that it does not know yet. */
+  #find(): void {
     const { door, machine } = this.#env;
-    let index = 0;
-    while (this.#files.has(index)) index++;
-    if (index >= MAX_FILES) {
-      const detail = `all ${MAX_FILES} decoders of ${this.#env.spec.path} are open; close one`;
-      throw new DmaBufError('EMFILE', 'open', detail);
+    for (let index = 0; index < MAX_FILES; index++) {
+      const record = fileRecord(door, index);
+      if (this.#files.has(index) || door.words.load(record + FILE.STATE) === 0) continue;
+      if (door.words.get(record + FILE.ACTOR) !== machine.self) continue;
+      this.#files.set(index, new OpenFile(machine, door, record));
     }
-    const record = fileRecord(door, index);
-    const generation = door.words.get(record + FILE.GEN) + 1;
-    const file = new OpenFile(door, record, contexts, () => door.ring(machine.self));
-    door.words.set(record + FILE.GEN, generation);
-    door.words.store(record + FILE.STATE, generation);
-    this.#files.set(index, file);
-    this.#byContext.set(bitstream, file);
-    this.#byContext.set(capture, file);
-    return [index, generation];
   }
 
-  async #close(args: unknown): Promise<null> {
-    const file = this.#file(args, 'close');
-    const [index = 0] = readNumbers(args, 2, 'close');
-    this.#files.delete(index);
-    this.#closed.add(file);
-    const { door } = this.#env;
-    door.words.store(fileRecord(door, index) + FILE.STATE, 0);
-    await file.close();
-    this.#forget(file);
-    return null;
+  /** Closes what the application (or the death of one) has closed; forgets it when its jobs have ended. */
+  #forget(): void {
+    for (const [index, file] of this.#files) {
+      if (!file.closing) continue;
+      if (file.drained()) this.#files.delete(index);
+      else if (!file.closeBegun) this.#ioctls = this.#ioctls.then(() => file.close());
+    }
   }
 
-  /** Lets go of a closed file whose jobs have all ended. */
-  #forget(file: OpenFile): void {
-    if (!file.drained()) return;
-    this.#closed.delete(file);
-    this.#byContext.delete(file.bitstream.id);
-    this.#byContext.delete(file.capture.id);
+  #byContext(context: number): OpenFile | undefined {
+    const known = this.#lookUp(context);
+    if (known !== undefined) return known;
+    this.#find();
+    return this.#lookUp(context);
   }
 
-  #context(id: number): Context {
-    const { machine } = this.#env;
-    const context = machine.contextById(id);
-    if (context.target === machine.self && !this.#byContext.has(id)) return context;
-    const detail = `context ${id} is not a free one of this device`;
-    throw new DmaBufError('EINVAL', 'open', detail);
+  #lookUp(context: number): OpenFile | undefined {
+    for (const file of this.#files.values()) {
+      if (file.source.id === context || file.sink.id === context) return file;
+    }
+    return undefined;
+  }
+
+  /** A job that waits for an event of a file: it names the file, for its context is the sender's. */
+  #awaitsEvent(job: Job): boolean {
+    const { payload } = job;
+    const fields: readonly unknown[] = Array.isArray(payload) ? payload : [];
+    const [tag, ...args] = fields;
+    if (tag !== 'event') return false;
+    const [, , seen = 0] = readNumbers(args, 3, 'event');
+    this.#file(args, 'event').awaitEvent(job, seen);
+    return true;
+  }
+
+  #closing(args: unknown): OpenFile | undefined {
+    this.#find();
+    const [index = -1] = readNumbers(args, 2, 'close');
+    const file = this.#files.get(index);
+    return file?.closing === true ? file : undefined;
   }
 
   /** The file that `args` begin with. EBADF when it was closed. */
   #file(args: unknown, request: string): OpenFile {
     const [index = -1, generation] = readNumbers(args, 2, request);
+    if (!this.#files.has(index)) this.#find();
     const file = this.#files.get(index);
     const { door } = this.#env;
-    if (file !== undefined && door.words.get(fileRecord(door, index) + FILE.STATE) === generation) {
-      return file;
-    }
+    if (file !== undefined && door.words.get(file.record + FILE.STATE) === generation) return file;
     throw new DmaBufError('EBADF', request, `file ${index} of ${this.#env.spec.path} is closed`);
   }
 }
 
-export const createDevice: DeviceFactory = (env) => {
-  const decoder = new VideoDecoder(env);
+export const createDevice: DeviceFactory = async (env) => {
+  const device = new CodecDevice(env);
+  await device.resume();
   return {
-    run: (job) => decoder.take(job),
-    failed: (job) => decoder.take(job),
-    tick: () => decoder.tick(),
-    ioctl: (request, args) => decoder.ioctl(request, args),
+    run: (job) => device.take(job),
+    failed: (job) => device.take(job),
+    accepts: (context, seqno) => device.accepts(context, seqno),
+    tick: () => device.tick(),
+    ioctl: (request, args) => device.ioctl(request, args),
   };
 };

@@ -6,62 +6,63 @@
 import type { DriverSpec } from '@dmabuf/core';
 import { FILE_TABLE_WORDS } from './file-table.js';
 
-/** How the video device is named. */
+/** How the video device is named, and how many workers it has. */
 export interface V4l2Options {
   /** Path in the directory. Default `/dev/video0`. */
   readonly device?: string;
   /** Name of its actor. Default `video0`. */
   readonly name?: string;
+  /**
+   * Workers that share the open files: each new file goes to the one with the fewest, so with as many workers as
+   * files each has its own. Default 1: the files take turns on it.
+   */
+  readonly workers?: number;
 }
 
-/** The driver for `boot({ drivers: [...] })`: one video device, in a worker of its own. */
+/** The driver for `boot({ drivers: [...] })`: one decoder device, in a worker of its own or several. */
 export function v4l2(options: V4l2Options = {}): DriverSpec {
-  const { device = '/dev/video0', name = 'video0' } = options;
+  const { device = '/dev/video0', name = 'video0', workers = 1 } = options;
+  if (!Number.isInteger(workers) || workers < 1) {
+    throw new TypeError(`v4l2: workers must be a positive whole number, not ${workers}`);
+  }
   return {
     name: `v4l2 ${name}`,
     module: new URL('./driver.js', import.meta.url).href,
     words: FILE_TABLE_WORDS,
-    devices: [
-      {
-        name,
-        path: device,
-        module: new URL('./device.js', import.meta.url).href,
-        async: true,
-        info: { v4l2: 'm2m' },
-      },
-    ],
+    devices: Array.from({ length: workers }, (_, i) => ({
+      name: i === 0 ? name : `${name}.${i}`,
+      path: i === 0 ? device : `${device}.${i}`,
+      module: new URL('./device.js', import.meta.url).href,
+      async: true,
+      info: { v4l2: 'decoder', node: device },
+    })),
   };
 }
 
 export {
   VideoDevice,
   type Capability,
-  type DecodeRequest,
-  type FormatDescription,
+  type CodecCommand,
   type FormatRequest,
   type VideoFormat,
-  type VideoHandle,
 } from './video-device.js';
+export { StreamingDevice, type QueuedBuffer, type WaitOptions } from './streaming-device.js';
+export type { DecodeRequest } from './decode-queue.js';
+export type { VideoHandle } from './video-file.js';
+export type {
+  FormatDescription,
+  FrameSizes,
+  PlaneFormat,
+  V4l2Format,
+  V4l2FormatRequest,
+} from './formats.js';
+export type { V4l2Buffer, V4l2BufferInfo, V4l2Plane } from './vb2/buffer.js';
+export type { Allocated } from './vb2/queue.js';
+export type { EventSubscription, V4l2Event } from './events.js';
+export type { ExtControl, QueryCtrl } from './controls.js';
 export { captureFormat, type CaptureFormat } from './capture-format.js';
 export type { DecoderStats } from './file-table.js';
-export {
-  fourccName,
-  v4l2_fourcc,
-  V4L2_BUF_FLAG_ERROR,
-  V4L2_BUF_TYPE_VIDEO_CAPTURE,
-  V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-  V4L2_BUF_TYPE_VIDEO_OUTPUT,
-  V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
-  V4L2_CAP_STREAMING,
-  V4L2_CAP_VIDEO_M2M,
-  V4L2_FMT_FLAG_COMPRESSED,
-  V4L2_FMT_FLAG_DYN_RESOLUTION,
-  V4L2_PIX_FMT_H264,
-  V4L2_PIX_FMT_NV12,
-  V4L2_PIX_FMT_VP8,
-  V4L2_PIX_FMT_VP9,
-  V4L2_PIX_FMT_YUV420,
-} from './videodev2.js';
+export * from './videodev2.js';
 export { acceptedFormats, codecOf, codecOfString, codecs } from './codec/index.js';
 export { UnsupportedStream } from './codec/unsupported.js';
 export type {

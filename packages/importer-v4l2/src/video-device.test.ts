@@ -148,7 +148,7 @@ test('what cannot be opened or set is refused, and changes nothing', async () =>
     /^ENOTTY/,
   );
   const open = Array.from({ length: 14 }, () => VideoDevice.open(machine));
-  assert.throws(() => VideoDevice.open(machine), /^EMFILE.*all 16 decoders/);
+  assert.throws(() => VideoDevice.open(machine), /^EMFILE.*all 16 files/);
   for (const file of open) file.close();
   VideoDevice.open(machine).close();
 });

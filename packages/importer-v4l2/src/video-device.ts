@@ -1,38 +1,40 @@
 /**
- * VideoDevice: one open file of a video device, which is one decoder (V4L2's stateful decoder,
- * Documentation/userspace-api/media/v4l/dev-decoder.rst), as an application holds it.
+ * VideoDevice: one open file of a video device, which is one codec (V4L2's stateful decoder and encoder,
+ * Documentation/userspace-api/media/v4l/dev-decoder.rst, dev-encoder.rst), as an application holds it.
  *
- * Runs in the calling thread. Any number of threads may hold the same file (`handle`, `fromHandle`)
- * and queue on it; it is closed once, for all of them. What queueDecode queues is two jobs: the packet
- * reads the bitstream and never waits for a CAPTURE buffer; the CAPTURE job waits for its buffer and
- * then for the picture of its timestamp (design D8a).
+ * Runs in the calling thread. Any number of threads may hold the same file (`handle`, `fromHandle`); it is
+ * closed once, for all of them. A decoder is fed in one of two ways: by the calls of V4L2 (StreamingDevice),
+ * or by queueDecode, which queues as far ahead as the job table allows (design D8a).
  */
-import {
-  type Context,
-  DmaBuf,
-  DmaBufError,
-  type Fence,
-  type Machine,
-  discard,
-  shared,
-} from '@dmabuf/core';
-import type { DriverDoor } from '@dmabuf/core/driver';
+import { DmaBufError, type Fence, type Machine } from '@dmabuf/core';
+import type { Rect } from './bitstream/picture-format.js';
 import { captureFormat, type CaptureFormat } from './capture-format.js';
-import { codecOf, codecs } from './codec/index.js';
-import type { PacketPayload } from './device/jobs.js';
-import { type DecoderStats, FILE, fileRecord, readStats } from './file-table.js';
+import { codecOf } from './codec/index.js';
+import { Controls, type ControlSpec } from './controls.js';
+import { DecodeQueue, type DecodeRequest } from './decode-queue.js';
+import { DecoderFormats } from './decoder-formats.js';
+import { type DecoderStats, FILE, readGeometry, readStats } from './file-table.js';
+import { decoderSelection, noTarget } from './selection.js';
+import { Streams } from './streams.js';
+import { type DeviceParts, StreamingDevice } from './streaming-device.js';
 import {
   fourccName,
-  V4L2_BUF_TYPE_VIDEO_CAPTURE,
-  V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
-  V4L2_BUF_TYPE_VIDEO_OUTPUT,
-  V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
+  isCapture,
+  V4L2_CAP_DEVICE_CAPS,
+  V4L2_CAP_EXT_PIX_FORMAT,
   V4L2_CAP_STREAMING,
   V4L2_CAP_VIDEO_M2M,
-  V4L2_FMT_FLAG_COMPRESSED,
-  V4L2_FMT_FLAG_DYN_RESOLUTION,
+  V4L2_CAP_VIDEO_M2M_MPLANE,
+  V4L2_CID_MIN_BUFFERS_FOR_CAPTURE,
+  V4L2_CTRL_FLAG_READ_ONLY,
+  V4L2_CTRL_FLAG_VOLATILE,
+  V4L2_CTRL_TYPE_INTEGER,
+  V4L2_DEC_CMD_START,
+  V4L2_DEC_CMD_STOP,
   V4L2_PIX_FMT_YUV420,
+  VIDEO_MAX_FRAME,
 } from './videodev2.js';
+import { VideoFile, type VideoHandle } from './video-file.js';
 
 /** `struct v4l2_capability`. */
 export interface Capability {
@@ -41,17 +43,8 @@ export interface Capability {
   readonly bus_info: string;
   /** V4L2_CAP_* */
   readonly capabilities: number;
-}
-
-/** `struct v4l2_fmtdesc`, and whether the format can be used in this installation. */
-export interface FormatDescription {
-  readonly fourcc: string;
-  readonly description: string;
-  /** V4L2_FMT_FLAG_* */
-  readonly flags: number;
-  readonly available: boolean;
-  /** What to install where it is not available. */
-  readonly reason?: string;
+  /** V4L2_CAP_* of this node: the same but for V4L2_CAP_DEVICE_CAPS. */
+  readonly device_caps: number;
 }
 
 /** What to decode. */
@@ -76,121 +69,62 @@ export interface VideoFormat {
   readonly capture: CaptureFormat | undefined;
 }
 
-/** A packet of bitstream and the buffer for its picture. */
-export interface DecodeRequest {
-  /** Where the packet lies: `size` bytes at `offset`. Read under a shared claim. */
-  readonly bitstream: {
-    readonly buffer: DmaBuf;
-    readonly offset: number;
-    readonly size: number;
-  };
-  /** ms; grows from picture to picture. It travels with the picture as metadata. */
-  readonly timestamp: number;
-  /** Overwritten with the picture. Left out for a packet that shows none (headers, hidden frames). */
-  readonly capture?: DmaBuf;
+/** `struct v4l2_decoder_cmd`, `struct v4l2_encoder_cmd`: flags, speed and format are always 0 here. */
+export interface CodecCommand {
+  /** V4L2_DEC_CMD_*, V4L2_ENC_CMD_* */
+  readonly cmd: number;
+  readonly flags?: number;
 }
 
-/** An open file as a plain value: what a message carries to another thread. */
-export interface VideoHandle {
-  readonly path: string;
-  readonly file: number;
-  readonly generation: number;
-  /** Ids of its contexts. */
-  readonly bitstream: number;
-  readonly capture: number;
-}
+export class VideoDevice extends StreamingDevice {
+  readonly #queue: DecodeQueue;
 
-/** Loading a codec for the first time takes this long at most, ms. */
-const CODEC_LIMIT_MS = 30_000;
-
-export class VideoDevice {
-  /** Its plain value, for {@link VideoDevice.fromHandle} in another thread. */
-  readonly handle: VideoHandle;
-  readonly #machine: Machine;
-  readonly #door: DriverDoor;
-  readonly #actor: number;
-  readonly #record: number;
-  readonly #bitstream: Context;
-  readonly #capture: Context;
-
-  private constructor(machine: Machine, handle: VideoHandle) {
-    const node = videoNode(machine, handle.path);
-    this.handle = handle;
-    this.#machine = machine;
-    this.#actor = node.actor;
-    this.#door = machine.driver(node.driver);
-    this.#record = fileRecord(this.#door, handle.file);
-    this.#bitstream = machine.contextById(handle.bitstream);
-    this.#capture = machine.contextById(handle.capture);
+  private constructor(parts: DeviceParts) {
+    super(parts);
+    this.#queue = new DecodeQueue(parts.file);
   }
 
   /**
-   * Opens a video device: a decoder of its own, beside those of other files. The caller closes it.
-   * Blocks for one round trip. ENOENT: no such device; ENODEV: it is no video device; EMFILE: all its
-   * decoders are open; ENOSPC: no free context.
+   * Opens a video device: a codec of its own, beside those of other files, on the worker of the device that has
+   * the fewest. The caller closes it. Does not block.
+   * ENOENT: no such device; ENODEV: it is no video device; EMFILE: all its files are open; ENOSPC: no free context.
    */
   static open(machine: Machine, path: string = '/dev/video0'): VideoDevice {
-    const { actor, driver } = videoNode(machine, path);
-    const name = path.slice(path.lastIndexOf('/') + 1);
-    const bitstream = machine.createContext(actor, `${name} bitstream`);
-    let capture: Context | undefined;
-    try {
-      capture = machine.createContext(actor, `${name} capture`);
-      const [file, generation] = readOpened(
-        machine.ioctl(actor, 'open', [bitstream.id, capture.id]),
-      );
-      const door = machine.driver(driver);
-      door.words.setDouble(fileRecord(door, file) + FILE.LAST_TIMESTAMP, -Infinity);
-      const ids = { bitstream: bitstream.id, capture: capture.id };
-      return new VideoDevice(machine, { path, file, generation, ...ids });
-    } catch (error) {
-      capture?.close();
-      bitstream.close();
-      throw error;
-    }
+    return VideoDevice.#of(VideoFile.open(machine, path));
   }
 
   /** A file that another thread opened. EBADF when it has been closed. Does not block. */
   static fromHandle(machine: Machine, handle: VideoHandle): VideoDevice {
-    const { actor, driver } = videoNode(machine, handle.path);
-    const door = machine.driver(driver);
-    if (!isOpen(door, handle)) throw closed(handle, 'open', actor);
-    return new VideoDevice(machine, handle);
+    return VideoDevice.#of(new VideoFile(machine, handle));
+  }
+
+  static #of(file: VideoFile): VideoDevice {
+    const formats = new DecoderFormats(file);
+    const controls: Controls = new Controls(decoderControls(file), (id, value) =>
+      device.controlSet(id, value),
+    );
+    const streams = new Streams(file, { formats, minCapture: 0, parameters: () => [] });
+    const device = new VideoDevice({ file, formats, controls, streams });
+    return device;
   }
 
   /** VIDIOC_QUERYCAP. */
   querycap(): Capability {
+    const { path } = this.handle;
+    const caps =
+      V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE | V4L2_CAP_STREAMING | V4L2_CAP_EXT_PIX_FORMAT;
     return {
       driver: 'dmabuf-v4l2',
       card: 'software decoder',
-      bus_info: `platform:${this.handle.path.slice(this.handle.path.lastIndexOf('/') + 1)}`,
-      capabilities: V4L2_CAP_VIDEO_M2M | V4L2_CAP_STREAMING,
+      bus_info: `platform:${path.slice(path.lastIndexOf('/') + 1)}`,
+      capabilities: (caps | V4L2_CAP_DEVICE_CAPS) >>> 0,
+      device_caps: caps,
     };
   }
 
   /**
-   * VIDIOC_ENUM_FMT: what the OUTPUT queue takes, and what the CAPTURE queue gives. Formats whose
-   * codec is not installed are listed with what to install. EINVAL: no such queue. Does not block.
-   */
-  enumFmt(type: number): readonly FormatDescription[] {
-    if (type === V4L2_BUF_TYPE_VIDEO_OUTPUT || type === V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE) {
-      const flags = V4L2_FMT_FLAG_COMPRESSED | V4L2_FMT_FLAG_DYN_RESOLUTION;
-      return codecs.map((codec) => {
-        const { fourcc, description } = codec;
-        return { fourcc, description, flags, ...codec.probe() };
-      });
-    }
-    if (type === V4L2_BUF_TYPE_VIDEO_CAPTURE || type === V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE) {
-      const description = 'Planar YUV 4:2:0';
-      return [{ fourcc: V4L2_PIX_FMT_YUV420, description, flags: 0, available: true }];
-    }
-    const detail = `buffer type ${type}; this device has OUTPUT (2, 10) and CAPTURE (1, 9) queues`;
-    throw new DmaBufError('EINVAL', 'VIDIOC_ENUM_FMT', detail);
-  }
-
-  /**
-   * VIDIOC_S_FMT: opens the decoder of a format. Blocks until it is there: for the first one of its
-   * kind up to a second. A refused call changes nothing.
+   * Opens the decoder of a format, as S_FMT of both queues does, with what else is known of the stream.
+   * Blocks until it is there: for the first one of its kind up to a second. A refused call changes nothing.
    *
    * EINVAL: no decoder here takes the format, or the stream that its header describes (the message
    * says what is accepted), or `depth` is not more than the decoder holds back; ENOENT: its package
@@ -198,7 +132,7 @@ export class VideoDevice {
    */
   setFormat(format: FormatRequest): VideoFormat {
     const call = 'VIDIOC_S_FMT';
-    this.#check(call);
+    this.file.check(call);
     const { output, capture, depth = 0 } = format;
     const codec = codecOf(output.fourcc);
     if (capture?.fourcc !== undefined && capture.fourcc !== V4L2_PIX_FMT_YUV420) {
@@ -213,18 +147,16 @@ export class VideoDevice {
     if (size !== undefined) captureFormat(size.width, size.height);
     const header = output.header === undefined ? null : Buffer.from(output.header);
     const { width, height } = size ?? { width: 0, height: 0 };
-    const args = [...this.#id, width, height, depth, output.fourcc, header];
-    this.#machine.ioctl(this.#actor, call, args, CODEC_LIMIT_MS);
+    this.file.ioctl(call, [width, height, depth, output.fourcc, header]);
     return this.getFormat();
   }
 
-  /** VIDIOC_G_FMT of both queues. EBADF. Does not block. */
+  /** What is decoded, and into what, in one call. EBADF. Does not block. */
   getFormat(): VideoFormat {
-    this.#check('VIDIOC_G_FMT');
-    const { words } = this.#door;
-    const fourcc = words.load(this.#record + FILE.FOURCC);
-    const width = words.get(this.#record + FILE.WIDTH);
-    const height = words.get(this.#record + FILE.HEIGHT);
+    this.file.check('VIDIOC_G_FMT');
+    const { door, record } = this.file;
+    const fourcc = door.words.load(record + FILE.FOURCC);
+    const { width, height } = readGeometry(door.words, record);
     return {
       output: fourcc === 0 ? undefined : { fourcc: fourccName(fourcc) },
       capture: width === 0 ? undefined : captureFormat(width, height),
@@ -239,166 +171,79 @@ export class VideoDevice {
    * the buffer's content is then poisoned, and what was queued to read it is cancelled, nothing else.
    * With EPIPE, and all later ones until `reset`, when a picture is larger than its buffer; with
    * EINVAL likewise when the stream turns out to be one that the decoder does not do; with ECANCELED
-   * after `reset` or `close`.
+   * after `reset` or `close`. When the worker dies: with EOWNERDEAD what it had in hand, with EIO what
+   * comes before the next key frame; then decoding goes on.
    *
    * Throws EINVAL: no format was set, the range is empty or leaves the bitstream buffer, the timestamp
-   * does not grow, one buffer is to be both; EBADF: a buffer or the file is closed; EPIPE, EINVAL:
-   * the stream is over (see above); ENOSPC: the job table is full. A refused call queues nothing, but
-   * for one case: ENOSPC may cost the earlier content of `capture`.
+   * does not grow, one buffer is to be both; EBADF: a buffer or the file is closed; EBUSY: the file has buffers of
+   * REQBUFS; EPIPE, EINVAL: the stream is over (see above); ENOSPC: the job table is full. A refused call queues
+   * nothing, but for one case: ENOSPC may cost the earlier content of `capture`.
    */
   queueDecode(request: DecodeRequest): Fence {
-    const call = 'queue_decode';
-    this.#check(call);
-    checkRequest(request);
-    const { bitstream, timestamp, capture } = request;
-    bitstream.buffer.deliverTo(this.#actor, call);
-    capture?.deliverTo(this.#actor, call);
-    return this.#locked(() => {
-      this.#checkStream(call);
-      const { words } = this.#door;
-      const payload: PacketPayload = [
-        timestamp,
-        bitstream.offset,
-        bitstream.size,
-        capture !== undefined,
-      ];
-      const packet = { buffers: [shared(bitstream.buffer)], payload };
-      if (capture === undefined) return this.#bitstream.submit(packet);
-      const last = words.getDouble(this.#record + FILE.LAST_TIMESTAMP);
-      if (timestamp <= last) {
-        const detail = `timestamp ${timestamp} after ${last}; pictures are bound by timestamps, which grow until reset()`;
-        throw new DmaBufError('EINVAL', call, detail);
-      }
-      const picture = this.#capture.submit({ buffers: [discard(capture)], payload: timestamp });
-      try {
-        this.#bitstream.submit(packet);
-      } catch (error) {
-        this.#machine.ioctl(this.#actor, 'withdraw', [...this.#id, picture.seqno]);
-        throw error;
-      }
-      words.setDouble(this.#record + FILE.LAST_TIMESTAMP, timestamp);
-      return picture;
-    });
+    return this.#queue.queue(request);
   }
 
   /**
-   * Seek: cancels what is queued (its fences fail with ECANCELED, those of CAPTURE buffers that are
-   * still in use when they come free) and goes on with the next key frame. Ends EPIPE and EINVAL.
+   * Seek of what queueDecode queued: cancels it (its fences fail with ECANCELED, those of CAPTURE buffers
+   * that are still in use when they come free) and goes on with the next key frame. Ends EPIPE and EINVAL.
    * Timestamps may start anew. Blocks for one round trip. EBADF.
    */
   reset(): void {
-    this.#check('reset');
-    this.#locked(() => {
-      const { submitted: packet } = this.#bitstream;
-      const { submitted: slot } = this.#capture;
-      this.#machine.ioctl(this.#actor, 'reset', [...this.#id, packet, slot], CODEC_LIMIT_MS);
-      this.#door.words.setDouble(this.#record + FILE.LAST_TIMESTAMP, -Infinity);
-    });
-  }
-
-  /** Counters since the format was set, read from shared words: no round trip. EBADF. */
-  stats(): DecoderStats {
-    this.#check('stats');
-    return readStats(this.#door.words, this.#record);
+    this.#queue.reset();
   }
 
   /**
-   * Closes the file for all threads: what is queued is cancelled with ECANCELED, CAPTURE buffers in
-   * use come back when they come free. Blocks for one round trip. Harmless the second time.
+   * VIDIOC_DECODER_CMD. STOP drains: what was queued on OUTPUT is decoded, the last CAPTURE buffer has LAST (it
+   * may be empty), an EOS event follows; then nothing is decoded until START, or STREAMOFF and STREAMON of
+   * either queue. Has no effect unless both queues stream. START also goes on after a change of size, with
+   * the buffers that there are. EINVAL: another command; EBUSY: a drain is under way.
    */
-  close(): void {
-    if (!isOpen(this.#door, this.handle)) return;
-    this.#locked(() => {
-      if (!isOpen(this.#door, this.handle)) return;
-      this.#machine.ioctl(this.#actor, 'close', this.#id, CODEC_LIMIT_MS);
-    });
+  decoderCmd({ cmd }: CodecCommand): Required<CodecCommand> {
+    const call = 'VIDIOC_DECODER_CMD';
+    this.file.check(call);
+    const known = this.tryDecoderCmd({ cmd });
+    if (cmd === V4L2_DEC_CMD_STOP) this.streams.stop(call);
+    else this.streams.start(call);
+    return known;
   }
 
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  get #id(): readonly [file: number, generation: number] {
-    return [this.handle.file, this.handle.generation];
-  }
-
-  #check(call: string): void {
-    if (!isOpen(this.#door, this.handle)) throw closed(this.handle, call, this.#actor);
-  }
-
-  /** Holds the file's lock, so that the two lines of jobs have one order for all threads. */
-  #locked<T>(work: () => T): T {
-    const { locks } = this.#door;
-    const lock = this.#record + FILE.LOCK;
-    locks.lock(lock);
-    try {
-      return work();
-    } finally {
-      locks.unlock(lock);
-    }
-  }
-
-  /** Refuses what can only be cancelled. Under the file's lock. */
-  #checkStream(call: string): void {
-    this.#check(call);
-    const { words } = this.#door;
-    if (words.load(this.#record + FILE.FOURCC) === 0) {
-      throw new DmaBufError('EINVAL', call, 'no OUTPUT format is set; call setFormat first');
-    }
-    const error = words.load(this.#record + FILE.ERROR);
-    if (error === 0) return;
-    const why = this.#machine.ioctl(this.#actor, 'failure', this.#id);
-    throw DmaBufError.of(
-      error,
-      call,
-      typeof why === 'string' ? why : 'the stream is over; reset()',
+  /** VIDIOC_TRY_DECODER_CMD: the command as it would be carried out. EINVAL: another one. */
+  tryDecoderCmd({ cmd }: CodecCommand): Required<CodecCommand> {
+    if (cmd === V4L2_DEC_CMD_STOP || cmd === V4L2_DEC_CMD_START) return { cmd, flags: 0 };
+    throw new DmaBufError(
+      'EINVAL',
+      'VIDIOC_DECODER_CMD',
+      `command ${cmd}; there are START and STOP`,
     );
   }
+
+  /** VIDIOC_G_SELECTION, of CAPTURE. EINVAL: no such target, or of OUTPUT. */
+  gSelection(type: number, target: number): Rect {
+    const call = 'VIDIOC_G_SELECTION';
+    this.file.check(call);
+    if (!isCapture(type)) throw noTarget(call, target);
+    return decoderSelection(target, readGeometry(this.file.door.words, this.file.record));
+  }
+
+  /** Counters. Does not block. EBADF. */
+  stats(): DecoderStats {
+    this.file.check('stats');
+    return readStats(this.file.door.words, this.file.record);
+  }
 }
 
-function videoNode(machine: Machine, path: string): { actor: number; driver: string } {
-  const { actor, driver, info } = machine.device(path);
-  if (typeof info === 'object' && info !== null && 'v4l2' in info) return { actor, driver };
-  throw new DmaBufError('ENODEV', 'open', `'${path}' is no video device (driver '${driver}')`);
-}
-
-function readOpened(answer: unknown): readonly [file: number, generation: number] {
-  const opened: readonly unknown[] = Array.isArray(answer) ? answer : [];
-  const [file, generation] = opened;
-  if (typeof file === 'number' && typeof generation === 'number') return [file, generation];
-  throw new DmaBufError('EIO', 'open', 'the device gave no answer that makes sense');
-}
-
-function isOpen(door: DriverDoor, { file, generation }: VideoHandle): boolean {
-  return door.words.load(fileRecord(door, file) + FILE.STATE) === generation;
-}
-
-function closed({ path, file }: VideoHandle, call: string, actor: number): DmaBufError {
-  return new DmaBufError('EBADF', call, `file ${file} of ${path} (actor ${actor}) is closed`);
-}
-
-/** The border: nothing that cannot be right gets any further. */
-function checkRequest({ bitstream, timestamp, capture }: DecodeRequest): void {
-  const refuse = (detail: string): DmaBufError => new DmaBufError('EINVAL', 'queue_decode', detail);
-  if (!(bitstream.buffer instanceof DmaBuf)) {
-    throw new TypeError('queueDecode: bitstream.buffer must be a DmaBuf');
-  }
-  if (capture !== undefined && !(capture instanceof DmaBuf)) {
-    throw new TypeError('queueDecode: capture must be a DmaBuf, or left out');
-  }
-  const { buffer, offset, size } = bitstream;
-  if (!Number.isSafeInteger(size) || size <= 0) {
-    throw refuse(`a packet of ${size} bytes; give a positive whole number`);
-  }
-  if (!Number.isSafeInteger(offset) || offset < 0 || offset + size > buffer.size) {
-    throw refuse(
-      `bytes ${offset} to ${offset + size} are not inside the bitstream buffer of ${buffer.size} bytes`,
-    );
-  }
-  if (typeof timestamp !== 'number' || !Number.isFinite(timestamp)) {
-    throw refuse(`timestamp ${timestamp}; give a finite number of ms`);
-  }
-  if (capture?.record.pointer === buffer.record.pointer) {
-    throw refuse('the bitstream buffer is its own CAPTURE buffer; give two');
-  }
+function decoderControls({ door, record }: VideoFile): ControlSpec[] {
+  return [
+    {
+      id: V4L2_CID_MIN_BUFFERS_FOR_CAPTURE,
+      type: V4L2_CTRL_TYPE_INTEGER,
+      name: 'Min Number of Capture Buffers',
+      minimum: 1,
+      maximum: VIDEO_MAX_FRAME,
+      step: 1,
+      default_value: 1,
+      flags: V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_VOLATILE,
+      volatile: () => 1 + door.words.get(record + FILE.REORDER),
+    },
+  ];
 }

@@ -110,6 +110,7 @@ class Rig {
     const slot: CaptureSlot = {
       seqno: ++this.#slots,
       timestamp,
+      packet: this.#slots,
       capacity,
       fill: (picture, sequence) => {
         assert.is(picture.timestamp, timestamp);
@@ -124,7 +125,7 @@ class Rig {
 
   /** A slot that was cancelled before its grant. */
   cancelled(timestamp: number): this {
-    this.session.cancelSlot(++this.#slots, timestamp);
+    this.session.cancelSlot(++this.#slots, timestamp, 1);
     return this;
   }
 

@@ -33,6 +33,8 @@ export interface CaptureSlot {
   /** Its place in the line of slots. */
   readonly seqno: number;
   readonly timestamp: number;
+  /** Place in the line of packets of the one that it belongs to. */
+  readonly packet: number;
   /** Bytes of the buffer. */
   readonly capacity: number;
   /** Copies the picture in and says what it is; returns the bytes copied. */
@@ -48,6 +50,10 @@ export interface SessionCounters {
   hidden: number;
   dropped: number;
   bytesCopied: number;
+}
+
+export function newCounters(): SessionCounters {
+  return { packets: 0, decoded: 0, errors: 0, hidden: 0, dropped: 0, bytesCopied: 0 };
 }
 
 /** What a session tells its owner. */
@@ -68,14 +74,7 @@ const EIO = -errno.EIO;
 const ECANCELED = -errno.ECANCELED;
 
 export class DecoderSession {
-  readonly counters: SessionCounters = {
-    packets: 0,
-    decoded: 0,
-    errors: 0,
-    hidden: 0,
-    dropped: 0,
-    bytesCopied: 0,
-  };
+  readonly counters: SessionCounters;
   readonly #decoder: Decoder;
   /** The header was accepted: what looks unsupported later on is damage. */
   readonly #configured: boolean;
@@ -98,11 +97,27 @@ export class DecoderSession {
   #seenPicture = false;
   /** Packets and slots up to these belong to what was before the last reset. */
   #cut = { packet: 0, slot: 0 };
+  /** Packets up to this one went down with an earlier life of the device: their slots get no picture. */
+  #lostPackets: number;
 
-  constructor(decoder: Decoder, configured: boolean, hooks: SessionHooks) {
+  constructor(
+    decoder: Decoder,
+    configured: boolean,
+    hooks: SessionHooks,
+    from: {
+      readonly counters?: SessionCounters;
+      readonly lostPackets?: number;
+      readonly failure?: SessionFailure | undefined;
+      readonly cut?: { readonly packet: number; readonly slot: number };
+    } = {},
+  ) {
     this.#decoder = decoder;
     this.#configured = configured;
     this.#hooks = hooks;
+    this.counters = from.counters ?? newCounters();
+    this.#lostPackets = from.lostPackets ?? 0;
+    this.#failure = from.failure;
+    this.#cut = from.cut ?? this.#cut;
   }
 
   /** Visible size of the newest picture. */
@@ -119,6 +134,20 @@ export class DecoderSession {
     return this.#busy === undefined && this.#pictures.length === 0 && this.#packets.length > 0;
   }
 
+  /** Whether a packet can be taken in: only what is decoded next, so that the rest outlives the device. */
+  wantsPacket(seqno: number): boolean {
+    if (seqno <= this.#cut.packet || this.#failure !== undefined) return true;
+    const idle = this.#busy === undefined && this.#packets.length === 0;
+    return idle && this.#pictures.length === 0;
+  }
+
+  /** Whether a slot can be taken in: one that is filled, or ended, at once. */
+  wantsSlot(seqno: number): boolean {
+    if (seqno <= this.#cut.slot || this.#failure !== undefined) return true;
+    if (this.#withdrawn.has(seqno) || this.#lostPackets > 0) return true;
+    return this.#pictures.length > 0 || this.#missing.size > 0;
+  }
+
   addPacket(packet: PacketIn): void {
     if (packet.seqno <= this.#cut.packet) packet.end(ECANCELED);
     else if (this.#failure !== undefined) packet.end(this.#failure.error);
@@ -131,6 +160,9 @@ export class DecoderSession {
     const refused = this.#refusal(slot.seqno);
     if (refused !== 0) {
       slot.end(refused);
+    } else if (this.#isLost(slot.packet)) {
+      this.counters.errors++;
+      this.#endSlot(slot, EIO);
     } else if (missing !== undefined) {
       this.#missing.delete(timestamp);
       this.#endSlot(slot, missing);
@@ -144,8 +176,9 @@ export class DecoderSession {
   }
 
   /** A CAPTURE slot that was cancelled before its grant: its picture is not waited for. */
-  cancelSlot(seqno: number, timestamp: number): void {
-    if (this.#refusal(seqno) !== 0 || this.#missing.delete(timestamp)) return;
+  cancelSlot(seqno: number, timestamp: number, packet: number): void {
+    if (this.#refusal(seqno) !== 0 || this.#isLost(packet) || this.#missing.delete(timestamp))
+      return;
     const waiting = this.#pictures.filter((picture) => picture.timestamp !== timestamp);
     if (waiting.length === this.#pictures.length) {
       this.#unwanted.add(timestamp);
@@ -199,6 +232,12 @@ export class DecoderSession {
     while (this.#busy !== undefined) await this.#busy;
     this.#fail(ECANCELED, 'the file is closed');
     await this.#decoder.close();
+  }
+
+  /** Whether a slot's packet is gone; slots come in order, so the first whose is not ends the question. */
+  #isLost(packet: number): boolean {
+    if (packet > this.#lostPackets) this.#lostPackets = 0;
+    return packet <= this.#lostPackets;
   }
 
   /** −errno with which a slot ends that has no business here; 0. */

@@ -11,13 +11,16 @@ import { tightLayout } from '../codec/planes.js';
 import type { Picture } from '../codec/index.js';
 import type { CaptureSlot, PacketIn } from './decoder-session.js';
 
-/** Payload of a packet's job; that of a CAPTURE job is its timestamp alone. */
+/** Payload of a packet's job. */
 export type PacketPayload = readonly [
   timestamp: number,
   offset: number,
   size: number,
   bound: boolean,
 ];
+
+/** Payload of its CAPTURE job; `packet` is the seqno of the packet's job. */
+export type SlotPayload = readonly [timestamp: number, packet: number];
 
 function malformed(job: Job): DmaBufError {
   const detail = `job ${job.context}:${job.seqno} was not queued by VideoDevice.queueDecode`;
@@ -80,10 +83,12 @@ export class PacketJob implements PacketIn {
   }
 }
 
-/** The timestamp that a CAPTURE job waits for. Throws `EINVAL`. */
-export function slotTimestamp(job: Job): number {
+/** What a CAPTURE job waits for. Throws `EINVAL`. */
+export function readSlot(job: Job): SlotPayload {
   const { payload } = job;
-  if (typeof payload === 'number') return payload;
+  const fields: readonly unknown[] = Array.isArray(payload) ? payload : [];
+  const [timestamp, packet] = fields;
+  if (typeof timestamp === 'number' && typeof packet === 'number') return [timestamp, packet];
   throw malformed(job);
 }
 
@@ -91,6 +96,7 @@ export function slotTimestamp(job: Job): number {
 export class SlotJob implements CaptureSlot {
   readonly seqno: number;
   readonly timestamp: number;
+  readonly packet: number;
   readonly #job: Job;
 
   /** Throws `EINVAL` for a payload that is none. */
@@ -98,7 +104,7 @@ export class SlotJob implements CaptureSlot {
     if (job.buffers.length !== 1 || !job.buffer(0).exclusive) throw malformed(job);
     this.#job = job;
     this.seqno = job.seqno;
-    this.timestamp = slotTimestamp(job);
+    [this.timestamp, this.packet] = readSlot(job);
   }
 
   get capacity(): number {

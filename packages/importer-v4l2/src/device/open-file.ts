@@ -1,190 +1,306 @@
 /**
- * OpenFile: one open file of the video device: its decoder, its two lines of jobs, its record.
+ * OpenFile: one open file of a codec device, as the worker that serves it has it: its codec, its two lines
+ * of jobs, its record.
  *
- * A file that was closed lives on here until the last job that was queued on it has been granted
- * and ended; then its contexts are closed. Owned by the device.
+ * All that must outlive the worker is in the record; a worker that is started again makes its files from
+ * there. A file that was closed lives on until the last job that was queued on it has ended; then its
+ * contexts are closed and its record is free. Owned by the device.
  */
-import { DmaBufError, errno, type Context, type Job } from '@dmabuf/core';
+import { DmaBufError, errno, type Context, type Job, type Machine } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
-import { codecOf, type Decoder } from '../codec/index.js';
-import { FILE } from '../file-table.js';
-import { v4l2_fourcc } from '../videodev2.js';
-import { DecoderSession } from './decoder-session.js';
-import { PacketJob, SlotJob, slotTimestamp } from './jobs.js';
-
-/** What S_FMT is told. */
-export interface OutputFormat {
-  readonly fourcc: string;
-  readonly header: Uint8Array | undefined;
-  /** Visible size if known, else 0. */
-  readonly width: number;
-  readonly height: number;
-  /** CAPTURE buffers that the application is going to queue, 0 if it does not say. */
-  readonly depth: number;
-}
-
-/** A failure of the codec itself (out of memory, a broken package) as the caller of an ioctl gets it. */
-function codecError(error: unknown): DmaBufError {
-  if (error instanceof DmaBufError) return error;
-  const code = error instanceof RangeError ? 'ENOMEM' : 'EIO';
-  return new DmaBufError(code, 'open_codec', `the codec did not start: ${String(error)}`);
-}
+import { raiseEvent, eventHead } from '../event-ring.js';
+import { FILE, MAX_HEADER_BYTES, readHeader, writeGeometry, writeHeader } from '../file-table.js';
+import {
+  fourccName,
+  v4l2_fourcc,
+  V4L2_EVENT_EOS,
+  V4L2_EVENT_SOURCE_CHANGE,
+  V4L2_EVENT_SRC_CH_RESOLUTION,
+} from '../videodev2.js';
+import { DecoderState, type OutputFormat, resumeOf, startOf } from './codec-state.js';
+import { PacketJob, readSlot, SlotJob } from './jobs.js';
+import type { M2mHooks } from './m2m-session.js';
+import { StreamSource, streamTag } from './stream-jobs.js';
 
 export class OpenFile {
-  readonly bitstream: Context;
-  readonly capture: Context;
+  readonly record: number;
+  readonly source: Context;
+  readonly sink: Context;
   readonly #door: DriverDoor;
-  readonly #record: number;
-  readonly #wake: () => void;
-  #session: DecoderSession | undefined;
-  #closed = false;
+  readonly #hooks: M2mHooks;
+  #codec: DecoderState | undefined;
+  #closing: Promise<void> | undefined;
+  /** STREAMON, STREAMOFF and START that have been done. */
+  readonly #seen: { source: number; sink: number; starts: number };
+  /** Jobs that wait for an event. */
+  readonly #waiters: Job[] = [];
 
-  constructor(
-    door: DriverDoor,
-    record: number,
-    contexts: { readonly bitstream: Context; readonly capture: Context },
-    wake: () => void,
-  ) {
+  constructor(machine: Machine, door: DriverDoor, record: number) {
+    const { words } = door;
     this.#door = door;
-    this.#record = record;
-    this.#wake = wake;
-    this.bitstream = contexts.bitstream;
-    this.capture = contexts.capture;
-    this.#clearRecord();
+    this.record = record;
+    this.source = machine.contextById(words.get(record + FILE.SOURCE));
+    this.sink = machine.contextById(words.get(record + FILE.SINK));
+    this.#seen = this.#asked;
+    this.#hooks = {
+      wake: () => door.ring(machine.self),
+      publish: () => this.publish(),
+      sourceChange: (size) => {
+        writeGeometry(door.words, record, size);
+        this.publish();
+        this.#raise(V4L2_EVENT_SOURCE_CHANGE, V4L2_EVENT_SRC_CH_RESOLUTION);
+      },
+      endOfStream: () => this.#raise(V4L2_EVENT_EOS, 0),
+    };
   }
 
-  /** Whether its decoder has something to do. */
+  /** Whether its codec has something to do. */
   get ready(): boolean {
-    return this.#session?.ready === true;
+    return this.#codec?.bound.ready === true || this.#codec?.stream.ready === true;
   }
 
   /** Why its stream is over. */
   get failure(): string | undefined {
-    return this.#session?.failure?.text;
+    return (this.#codec?.bound.failure ?? this.#codec?.stream.failure)?.text;
+  }
+
+  /** Whether the application has closed it. */
+  get closing(): boolean {
+    return this.#door.words.load(this.record + FILE.STATE) <= 0;
+  }
+
+  get closeBegun(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Goes on where an earlier life of the worker was, from a key frame. */
+  async reopen(): Promise<void> {
+    const { words } = this.#door;
+    const fourcc = words.load(this.record + FILE.FOURCC);
+    if (fourcc === 0 || this.closing) return;
+    const format = {
+      fourcc: fourccName(fourcc),
+      header: readHeader(words, this.record),
+      width: 0,
+      height: 0,
+      depth: 0,
+    };
+    const resume = resumeOf(words, this.record, this.source.completed);
+    this.#codec = await DecoderState.open(format, this.#hooks, resume);
+    const { counters } = this.#codec;
+    counters.packets = words.get(this.record + FILE.PACKETS);
+    counters.decoded = words.get(this.record + FILE.DECODED);
+    counters.errors = words.get(this.record + FILE.ERRORS);
+    counters.hidden = words.get(this.record + FILE.HIDDEN);
+    counters.dropped = words.get(this.record + FILE.DROPPED);
+    counters.bytesCopied = words.getDouble(this.record + FILE.COPIED);
   }
 
   /** Opens the decoder of an OUTPUT format. Refused calls leave everything as it was. */
   async setFormat(format: OutputFormat): Promise<void> {
+    const call = 'VIDIOC_S_FMT';
     if (this.#inFlight > 0) {
       const detail = `${this.#inFlight} jobs are queued on this file; wait for their fences, or reset() and wait`;
-      throw new DmaBufError('EBUSY', 'VIDIOC_S_FMT', detail);
+      throw new DmaBufError('EBUSY', call, detail);
     }
-    const decoder = await this.#openDecoder(format);
-    const { reorderDelay } = decoder;
-    if (format.depth > 0 && format.depth <= reorderDelay) {
-      await decoder.close();
-      const detail = `a depth of ${format.depth} CAPTURE buffers; ${decoder.name} holds back ${reorderDelay} pictures and needs more than that`;
-      throw new DmaBufError('EINVAL', 'VIDIOC_S_FMT', detail);
+    const bytes = format.header?.length ?? 0;
+    if (bytes > MAX_HEADER_BYTES) {
+      const detail = `a header of ${bytes} bytes; ${MAX_HEADER_BYTES} are kept: queue it as the first packet instead`;
+      throw new DmaBufError('EINVAL', call, detail);
     }
-    await this.#session?.close();
-    this.#session = new DecoderSession(decoder, format.header !== undefined, {
-      wake: this.#wake,
-      publish: () => this.publish(),
-    });
     const { words } = this.#door;
-    words.set(this.#record + FILE.WIDTH, format.width);
-    words.set(this.#record + FILE.HEIGHT, format.height);
-    words.set(this.#record + FILE.REORDER, reorderDelay);
-    words.store(this.#record + FILE.FOURCC, v4l2_fourcc(format.fourcc));
+    const start = startOf(words, this.record);
+    const codec = await DecoderState.open(format, this.#hooks, start);
+    const { reorderDelay } = codec;
+    if (format.depth > 0 && format.depth <= reorderDelay) {
+      await codec.discard();
+      const detail = `a depth of ${format.depth} CAPTURE buffers; the decoder holds back ${reorderDelay} pictures and needs more than that`;
+      throw new DmaBufError('EINVAL', call, detail);
+    }
+    await this.#codec?.close();
+    this.#codec = codec;
+    words.set(this.record + FILE.WIDTH, format.width);
+    words.set(this.record + FILE.HEIGHT, format.height);
+    words.set(this.record + FILE.REORDER, reorderDelay);
+    writeHeader(words, this.record, format.header);
+    words.store(this.record + FILE.FOURCC, v4l2_fourcc(format.fourcc));
     this.publish();
+  }
+
+  /** Whether the next job of one of its contexts is to be started: see Handlers.accepts. */
+  accepts(context: number, seqno: number): boolean {
+    const codec = this.#codec;
+    if (codec === undefined || this.#closing !== undefined) return true;
+    const sink = context === this.sink.id;
+    if (this.#streams) {
+      return sink ? codec.stream.wantsSink(seqno) : codec.stream.wantsSource(seqno);
+    }
+    if (!sink) return codec.bound.wantsPacket(seqno);
+    // With no packet to come a CAPTURE job is one that is refused.
+    return codec.bound.wantsSlot(seqno) || this.source.submitted === this.source.completed;
   }
 
   /** Takes a job in: one that was granted, or one that was cancelled before that. */
   take(job: Job): void {
-    const session = this.#session;
-    if (session === undefined) {
-      throw new DmaBufError(
-        'EINVAL',
-        'decode',
-        'the file has no OUTPUT format; call setFormat first',
-      );
+    const codec = this.#codec;
+    if (codec === undefined) {
+      const detail = 'the file has no OUTPUT format; call setFormat first';
+      throw new DmaBufError('EINVAL', 'decode', detail);
     }
-    if (job.context === this.bitstream.id) {
+    if (streamTag(job) !== undefined) this.#takeStream(codec, job);
+    else if (job.context === this.source.id) {
       const packet = new PacketJob(job, this.#door);
       job.defer();
-      session.addPacket(packet);
+      codec.bound.addPacket(packet);
     } else if (job.blocker === 0) {
       const slot = new SlotJob(job);
       job.defer();
-      session.addSlot(slot);
+      codec.bound.addSlot(slot);
     } else {
-      const timestamp = slotTimestamp(job);
-      session.cancelSlot(job.seqno, timestamp);
+      const [timestamp, packet] = readSlot(job);
+      codec.bound.cancelSlot(job.seqno, timestamp, packet);
       job.finish(job.blocker);
     }
   }
 
-  /** Decodes a packet, if it may. True if there is more to do at once. */
+  /** Keeps a job until an event is raised that its sender has not seen. */
+  awaitEvent(job: Job, seen: number): void {
+    if (this.closing) job.finish(-errno.EBADF);
+    else if (eventHead(this.#door.words, this.record + FILE.EVENTS) !== seen) job.finish();
+    else {
+      job.defer();
+      this.#waiters.push(job);
+    }
+  }
+
+  /** Codes a source, if it may. True if there is more to do at once. */
   step(): boolean {
-    return this.#session?.step() === true;
+    const codec = this.#codec;
+    if (codec === undefined) return false;
+    const more = codec.bound.step();
+    return codec.stream.step() || more;
   }
 
+  /** A CAPTURE job for which there will be no packet. */
   withdraw(seqno: number): void {
-    this.#session?.withdraw(seqno);
+    this.#codec?.bound.withdraw(seqno);
   }
 
-  /** Seek: everything up to these places in the two lines is cancelled. */
-  async reset(lastPacket: number, lastSlot: number): Promise<void> {
-    await this.#session?.reset(lastPacket, lastSlot);
+  /** Seek of queueDecode's jobs: everything up to the cuts of the record is cancelled. */
+  async reset(): Promise<void> {
+    const { words } = this.#door;
+    const source = words.getDouble(this.record + FILE.SOURCE_CUT);
+    const sink = words.getDouble(this.record + FILE.SINK_CUT);
+    await this.#codec?.bound.reset(source, sink);
     this.publish();
   }
 
-  /** Cancels what is queued and gives the decoder back. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#session?.close();
+  /** Does what STREAMON, STREAMOFF and START have asked for in the record. */
+  async sync(): Promise<void> {
+    const { words } = this.#door;
+    const stream = this.#codec?.stream;
+    const asked = this.#asked;
+    while (this.#seen.source < asked.source) {
+      if (++this.#seen.source % 2 === 1) stream?.sourceStarts();
+      else await stream?.sourceStops(words.getDouble(this.record + FILE.SOURCE_CUT));
+    }
+    while (this.#seen.sink < asked.sink) {
+      if (++this.#seen.sink % 2 === 1) stream?.sinkStarts();
+      else await stream?.sinkStops(words.getDouble(this.record + FILE.SINK_CUT));
+    }
+    if (this.#seen.starts < asked.starts) stream?.start();
+    this.#seen.starts = asked.starts;
+    this.publish();
   }
 
-  /** Closes the contexts of a closed file once all its jobs have ended; true when that is done. */
+  /** Cancels what is queued and gives the codec back. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  /** Closes the contexts of a closed file once all its jobs have ended, and frees the record. */
   drained(): boolean {
-    if (!this.#closed || this.#inFlight > 0) return false;
+    if (this.#closing === undefined || this.#inFlight > 0) return false;
     try {
-      this.bitstream.close();
-      this.capture.close();
-      return true;
+      this.source.close();
+      this.sink.close();
     } catch (error) {
       // EBUSY: somebody has just queued another one.
       if (error instanceof DmaBufError) return false;
       throw error;
     }
+    this.#door.words.store(this.record + FILE.STATE, 0);
+    return true;
   }
 
   /** Puts what other threads may read into the record. */
   publish(): void {
-    if (this.#closed || this.#session === undefined) return;
+    const codec = this.#codec;
+    if (codec === undefined || this.closing) return;
     const { words } = this.#door;
-    const { counters, failure, size } = this.#session;
-    const record = this.#record;
+    const { counters, bound, stream } = codec;
+    const { record } = this;
     words.set(record + FILE.PACKETS, counters.packets);
     words.set(record + FILE.DECODED, counters.decoded);
     words.set(record + FILE.ERRORS, counters.errors);
     words.set(record + FILE.HIDDEN, counters.hidden);
     words.set(record + FILE.DROPPED, counters.dropped);
     words.setDouble(record + FILE.COPIED, counters.bytesCopied);
-    if (size !== undefined) {
+    const { size } = bound;
+    if (size !== undefined && !this.#streams) {
       words.set(record + FILE.WIDTH, size.width);
       words.set(record + FILE.HEIGHT, size.height);
     }
-    words.store(record + FILE.ERROR, failure?.error ?? 0);
+    words.set(record + FILE.STOP, stream.stop);
+    const fed = this.sink.submitted > this.sink.completed;
+    words.store(record + FILE.STARVED, stream.waiting && !fed ? 1 : 0);
+    words.store(record + FILE.ERROR, (bound.failure ?? stream.failure)?.error ?? 0);
+  }
+
+  /** Whether it is fed by QBUF. */
+  get #streams(): boolean {
+    const { words } = this.#door;
+    const { record } = this;
+    return words.load(record + FILE.SOURCE_OWNER) + words.load(record + FILE.SINK_OWNER) !== 0;
+  }
+
+  get #asked(): { source: number; sink: number; starts: number } {
+    const { words } = this.#door;
+    return {
+      source: words.load(this.record + FILE.SOURCE_ON),
+      sink: words.load(this.record + FILE.SINK_ON),
+      starts: words.load(this.record + FILE.STARTS),
+    };
   }
 
   get #inFlight(): number {
-    const { bitstream, capture } = this;
-    return bitstream.submitted - bitstream.completed + (capture.submitted - capture.completed);
+    const { source, sink } = this;
+    return source.submitted - source.completed + (sink.submitted - sink.completed);
   }
 
-  async #openDecoder({ fourcc, header }: OutputFormat): Promise<Decoder> {
-    const codec = codecOf(fourcc);
-    try {
-      return await codec.open(header === undefined ? {} : { header });
-    } catch (error) {
-      throw codecError(error);
+  #takeStream(codec: DecoderState, job: Job): void {
+    const place = { door: this.#door, record: this.record };
+    if (streamTag(job) === 'sink') {
+      if (job.blocker === 0) codec.takeSink(job, place);
+      else job.finish(job.blocker);
+      return;
     }
+    const source = new StreamSource(job, place);
+    job.defer();
+    codec.stream.addSource(source);
   }
 
-  #clearRecord(): void {
+  #raise(type: number, changes: number): void {
     const { words } = this.#door;
-    for (let i = FILE.ERROR; i < FILE.WORDS; i++) words.set(this.#record + i, 0);
+    const timestamp = this.#door.now();
+    raiseEvent(words, this.record + FILE.EVENTS, { type, changes, timestamp });
+    for (const job of this.#waiters.splice(0)) job.finish();
+  }
+
+  async #close(): Promise<void> {
+    for (const job of this.#waiters.splice(0)) job.finish(-errno.EBADF);
+    await this.#codec?.close();
   }
 }
 

@@ -2,7 +2,7 @@
  * Arguments of the device's ioctls, checked: they come from other threads.
  */
 import { DmaBufError } from '@dmabuf/core';
-import type { OutputFormat } from './open-file.js';
+import type { OutputFormat } from './codec-state.js';
 
 function malformed(request: string, what: string): DmaBufError {
   return new DmaBufError('EINVAL', request, `malformed arguments: ${what}`);

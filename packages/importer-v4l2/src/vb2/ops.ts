@@ -35,8 +35,6 @@ export interface Vb2MemOps<M extends PlaneMemory> {
   lookup(fd: number): PlaneMemory;
   /** DMABUF: attaches and maps. `EFAULT` when the device cannot use it. */
   attach(fd: number): M;
-  /** EXPBUF: a new fd of this process. `EMFILE`. */
-  export(memory: M): number;
   /** Whether anybody has an MMAP plane mapped. */
   mapped(memory: M): boolean;
   release(memory: M): void;

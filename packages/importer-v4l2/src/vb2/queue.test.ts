@@ -82,7 +82,6 @@ class Rig {
           this.log.push(`attach ${fd}`);
           return { ...(this.fds.get(fd) ?? { size: 0, identity: 0 }) };
         },
-        export: () => 77,
         mapped: () => false,
         release: ({ identity }) => {
           this.log.push(`release ${identity}`);
@@ -372,17 +371,17 @@ test('a queue with a least number of buffers starts when they are there', () => 
 test('EXPBUF and mmap take MMAP planes only', () => {
   const rig = new Rig(CAPTURE);
   rig.queue.reqbufs({ count: 2, type: CAPTURE, memory: MMAP });
-  assert.is(rig.queue.expbuf({ type: CAPTURE, index: 1 }), 77);
-  assert.throws(() => rig.queue.expbuf({ type: CAPTURE, index: 1, plane: 1 }), /^EINVAL/);
-  assert.throws(() => rig.queue.expbuf({ type: CAPTURE, index: 9 }), /^EINVAL/);
-  assert.throws(() => rig.queue.expbuf({ type: CAPTURE, index: 1, flags: 0x40 }), /^EINVAL/);
+  assert.is(rig.queue.exportable({ type: CAPTURE, index: 1 }).identity, 2);
+  assert.throws(() => rig.queue.exportable({ type: CAPTURE, index: 1, plane: 1 }), /^EINVAL/);
+  assert.throws(() => rig.queue.exportable({ type: CAPTURE, index: 9 }), /^EINVAL/);
+  assert.throws(() => rig.queue.exportable({ type: CAPTURE, index: 1, flags: 0x40 }), /^EINVAL/);
   const offset = rig.queue.querybuf(CAPTURE, 1).planes[0]?.m.mem_offset ?? 0;
   assert.is(offset, 0x40000000 + (1 << 15));
   assert.is(rig.queue.planeAt(offset, undefined).identity, 2);
   assert.throws(() => rig.queue.planeAt(offset, SIZE + 1), /^EINVAL/);
   assert.throws(() => rig.queue.planeAt(offset + 1, 1), /^EINVAL/);
   rig.queue.reqbufs({ count: 2, type: CAPTURE, memory: DMABUF });
-  assert.throws(() => rig.queue.expbuf({ type: CAPTURE, index: 1 }), /^EINVAL.*MMAP/);
+  assert.throws(() => rig.queue.exportable({ type: CAPTURE, index: 1 }), /^EINVAL.*MMAP/);
   assert.throws(() => rig.queue.planeAt(offset, undefined), /^EINVAL/);
 });
 

@@ -324,8 +324,8 @@ export class Vb2Queue<M extends PlaneMemory> {
     return undefined;
   }
 
-  /** VIDIOC_EXPBUF: a new fd for a plane of an MMAP buffer; the caller closes it. EINVAL, EMFILE. */
-  expbuf(req: { type: number; index: number; plane?: number; flags?: number }): number {
+  /** VIDIOC_EXPBUF: the memory of a plane that may be exported. EINVAL. */
+  exportable(req: { type: number; index: number; plane?: number; flags?: number }): M {
     const call = 'VIDIOC_EXPBUF';
     const { type, index, plane = 0, flags = O_CLOEXEC } = req;
     if (this.#memory !== V4L2_MEMORY_MMAP) {
@@ -341,7 +341,7 @@ export class Vb2Queue<M extends PlaneMemory> {
     }
     const { planes } = this.#at(call, index);
     const memory = planes[plane]?.memory;
-    if (memory !== undefined) return this.#mem.export(memory);
+    if (memory !== undefined) return memory;
     throw new DmaBufError(
       'EINVAL',
       call,

@@ -1,0 +1,146 @@
+/**
+ * What a file decodes, opened: the codec, and the two ways in which it is fed (queueDecode's jobs bound by
+ * timestamps, and QBUF's in order). Made anew by S_FMT, and from the record after the worker has died.
+ */
+import { DmaBufError } from '@dmabuf/core';
+import type { Words } from '@dmabuf/core/driver';
+import { codecOf, type CodecInfo, type Decoder } from '../codec/index.js';
+import { FILE, readGeometry } from '../file-table.js';
+import { DecoderCoder, fillPicture, geometryOf, type PictureResult } from './decoder-coder.js';
+import {
+  DecoderSession,
+  newCounters,
+  type SessionCounters,
+  type SessionFailure,
+} from './decoder-session.js';
+import { type Geometry, M2mSession, type M2mState, type M2mHooks, STOP } from './m2m-session.js';
+import { type JobPlace, StreamSink, type StreamSource } from './stream-jobs.js';
+import type { Job } from '@dmabuf/core';
+
+/** What S_FMT is told. */
+export interface OutputFormat {
+  readonly fourcc: string;
+  readonly header: Uint8Array | undefined;
+  /** Visible size if known, else 0. */
+  readonly width: number;
+  readonly height: number;
+  /** CAPTURE buffers that the application is going to queue, 0 if it does not say. */
+  readonly depth: number;
+}
+
+/** A failure of the codec itself (out of memory, a broken package) as the caller of an ioctl gets it. */
+export function codecError(error: unknown): DmaBufError {
+  if (error instanceof DmaBufError) return error;
+  const code = error instanceof RangeError ? 'ENOMEM' : 'EIO';
+  return new DmaBufError(code, 'open_codec', `the codec did not start: ${String(error)}`);
+}
+
+/** Where a session goes on that an earlier life of the worker had begun. */
+export interface Resume {
+  readonly state: M2mState;
+  readonly lostPackets: number;
+  readonly failure: SessionFailure | undefined;
+}
+
+/** What the record says of where the sessions stand. */
+export function resumeOf(words: Words, record: number, lostPackets: number): Resume {
+  const error = words.load(record + FILE.ERROR);
+  const failure =
+    error === 0
+      ? undefined
+      : { error, text: 'the stream had ended before the device was started again; reset()' };
+  const size = readGeometry(words, record);
+  const cuts = {
+    source: words.getDouble(record + FILE.SOURCE_CUT),
+    sink: words.getDouble(record + FILE.SINK_CUT),
+  };
+  return {
+    lostPackets,
+    failure,
+    state: {
+      stop: words.get(record + FILE.STOP),
+      size: size.width === 0 ? undefined : size,
+      sinkOn: (words.load(record + FILE.SINK_ON) & 1) === 1,
+      cuts,
+      failure,
+    },
+  };
+}
+
+/** A file that has just been given a format starts from here. */
+export function startOf(words: Words, record: number): Resume {
+  const { state } = resumeOf(words, record, 0);
+  const { cuts, sinkOn } = state;
+  return {
+    lostPackets: 0,
+    failure: undefined,
+    state: { stop: STOP.RUNNING, size: undefined, sinkOn, cuts },
+  };
+}
+
+export class DecoderState {
+  readonly bound: DecoderSession;
+  readonly stream: M2mSession<StreamSource, PictureResult>;
+  readonly counters: SessionCounters = newCounters();
+  readonly reorderDelay: number;
+  readonly #decoder: Decoder;
+
+  private constructor(
+    codec: CodecInfo,
+    decoder: Decoder,
+    configured: boolean,
+    hooks: M2mHooks,
+    from: Resume,
+  ) {
+    this.#decoder = decoder;
+    this.reorderDelay = decoder.reorderDelay;
+    const { counters } = this;
+    const { lostPackets, failure, state } = from;
+    const { cuts } = state;
+    const cut = { packet: cuts.source, slot: cuts.sink };
+    const resumed = { counters, lostPackets, failure, cut };
+    this.bound = new DecoderSession(decoder, configured, hooks, resumed);
+    const coder = new DecoderCoder(decoder, (data) => statedSize(codec, data));
+    const options = { resetWithSink: false, from: state };
+    this.stream = new M2mSession(coder, hooks, counters, options);
+  }
+
+  /** Opens the decoder of a format. ENOENT, EINVAL, ENOMEM, EIO. */
+  static async open(format: OutputFormat, hooks: M2mHooks, from: Resume): Promise<DecoderState> {
+    const { fourcc, header } = format;
+    const codec = codecOf(fourcc);
+    try {
+      const decoder = await codec.open(header === undefined ? {} : { header });
+      return new DecoderState(codec, decoder, header !== undefined, hooks, from);
+    } catch (error) {
+      throw codecError(error);
+    }
+  }
+
+  takeSink(job: Job, place: JobPlace): void {
+    const sink = new StreamSink(job, place, fillPicture);
+    job.defer();
+    this.stream.addSink(sink);
+  }
+
+  /** Ends all that is queued. */
+  async close(): Promise<void> {
+    await this.bound.close();
+    await this.stream.close();
+  }
+
+  /** Gives the decoder back where nothing was queued yet. */
+  async discard(): Promise<void> {
+    await this.#decoder.close();
+  }
+}
+
+function statedSize(codec: CodecInfo, data: Uint8Array<ArrayBufferLike>): Geometry | undefined {
+  try {
+    const { stream } = codec.inspect(data);
+    return stream === undefined ? undefined : geometryOf(stream);
+  } catch (error) {
+    if (error instanceof DmaBufError) return undefined;
+    throw error;
+  }
+}
