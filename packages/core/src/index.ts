@@ -54,6 +54,13 @@ export {
   type DmaBufImportSyncFile,
   type DmaBufSync,
 } from './dmabuf/ioctl.js';
+export {
+  Explanation,
+  type Culprit,
+  type CulpritKind,
+  type ExplainedJob,
+  type ExplainedWait,
+} from './explain/explain.js';
 export type { FrameMetadata } from './dmabuf/metadata.js';
 export type { Direction, Reach, SgEntry, SgTable } from './dmabuf/ops.js';
 export {

@@ -69,6 +69,7 @@ export class LockRecovery {
   #tables(dead: number): void {
     const { jobs, files, references, buffers, holders, regions } = this.#s;
     // Records of these two are published by their last store.
+    this.#takeOver(HEADER.WAIT_LOCK, dead); // it protects no content
     this.#takeOver(HEADER.ACTOR_LOCK, dead);
     this.#takeOver(HEADER.CONTEXT_LOCK, dead);
     this.#takeOver(HEADER.JOB_LOCK, dead, () => jobs.table.relink());

@@ -22,6 +22,7 @@ import { giveBackHolders } from '../dmabuf/give-back.js';
 import { type BracketModes, Mapping, type MappingAccess } from '../dmabuf/mapping.js';
 import { pageAlign } from '../dmabuf/system-heap.js';
 import { DmaBufError } from '../errno.js';
+import { Explainer, Explanation } from '../explain/explain.js';
 import { kindOf, pointerOf } from '../fd/fd-table.js';
 import { ACTOR, ACTOR_STATE, CONTEXT_FLAG, HEADER, OBJECT, ROLE } from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
@@ -32,10 +33,10 @@ import type { Hold, PendingHold } from '../sync/holds.js';
 import { FenceArray } from '../sync/fence-array.js';
 import { FenceChain } from '../sync/fence-chain.js';
 import { unwrap } from '../sync/fence-container.js';
-import { Queue } from '../sync/queue-object.js';
+import { type Claimable, Queue } from '../sync/queue-object.js';
 import { SyncFile } from '../sync/sync-file.js';
 import { Timeline } from '../sync/timeline.js';
-import { Fence } from '../sync/fence.js';
+import { Fence, statusText } from '../sync/fence.js';
 import type { FencePoint } from '../sync/jobs.js';
 import { exportTrace, type TraceFile } from '../trace/perfetto.js';
 import { TRACE_KIND } from '../trace/ring.js';
@@ -191,6 +192,22 @@ export class Machine {
     return bufinfo({ kernel, buffers, holders, importers, contexts: jobs.contexts, expName });
   }
 
+  /**
+   * Why a fence has not signalled, or who has claims on a buffer: the chain of who waits for whom, down to the
+   * culprits by name. `String()` of it is text. A snapshot; blocks for no job. EBADF, EINVAL: a closed buffer.
+   */
+  explain(subject: FencePoint | Claimable): Explanation {
+    const { kernel, jobs, waiter } = this.#s;
+    wantObject('explain', 'subject', subject);
+    const explainer = new Explainer(kernel, jobs.contexts);
+    if ('queuePointer' in subject) return explainer.queue(subject.queuePointer('explain'));
+    wantPoint(kernel, 'explain', 'subject', subject);
+    const status = waiter.status(subject);
+    if (status === 0) return explainer.fence(subject);
+    const name = `fence ${subject.context}:${subject.seqno}`;
+    return new Explanation(`${name} is ${statusText(status)}`, this.now(), []);
+  }
+
   /** A fence again from its plain value, as it arrived from another thread. EINVAL: not of this machine. */
   fence(point: FencePoint): Fence {
     wantPoint(this.#s.kernel, 'fence', 'point', point);
@@ -227,8 +244,8 @@ export class Machine {
 
   /**
    * Claims buffers for this thread, all at once, and blocks until they are granted (kds_waitall). The
-   * caller releases the hold. ETIME when `timeout` ms run out (0 = only try) and nothing stays queued;
-   * EINVAL: a buffer twice.
+   * caller releases the hold. ETIME when `timeout` ms run out (0 = only try), EDEADLK when, with no timeout, a
+   * holder of one of them waits for what this thread holds: nothing stays queued. EINVAL: a buffer twice.
    */
   waitAll(uses: readonly BufferUse[], timeout: number = Infinity): Hold {
     wantTimeout('waitAll', timeout);

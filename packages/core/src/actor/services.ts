@@ -14,6 +14,7 @@ import { DmaBufIoctls } from '../dmabuf/ioctl.js';
 import { Moves } from '../dmabuf/moves.js';
 import type { DmaBufOps } from '../dmabuf/ops.js';
 import { systemHeapOps } from '../dmabuf/system-heap.js';
+import { Blocking } from '../explain/blocking.js';
 import { FdTable } from '../fd/fd-table.js';
 import { Objects } from '../fd/objects.js';
 import { References } from '../fd/references.js';
@@ -91,7 +92,9 @@ export function makeServices(
   jobs.onOrphan = (queue) => buffers.release(queue);
   const inbox = new ReadyInbox(kernel, jobs.ready);
   const callbacks = new Callbacks(kernel, jobs, bell, inbox);
-  const waiter = new FenceWaiter(kernel, new Dependents(kernel, () => {}), callbacks);
+  const blocking = new Blocking(kernel);
+  const dependents = new Dependents(kernel, () => {});
+  const waiter = new FenceWaiter(kernel, dependents, callbacks, blocking);
   const timelines = new Timelines(kernel, jobs);
   const references = new References(kernel);
   const fds = new FdTable(kernel, references);
@@ -104,7 +107,7 @@ export function makeServices(
   const objects = new Objects({ dmabuf: buffers, syncFile: files, timeline: timelines });
   references.onLast = (object) => objects.last(object);
   const ipc = new Ipc(kernel, bell, mail, fds);
-  const holds = new Holds(kernel, jobs, callbacks);
+  const holds = new Holds(kernel, jobs, callbacks, blocking);
   const holders = new Holders(kernel, references);
   const importers = new Importers(kernel, regions, buffers, holders);
   const claims = new CpuClaims(holds);

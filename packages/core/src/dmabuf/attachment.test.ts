@@ -401,7 +401,7 @@ test('a mapping that is made while the content is being copied stops the move', 
   const buffer = new TestExporter(fake).export();
   const { region } = buffer.record;
   const { machine } = fake.actor(0);
-  const hold = machine.waitAll([shared(buffer)]);
+  const hold = fake.actor(1).services.holds.wait([buffer.record.queue], 0, 'test', 'the buffer');
   fake.whileAsleep = () => {
     fake.actor(1).services.importers.locked(buffer.record.pointer, () => {});
     hold.release();

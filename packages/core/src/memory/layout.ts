@@ -39,6 +39,8 @@ export const HEADER = {
   BYTES_EXPORTED: 18, // double, L(BUFFER_LOCK): bytes of all live buffers
   BUFFERS_LIVE: 20, // L(BUFFER_LOCK)
   MAIL_SLOT_WORDS: 21, // boot: words of a mailbox slot
+  LIMIT_JOB: 22, // boot: ms that a device's job may run, 0: no limit (BootOptions.limits)
+  LIMIT_HOLD: 23, // boot: ms that a thread may hold claims
   // 24 …: offsets and counts of the tables, boot
   ACTORS: 24,
   ACTOR_COUNT: 25,
@@ -63,6 +65,8 @@ export const HEADER = {
   TRACE: 44,
   TRACE_RECORDS: 45, // per actor
   DRIVERS: 46, // offsets of the drivers' own words, one each, 32 at most
+  LIMIT_FENCE: 78, // boot: ms that a software timeline's fence may be pending
+  WAIT_LOCK: 79, // lock of whoever looks whether it is about to close a circle of waits (explain/blocking)
   FAULT_TEXT: 80, // 40 words, broker, before FAULT_ACTOR: why that actor died
   TIMELINES: 120,
   TIMELINE_COUNT: 121,
@@ -99,6 +103,11 @@ export const ACTOR = {
   MOVES: 25, // atomic add by whoever moved a buffer that this actor attached dynamically; waited on
   RESTARTS: 26, // broker: deaths of this device before its present life
   SERVED: 27, // own: 1 once it has served; 0 by the broker before a next life
+  // What this thread sleeps on while others may wait for it (explain/blocking): own, BLOCKED_HOW last, under
+  // WAIT_LOCK unless it is timed. 0 once it goes on; those of the dead are not looked at.
+  BLOCKED_ON: 28, // job, or 0 for ANY
+  BLOCKED_GEN: 29, // which life of that slot
+  BLOCKED_HOW: 30, // BLOCKED.*, 0: not blocked
   WORDS: 32,
 } as const;
 
@@ -115,6 +124,12 @@ export const ACTOR_STATE = {
   RESTARTING: 5,
 } as const;
 export const ROLE = { BROKER: 1, PROCESS: 2, DEVICE: 3, REAPER: 4 } as const;
+
+/**
+ * {@link ACTOR.BLOCKED_HOW}. GRANT: until its own job is granted. FENCE: until a job's fence signals. ANY: until
+ * one of the callbacks that it has armed is due. TIMED is added when it goes on by itself in the end.
+ */
+export const BLOCKED = { GRANT: 1, FENCE: 2, ANY: 3, HOW_MASK: 7, TIMED: 8 } as const;
 
 /** Values of {@link ACTOR.WAITING}. */
 export const ASLEEP = 1;
@@ -250,6 +265,7 @@ export const QUEUE = {
   ORPHAN: 11, // ORPHAN.*: its buffer has no reference left; whoever empties the queue frees both
   LENGTH: 12, // links now in it
   GEN: 13, // L(BUFFER_LOCK)
+  TAINTED: 14, // actor that was evicted and may still write (D9); 0 by a full overwrite, its exclusive holder
   WORDS: 32,
 } as const;
 

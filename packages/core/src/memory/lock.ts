@@ -5,6 +5,7 @@
  * hundred nanoseconds long, so a contender tries a few times before it sleeps. Locks are
  * taken in this order: a context's, then a job's DEP_LOCK (one at a time), then queues in
  * ascending order of their pointers; the table locks (ACTOR, BUFFER, CONTEXT, JOB) are leaves.
+ * WAIT_LOCK is taken with none held; queues are looked at under it, one at a time.
  * A buffer's LOCK is taken with none of these held; exporter ops run under it, so its holder may take
  * a table lock or ask the broker, but waits for no job.
  *

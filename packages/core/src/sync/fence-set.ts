@@ -105,7 +105,7 @@ export function waitForAll(
   return statusOfAll(waiter, points);
 }
 
-/** Blocks until one has signalled; its index, or −1 when the time ran out. */
+/** Blocks until one has signalled; its index, or −1 when the time ran out. EDEADLK, without a time limit. */
 export function waitForAny(
   kernel: Kernel,
   waiter: FenceWaiter,
@@ -121,14 +121,17 @@ export function waitForAny(
   const armed = fences.flatMap((f) =>
     (f.leaves?.() ?? f.points).map((p) => callbacks.onFence(p, () => {})),
   );
+  let entered = false;
   try {
     for (;;) {
       const index = first();
       if (index >= 0) return index;
       if (kernel.clock.now() >= until) return -1;
+      entered ||= waiter.blocking.enterAny(timeoutMs !== Infinity, 'fence_wait_any');
       callbacks.sleep(until);
     }
   } finally {
+    if (entered) waiter.blocking.leave();
     for (const callback of armed) callback.remove();
   }
 }

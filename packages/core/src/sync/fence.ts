@@ -9,8 +9,9 @@
  */
 import { wantFlags, wantFunction, wantObject, wantTime } from '../args.js';
 import { DmaBufError, errno, errnoName } from '../errno.js';
+import type { Blocking } from '../explain/blocking.js';
 import { WAIT_BOUND_MS, type Kernel } from '../kernel.js';
-import { JOB, JOB_STATE, JOB_STATE_MASK, JOB_WAITERS } from '../memory/layout.js';
+import { BLOCKED, JOB, JOB_STATE, JOB_STATE_MASK, JOB_WAITERS } from '../memory/layout.js';
 import type { Callback, Callbacks } from './callbacks.js';
 import type { Dependents } from './dependents.js';
 import type { FenceLike } from './fence-set.js';
@@ -28,11 +29,13 @@ export interface FenceTimes {
 /** Waits for fences in the calling thread. */
 export class FenceWaiter {
   readonly callbacks: Callbacks;
+  readonly blocking: Blocking;
   readonly #k: Kernel;
   readonly #dependents: Dependents;
 
-  constructor(kernel: Kernel, dependents: Dependents, callbacks: Callbacks) {
+  constructor(kernel: Kernel, dependents: Dependents, callbacks: Callbacks, blocking: Blocking) {
     this.#k = kernel;
+    this.blocking = blocking;
     this.#dependents = dependents;
     this.callbacks = callbacks;
   }
@@ -69,8 +72,23 @@ export class FenceWaiter {
     return this.#dependents.status(fence);
   }
 
-  /** Blocks until the fence has signalled; its status, or 0 when `ms` ran out first. */
+  /**
+   * Blocks until the fence has signalled; its status, or 0 when `ms` ran out first. EDEADLK: without a time limit, on
+   * what waits for this thread.
+   */
   wait(fence: FencePoint, ms: number): number {
+    const status = this.status(fence);
+    if (status !== 0 || ms <= 0) return status;
+    const ref = { job: fence.slot, generation: fence.generation };
+    const entered = this.blocking.enter(ref, BLOCKED.FENCE, ms !== Infinity, 'fence_wait');
+    try {
+      return this.#sleep(fence, ms);
+    } finally {
+      if (entered) this.blocking.leave();
+    }
+  }
+
+  #sleep(fence: FencePoint, ms: number): number {
     const { words, seam, clock } = this.#k;
     const until = clock.now() + ms;
     for (;;) {
@@ -162,8 +180,8 @@ export class Fence implements FencePoint, FenceLike {
 
   /**
    * Blocks the calling thread until the fence signals; returns its status (1 or −errno). Throws
-   * ETIME when `timeoutMs` runs out first (0 = only look), ENODEV when the machine is shut down,
-   * EOWNERDEAD when it lost a device.
+   * ETIME when `timeoutMs` runs out first (0 = only look), EDEADLK when, with no timeout, its job waits for
+   * what this thread holds, ENODEV when the machine is shut down, EOWNERDEAD when it lost a device.
    */
   wait(timeoutMs: number = Infinity): number {
     if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs) || timeoutMs < 0) {

@@ -7,8 +7,10 @@
  * the claims until it releases them, which signals the hold's fence.
  */
 import { DmaBufError, errno } from '../errno.js';
+import type { Blocking } from '../explain/blocking.js';
 import { type Kernel, WAIT_BOUND_MS } from '../kernel.js';
 import {
+  BLOCKED,
   CONTEXT_FLAG,
   JOB,
   JOB_FLAG,
@@ -24,22 +26,21 @@ export class Hold {
   /** Signals when the hold is released. */
   readonly fence: FencePoint;
   readonly #jobs: Jobs;
-  readonly #all: Set<Hold>;
+  readonly #ended: (hold: Hold) => void;
   #held = true;
 
-  /** `all`: the holds of this thread. */
-  constructor(jobs: Jobs, fence: FencePoint, all: Set<Hold>) {
+  /** `ended` is told when it is released. */
+  constructor(jobs: Jobs, fence: FencePoint, ended: (hold: Hold) => void) {
     this.#jobs = jobs;
     this.fence = fence;
-    this.#all = all;
-    all.add(this);
+    this.#ended = ended;
   }
 
   /** Ends the claims: whoever waits behind them goes on. Harmless the second time. */
   release(): void {
     if (!this.#held) return;
     this.#held = false;
-    this.#all.delete(this);
+    this.#ended(this);
     this.#jobs.finish(this.fence.slot, 0);
   }
 
@@ -63,19 +64,22 @@ export class Holds {
   readonly #k: Kernel;
   readonly #jobs: Jobs;
   readonly #callbacks: Callbacks;
+  readonly #blocking: Blocking;
   /** Granted and not yet released. */
   readonly #held: Set<Hold> = new Set();
   #context = 0;
 
-  constructor(kernel: Kernel, jobs: Jobs, callbacks: Callbacks) {
+  constructor(kernel: Kernel, jobs: Jobs, callbacks: Callbacks, blocking: Blocking) {
     this.#k = kernel;
     this.#jobs = jobs;
     this.#callbacks = callbacks;
+    this.#blocking = blocking;
   }
 
   /**
    * Claims all at once and blocks until they are granted. ETIME when `timeout` ms run out (0 = only
-   * try): nothing stays queued. EINVAL: the same one twice.
+   * try), EDEADLK when, without a timeout, it would wait for whoever waits for this thread: nothing stays
+   * queued. EINVAL: the same one twice.
    */
   wait(claims: readonly number[], timeout: number, syscall: string, what: string): Hold {
     this.#k.check(syscall);
@@ -89,9 +93,9 @@ export class Holds {
     };
     const context = this.#context === 0 ? this.#openContext(spec) : this.#context;
     const fence = this.#jobs.add({ context, ...spec });
-    if (this.#granted(fence.slot, timeout, syscall)) {
+    if (this.#wait(fence, timeout, syscall)) {
       this.#jobs.claim(fence.slot);
-      return new Hold(this.#jobs, fence, this.#held);
+      return this.#hold(fence);
     }
     const detail = `${what} is in use by queued jobs and did not come free within ${timeout} ms`;
     throw new DmaBufError('ETIME', syscall, detail);
@@ -104,7 +108,7 @@ export class Holds {
     run: (hold: Hold) => void,
   ): PendingHold {
     const callback: Callback = this.#callbacks.onGrant(claims, inFences, (fence) => {
-      run(new Hold(this.#jobs, fence, this.#held));
+      run(this.#hold(fence));
     });
     return { cancel: () => callback.remove() };
   }
@@ -114,6 +118,39 @@ export class Holds {
     for (const hold of this.#held) hold.release();
     if (this.#context !== 0) this.#jobs.contexts.destroy(this.#context);
     this.#context = 0;
+  }
+
+  #hold(fence: FencePoint): Hold {
+    const hold = new Hold(this.#jobs, fence, (ended) => {
+      this.#held.delete(ended);
+      this.#blocking.held = this.#held.size;
+    });
+    this.#held.add(hold);
+    this.#blocking.held = this.#held.size;
+    return hold;
+  }
+
+  /** Whether the job is granted in time; if not, it has been taken back. */
+  #wait(fence: FencePoint, timeout: number, syscall: string): boolean {
+    const { slot, generation } = fence;
+    if (this.#stage(slot) === JOB_STATE.READY) return true;
+    let entered = false;
+    try {
+      const ref = { job: slot, generation };
+      const timed = timeout !== Infinity;
+      entered = timeout > 0 && this.#blocking.enter(ref, BLOCKED.GRANT, timed, syscall);
+    } catch (error) {
+      if (this.#jobs.cancel(slot, -errno.EDEADLK)) throw error;
+    }
+    try {
+      return this.#granted(slot, timeout, syscall);
+    } finally {
+      if (entered) this.#blocking.leave();
+    }
+  }
+
+  #stage(job: number): number {
+    return this.#k.words.load(job + JOB.STATE) & JOB_STATE_MASK;
   }
 
   /** The thread's context, made with the first job; what is refused does not make it. */
