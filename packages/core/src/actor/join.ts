@@ -2,7 +2,7 @@
  * Joining: how a thread becomes an actor of a machine that was booted elsewhere.
  */
 import { MessagePort } from 'node:worker_threads';
-import { ACTOR, ACTOR_STATE, HEADER, type TableSizes } from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, HEADER, ROLE, type TableSizes } from '../memory/layout.js';
 import { Words } from '../memory/words.js';
 import { type RegionToken, threadMem } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
@@ -41,6 +41,8 @@ export async function joinServices(
   });
   await loadDrivers(services);
   words.store(services.kernel.actor + ACTOR.STATE, ACTOR_STATE.LIVE);
+  // Nobody waits for a reaper, which starts in the middle of whatever the machine is at.
+  if (words.get(services.kernel.actor + ACTOR.ROLE) === ROLE.REAPER) return services;
   words.add(HEADER.ACTORS_EPOCH, 1);
   threadSeam.notify(words.i32, HEADER.ACTORS_EPOCH, 0x7fffffff);
   return services;
