@@ -38,7 +38,17 @@ test('without flags the sample clip is played in real time at 1280x720', () => {
 test('every flag is read', () => {
   const args = ['--input', 'a.mp4', '--mode', '640x360@59.94', '--frames', '7', '--depth', '2'];
   const more = ['--speed', 'max', '--out', 'b/x.y4m', '--view', 'term', '--trace', 't.json'];
-  const options = parsed(...args, ...more, '--block-main', '--subtitle', '');
+  const options = parsed(
+    ...args,
+    ...more,
+    '--block-main',
+    '--kill',
+    'gpu@2s',
+    '--kill',
+    'codec@500ms',
+    '--subtitle',
+    '',
+  );
   assert.equal(options, {
     input: resolve(CWD, 'a.mp4'),
     mode: '640x360@59.94',
@@ -51,6 +61,10 @@ test('every flag is read', () => {
     blockMain: true,
     relay: false,
     subtitle: '',
+    kills: [
+      { device: 'gpu', at: 2000 },
+      { device: 'codec', at: 500 },
+    ],
   });
 });
 

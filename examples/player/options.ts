@@ -29,6 +29,14 @@ export interface PlayerOptions {
   readonly relay: boolean;
   /** Undefined: the clip's name. Empty: none. */
   readonly subtitle: string | undefined;
+  /** Devices whose worker is terminated, and when: ms after the first flip. */
+  readonly kills: readonly Kill[];
+}
+
+/** A death that was asked for. */
+export interface Kill {
+  readonly device: 'codec' | 'gpu' | 'display';
+  readonly at: number;
 }
 
 export const HELP = `Plays a video clip through four worker actors: codec, GPU, display, and the broker.
@@ -48,6 +56,8 @@ export const HELP = `Plays a video clip through four worker actors: codec, GPU, 
   --view term        shows the display in the terminal, as half blocks
   --trace FILE       a trace of every job, for ui.perfetto.dev
   --subtitle TEXT    text blended over the picture (default: the clip's name; '' for none)
+  --kill DEVICE@Ns   terminates the worker of codec, gpu or display N seconds after the first flip; it
+                     comes back and the clip plays on (repeatable: --kill gpu@1s --kill codec@2.5s)
   --block-main       the main thread sits in a blocking wait for the whole run
   --relay            for comparison: every hand-off goes through the main thread
   --help             this text
@@ -70,6 +80,7 @@ const FLAGS = {
   'block-main': { type: 'boolean', default: false },
   relay: { type: 'boolean', default: false },
   subtitle: { type: 'string' },
+  kill: { type: 'string', multiple: true },
   help: { type: 'boolean', default: false },
 } as const;
 
@@ -100,6 +111,7 @@ export function parseOptions(args: readonly string[], cwd: string): PlayerOption
     blockMain,
     relay,
     subtitle: values.subtitle,
+    kills: (values.kill ?? []).map(parseKill),
   };
 }
 
@@ -131,6 +143,18 @@ function oneOf<T extends string>(flag: string, text: string, accepted: readonly 
   const found = accepted.find((word) => word === text);
   if (found !== undefined) return found;
   throw new BadInput(`${flag} must be ${accepted.join(' or ')}, not '${text}'`);
+}
+
+/** `gpu@2s`, `codec@500ms`, `display@1.5`. */
+function parseKill(text: string): Kill {
+  const match = /^(codec|gpu|display)@(\d+(?:\.\d+)?)(ms|s)?$/.exec(text);
+  const [, device, number, unit = 's'] = match ?? [];
+  if (device === 'codec' || device === 'gpu' || device === 'display') {
+    return { device, at: Number(number) * (unit === 'ms' ? 1 : 1000) };
+  }
+  throw new BadInput(
+    `--kill must be codec, gpu or display, @ and a time, as in gpu@2s, not '${text}'`,
+  );
 }
 
 function checkMode(text: string): string {

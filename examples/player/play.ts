@@ -30,7 +30,8 @@ export function playerDrivers(options: PlayerOptions): readonly DriverSpec[] {
 }
 
 /**
- * Plays a clip. Rejects with BadInput before anything runs; with EOWNERDEAD when a device dies.
+ * Plays a clip. Rejects with BadInput before anything runs; with EOWNERDEAD when a device cannot be
+ * started again.
  * `drivers` are those of {@link playerDrivers} or stand-ins with their names.
  */
 export async function play(
@@ -78,10 +79,8 @@ async function playOn(
   const { display } = pipeline.devices;
   const recording = openRecording(display, options, clip);
   const view = openView(display, options);
-  const reporter = await Reporter.start(machine, pipeline, {
-    inPlace: isatty(1),
-    row: view?.statusRow,
-  });
+  const style = { inPlace: isatty(1), row: view?.statusRow };
+  const reporter = await Reporter.start(machine, pipeline, style, options.kills);
   const { needed, depth: ahead } = await run(machine, pipeline, options, depth.depth, interrupt);
   const interrupted = interrupt.code !== undefined;
   // Whoever interrupts does not want to wait for the rest: the shutdown completes what is whole.

@@ -6,6 +6,7 @@ import { GpuContext } from '@dmabuf/importer-gpu';
 import { Display } from '@dmabuf/importer-kms';
 import { VideoDevice } from '@dmabuf/importer-v4l2';
 import { readProgress } from './counters.js';
+import { Killer } from './killer.js';
 import { REPORTER_IOCTL, type ReporterTask } from './reporter.js';
 import { statusLine } from './summary.js';
 
@@ -25,6 +26,7 @@ const counted = {
   gpu: GpuContext.fromHandle(machine, task.gpu),
   display: Display.fromHandle(machine, task.display),
 };
+const killer = new Killer(machine, counted, task.kills);
 const recent: { readonly time: number; readonly shown: number }[] = [];
 const period = inPlace ? PERIOD.inPlace : PERIOD.lines;
 let next = machine.now() + period;
@@ -54,15 +56,27 @@ function print(now: number, end: string): void {
   }
 }
 
+/** A line of its own between status lines. */
+function say(text: string): void {
+  try {
+    writeSync(1, inPlace ? `${before}${text}\x1b[K${after}\n` : `${text}\n`);
+  } catch {
+    // Nobody reads.
+  }
+}
+
 machine.serve({
   run() {
     throw new DmaBufError('EINVAL', 'run', 'the reporter takes no jobs');
   },
   tick(now) {
-    if (now < next) return next;
-    print(now, '');
-    next = now + period;
-    return next;
+    const { next: kill, died } = killer.tick(now);
+    for (const device of died) say(`${device} dies`);
+    if (now >= next) {
+      print(now, '');
+      next = now + period;
+    }
+    return Math.min(next, kill);
   },
   ioctl(request) {
     if (request !== REPORTER_IOCTL.FINISH) {

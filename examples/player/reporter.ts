@@ -10,6 +10,7 @@ import type { GpuHandle } from '@dmabuf/importer-gpu';
 import type { DisplayHandle } from '@dmabuf/importer-kms';
 import type { VideoHandle } from '@dmabuf/importer-v4l2';
 import type { Pipeline } from './pipeline.js';
+import type { Kill } from './options.js';
 import { type ProcessTask, startProcess } from './process.js';
 
 const NAME = 'reporter';
@@ -22,6 +23,8 @@ export interface ReporterTask extends ProcessTask {
   readonly display: DisplayHandle;
   readonly frames: number;
   readonly style: StatusStyle;
+  /** Deaths that were asked for: a blocked main thread could not see to them. */
+  readonly kills: readonly Kill[];
 }
 
 /** How the status line is printed. */
@@ -44,10 +47,15 @@ export class Reporter {
   }
 
   /** Starts it; resolves when it prints. It ends with the machine. */
-  static async start(machine: Machine, pipeline: Pipeline, style: StatusStyle): Promise<Reporter> {
+  static async start(
+    machine: Machine,
+    pipeline: Pipeline,
+    style: StatusStyle,
+    kills: readonly Kill[] = [],
+  ): Promise<Reporter> {
     const { video, gpu, display } = pipeline.handle;
     const { frames } = pipeline;
-    const task: Omit<ReporterTask, 'token'> = { video, gpu, display, frames, style };
+    const task: Omit<ReporterTask, 'token'> = { video, gpu, display, frames, style, kills };
     return new Reporter(machine, await startProcess(machine, NAME, ENTRY, task));
   }
 

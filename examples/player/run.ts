@@ -20,7 +20,7 @@ export interface RunReport {
 
 /**
  * Plays all frames of a pipeline, `depth` of them queued ahead. Resolves at the end, or once it is
- * interrupted. Rejects with EOWNERDEAD when a device dies.
+ * interrupted. A device that dies on the way costs frames, not the run.
  */
 export async function run(
   machine: Machine,

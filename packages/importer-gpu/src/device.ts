@@ -16,7 +16,7 @@ import { plainKernels } from './kernels/plain.js';
 import { eitherKernels, SCRATCH_SLACK } from './kernels/wasm.js';
 import type { Image, Kernels } from './kernels/kernels.js';
 import { scaleScratchBytes } from './kernels/scale-map.js';
-import { GPU } from './layout.js';
+import { GPU, HELD_MAX } from './layout.js';
 import { Scratch } from './scratch.js';
 import { type JobSurface, Surfaces } from './surfaces.js';
 import {
@@ -41,13 +41,46 @@ class GpuDevice {
   #scratchBytes = 0;
   #freed = 0;
 
-  constructor({ machine, door }: DeviceEnv) {
+  constructor({ machine, door, restarts }: DeviceEnv) {
     this.#door = door;
     this.#table = new ImageTable(door);
     this.#surfaces = new Surfaces(this.#table);
     this.#scratch = new Scratch(machine);
     this.#pool = door.hasPool ? door.poolMemory() : undefined;
     this.#kernels = eitherKernels(this.#pool);
+    if (restarts > 0) this.#resume();
+  }
+
+  /** Goes on after an earlier life: its scratch is taken up again, the images of its last job are let go. */
+  #resume(): void {
+    const { words, base } = this.#door;
+    for (let i = 0; i < words.get(base + GPU.HELD); i++) this.#letGo(i);
+    words.set(base + GPU.HELD, 0);
+    const pointer = words.get(base + GPU.SCRATCH_BUFFER);
+    if (pointer === 0) return;
+    const context = words.get(base + GPU.SCRATCH_CONTEXT);
+    try {
+      const buffer = this.#door.reopen(pointer, words.get(base + GPU.SCRATCH_INO));
+      this.#scratch.keep(context, buffer);
+    } catch (error) {
+      if (!(error instanceof DmaBufError)) throw error; // the context has gone, its buffer with it
+    }
+    this.#useScratch();
+  }
+
+  /** Drops the reference of an image of the job in hand, once: who dies in it leaves it taken, never dropped twice. */
+  #letGo(i: number): void {
+    const { words, base } = this.#door;
+    const id = words.get(base + GPU.HELD_IDS + i);
+    words.set(base + GPU.HELD_IDS + i, 0);
+    if (id !== 0) this.#table.unref(id);
+  }
+
+  #hold(images: readonly number[]): void {
+    const { words, base } = this.#door;
+    const noted = images.slice(0, HELD_MAX);
+    noted.forEach((id, i) => words.set(base + GPU.HELD_IDS + i, id));
+    words.set(base + GPU.HELD, noted.length);
   }
 
   run(job: Job): void {
@@ -103,11 +136,15 @@ class GpuDevice {
     const { range } = this.#scratch;
     this.#scratchBytes = range?.byteLength ?? 0;
     words.set(base + GPU.SCRATCH, this.#scratchBytes);
+    words.set(base + GPU.SCRATCH_INO, range?.ino ?? 0);
+    words.set(base + GPU.SCRATCH_CONTEXT, range?.context ?? 0);
+    words.store(base + GPU.SCRATCH_BUFFER, range?.pointer ?? 0);
     this.#kernels = eitherKernels(this.#pool, range === undefined ? {} : { scratch: range });
   }
 
   #render(job: Job): void {
     const { images, steps } = decodeSteps(job.payload);
+    this.#hold(images);
     try {
       const surfaces = images.map((id) => this.#surfaces.resolve(id, job));
       if (surfaces.some(({ frame }) => frame)) {
@@ -118,7 +155,8 @@ class GpuDevice {
       for (const step of steps) this.#do(job, step, writable(surfaces, step), surfaces[step.src]);
       describeTargets(steps, surfaces);
     } finally {
-      for (const id of images) this.#table.unref(id);
+      images.forEach((id, i) => (i < HELD_MAX ? this.#letGo(i) : this.#table.unref(id)));
+      this.#door.words.set(this.#door.base + GPU.HELD, 0);
     }
   }
 

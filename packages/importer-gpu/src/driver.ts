@@ -1,8 +1,12 @@
 /** The driver half that every thread of a machine loads. The GPU imports buffers and exports none. */
 import type { Driver } from '@dmabuf/core/driver';
+import { ImageTable } from './image-table.js';
 
 export const driver: Driver = {
   init() {
     return undefined;
+  },
+  died(door, dead) {
+    new ImageTable(door).died(dead);
   },
 };

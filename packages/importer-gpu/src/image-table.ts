@@ -83,6 +83,7 @@ export class ImageTable {
       words.set(at + IMAGE.PITCHES + i, info.planes[i]?.pitch ?? 0);
       words.set(at + IMAGE.OFFSETS + i, info.planes[i]?.offset ?? 0);
     }
+    words.set(at + IMAGE.OWNER, this.#door.self);
     words.store(at + IMAGE.REFS, 1);
     words.store(at + IMAGE.STATE, gen);
     locks.unlock(base + GPU.LOCK);
@@ -107,6 +108,26 @@ export class ImageTable {
   /** Drops a reference; the last one frees the record. True if it did; false for a stale id. */
   unref(id: number): boolean {
     return this.has(id) && this.#drop(this.#at(id & ((1 << IMAGE_BITS) - 1)));
+  }
+
+  /** {@link unref} of a handle: that of the process that made the image is not its recoverer's any more. */
+  close(id: number): boolean {
+    if (this.has(id)) this.#disown(this.#at(id & ((1 << IMAGE_BITS) - 1)), this.#door.self);
+    return this.unref(id);
+  }
+
+  /** Drops the references of the handles by which a dead process had made images. By its recoverer. */
+  died(dead: number): void {
+    const { base } = this.#door;
+    for (let index = 0; index < this.#count; index++) {
+      const at = this.#at(index);
+      if (this.#door.words.load(at + IMAGE.STATE) !== 0 && this.#disown(at, dead)) this.#drop(at);
+    }
+    this.#door.freeLockOf(dead, base + GPU.LOCK); // a record is there when its STATE is
+  }
+
+  #disown(at: number, owner: number): boolean {
+    return this.#door.words.cas(at + IMAGE.OWNER, owner, 0);
   }
 
   /** What a live image is. ENOENT when it is gone. */

@@ -185,7 +185,7 @@ export class GpuImage {
     this.#attachment.detach();
     this.buffer.close();
     // The device may hold on to the memory of an image that is gone: it looks when it is rung.
-    if (this.#s.table.unref(this.id)) this.#s.door.ring(this.actor);
+    if (this.#s.table.close(this.id)) this.#s.door.ring(this.actor);
   }
 
   [Symbol.dispose](): void {

@@ -18,6 +18,11 @@ export const GPU = {
   SCRATCH: 9, // device: bytes of scratch that it has
   PIXELS: 10, // double, device: pixels written
   COPIED: 12, // double, device: bytes that copy commands moved
+  SCRATCH_BUFFER: 14, // device: pointer of the scratch's buffer, for the device's next life; 0: none
+  SCRATCH_INO: 15, // device, before SCRATCH_BUFFER
+  SCRATCH_CONTEXT: 16, // device, before SCRATCH_BUFFER: whose it is
+  HELD: 17, // device: images of the job in hand, whose references the next life drops
+  HELD_IDS: 18, // device: their ids, HELD_MAX at most
   IMAGES: 32, // the table of images
 } as const;
 
@@ -35,8 +40,12 @@ export const IMAGE = {
   COLOR: 9, // index into COLORS
   PITCHES: 10, // 3 words, bytes
   OFFSETS: 13, // 3 words, bytes, unsigned
+  OWNER: 16, // actor id whose handle has a reference; 0: closed. CAS to 0 by whoever drops that one
   WORDS: 32,
 } as const;
+
+/** Images of one job that {@link GPU.HELD} has room for; a job may name more, those are then lost with it. */
+export const HELD_MAX: number = GPU.IMAGES - GPU.HELD_IDS;
 
 /** Image ids: generation << IMAGE_BITS | index. Positive int32, short in msgpack. */
 export const IMAGE_BITS = 12;

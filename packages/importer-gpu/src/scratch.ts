@@ -10,6 +10,10 @@ export interface ScratchRange {
   /** Bytes from the start of the pool. */
   readonly byteOffset: number;
   readonly byteLength: number;
+  /** Which buffer it is, and of which context. */
+  readonly pointer: number;
+  readonly ino: number;
+  readonly context: number;
 }
 
 export class Scratch {
@@ -39,11 +43,19 @@ export class Scratch {
 
   /** The largest range, undefined when there is none. */
   get range(): ScratchRange | undefined {
-    let best: DmaBuf | undefined;
-    for (const buffer of this.#buffers.values()) {
-      if (best === undefined || buffer.size > best.size) best = buffer;
+    let best: { readonly context: number; readonly buffer: DmaBuf } | undefined;
+    for (const [context, buffer] of this.#buffers) {
+      if (best === undefined || buffer.size > best.buffer.size) best = { context, buffer };
     }
-    return best && { byteOffset: best.record.offset, byteLength: best.size };
+    if (best === undefined) return undefined;
+    const { size, record } = best.buffer;
+    const { pointer, ino, offset } = record;
+    return { byteOffset: offset, byteLength: size, pointer, ino, context: best.context };
+  }
+
+  /** Takes a buffer that the device had in an earlier life. */
+  keep(context: number, buffer: DmaBuf): void {
+    this.#buffers.set(context, buffer);
   }
 
   close(): void {

@@ -33,6 +33,7 @@ export class TestBench {
       base: 0,
       framebuffers: this.framebuffers,
       settings,
+      restarts: 0,
       now: () => this.time,
       trace: (kind, seqno, a, b) => this.traced.push({ kind, seqno, a, b }),
     });

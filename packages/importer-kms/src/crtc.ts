@@ -38,7 +38,7 @@ export interface ScanoutJob {
   readonly blocker: number;
   readonly payload: unknown;
   readonly buffers: readonly { readonly record: { readonly ino: number } }[];
-  defer(): void;
+  defer(options?: { readonly again?: boolean }): void;
   complete(error?: number): void;
   release(): void;
   finish(error?: number): void;
@@ -51,6 +51,8 @@ export interface CrtcEnvironment {
   readonly base: number;
   readonly framebuffers: FramebufferTable;
   readonly settings: KmsSettings;
+  /** Deaths of the worker before this life: what it had said of its sequence is in the registers. */
+  readonly restarts: number;
   /** ms of the machine's clock. */
   now(): number;
   trace(kind: number, seqno: number, a: number, b: number): void;
@@ -93,8 +95,12 @@ export class Crtc {
     this.#env = env;
     this.#words = words;
     this.#base = base;
-    this.#clock = new VblankClock(settings.mode.vrefresh);
-    this.#queue = new FlipQueue(settings.speed, settings.tolerance);
+    const restarted = env.restarts > 0;
+    const counted = restarted ? words.getDouble(base + REG.VBLANKS) : 0;
+    const known = restarted && words.load(base + REG.HAS_EPOCH) === 1;
+    this.#clock = new VblankClock(settings.mode.vrefresh, counted);
+    const epoch = known ? words.getDouble(base + REG.EPOCH) : undefined;
+    this.#queue = new FlipQueue(settings.speed, settings.tolerance, epoch);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
     this.#ahead = new WakeAhead(settings.spin, () => env.now());
     this.#setMode(settings.mode);
@@ -105,7 +111,7 @@ export class Crtc {
   /** Takes a command, in the order of the context. All jobs are deferred: none ends here. */
   run(job: ScanoutJob): void {
     const command = this.#decode(job);
-    job.defer();
+    job.defer({ again: true }); // nothing comes of it before it is shown: another life may do that
     if (job.seqno <= this.#cancelled) {
       this.#cancel({ job, command });
     } else if (this.#held.length > 0 || (isBarrier(command) && this.#queue.pending > 0)) {
@@ -162,6 +168,15 @@ export class Crtc {
     for (const held of this.#held.splice(0)) this.#cancel(held);
     this.#startNext = false;
     this.#off();
+    this.#noteEpoch();
+  }
+
+  /** What a later life of this worker goes on with. */
+  #noteEpoch(): void {
+    const { epoch } = this.#queue;
+    const words = this.#words;
+    if (epoch !== undefined) words.setDouble(this.#base + REG.EPOCH, epoch);
+    words.store(this.#base + REG.HAS_EPOCH, epoch === undefined ? 0 : 1);
   }
 
   /** Whether a flip that is ready now would be shown at the vblank at `time`. */
@@ -198,7 +213,10 @@ export class Crtc {
 
   #enqueue(job: ScanoutJob, command: FlipCommand): void {
     const words = this.#words;
-    if (command.start) this.#queue.restart();
+    if (command.start) {
+      this.#queue.restart();
+      this.#noteEpoch();
+    }
     const hdisplay = words.get(this.#base + REG.HDISPLAY);
     const vdisplay = words.get(this.#base + REG.VDISPLAY);
     this.#checkScanout(job, command.fb, hdisplay, vdisplay, 'page_flip');
@@ -255,6 +273,7 @@ export class Crtc {
   #latch(time: number): void {
     const { show, dropped } = this.#queue.latch(time);
     if (show === undefined) return;
+    this.#noteEpoch();
     for (const id of dropped) {
       count(this.#words, this.#base + REG.DROPPED);
       this.#take(id)?.job.finish(-errno.ECANCELED);

@@ -65,9 +65,10 @@ export class FlipQueue {
   #epoch: number | undefined;
   #dropped = 0;
 
-  /** `tolerance` in ms: see the head of this file. */
-  constructor(speed: FlipSpeed, tolerance: number = DUE_TOLERANCE_MS) {
+  /** `tolerance` in ms: see the head of this file. `epoch`: of a sequence that was begun before. */
+  constructor(speed: FlipSpeed, tolerance: number = DUE_TOLERANCE_MS, epoch?: number) {
     if (!(tolerance >= 0)) throw new RangeError(`tolerance must be ≥ 0 ms, not ${tolerance}`);
+    this.#epoch = epoch;
     this.speed = speed;
     this.#tolerance = tolerance;
   }

@@ -25,6 +25,8 @@ export const REG = {
   LAST_FLIP: 18, // double, crtc
   FLIP_LOCK: 20, // owner lock: makes "nothing pending" and "submit" of pageFlip one step
   FB_LOCK: 21, // owner lock: adding to and removing from the table of framebuffers
+  EPOCH: 22, // double, crtc: what the present times of the running sequence count from; see HAS_EPOCH
+  HAS_EPOCH: 24, // crtc: 1 while EPOCH holds; stored after it. A restarted CRTC goes on with it
   SINKS: 32, // wb: sinks that are open
   RECORDED: 33, // wb: frames that went to the sinks
   NOT_RECORDED: 34, // wb: frames that were shown and not recorded, for want of time or of a sink

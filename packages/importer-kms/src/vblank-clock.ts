@@ -22,9 +22,10 @@ export class VblankClock {
   #sequence = 0;
   #missed = 0;
 
-  /** A clock that is off, for a mode's `vrefresh` in mHz. */
-  constructor(vrefresh: number) {
+  /** A clock that is off, for a mode's `vrefresh` in mHz; `sequence`: vblanks that were counted before it. */
+  constructor(vrefresh: number, sequence: number = 0) {
     this.#vrefresh = checkVrefresh(vrefresh);
+    this.#sequence = sequence;
   }
 
   get active(): boolean {

@@ -53,6 +53,8 @@ export interface WaitOptions {
 export class StreamingDevice {
   /** Its plain value, for `fromHandle` in another thread. */
   readonly handle: VideoHandle;
+  /** Actor id of the worker that serves it. */
+  readonly actor: number;
   protected readonly file: VideoFile;
   protected readonly streams: Streams;
   protected readonly controls: Controls;
@@ -60,6 +62,7 @@ export class StreamingDevice {
 
   protected constructor({ file, formats, controls, streams }: DeviceParts) {
     this.handle = file.handle;
+    this.actor = file.actor;
     this.file = file;
     this.formats = formats;
     this.controls = controls;

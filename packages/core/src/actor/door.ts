@@ -10,7 +10,8 @@ import { Vmap } from '../dmabuf/vmap.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import type { Locks } from '../memory/lock.js';
-import { REGION, REGION_KIND } from '../memory/layout.js';
+import { FD_RDWR, objectWord } from '../fd/fd-table.js';
+import { OBJECT, REGION, REGION_KIND } from '../memory/layout.js';
 import type { Words } from '../memory/words.js';
 import type { WasmMemory } from '../substrate/memory.js';
 import type { Doorbell } from './doorbell.js';
@@ -65,6 +66,36 @@ export class DriverDoor {
    */
   move(buffer: BufferRecord, to: Place, timeout: number = Infinity): Place {
     return this.#s.moves.move(buffer, to, timeout);
+  }
+
+  /** Actor id of this thread. */
+  get self(): number {
+    return this.#k.self;
+  }
+
+  /** Frees a lock among the driver's words, if `dead` holds it: in {@link Driver.died}, when what it covers is whole. */
+  freeLockOf(dead: number, index: number): void {
+    if (this.locks.inherit(index, dead)) this.locks.unlock(index);
+  }
+
+  /**
+   * An fd of this process for a live buffer by its record and inode number, as a device notes them in its words to
+   * find its buffers again after its death. ENOENT: that buffer is gone. The caller owns the fd.
+   */
+  reopen(pointer: number, ino: number): DmaBuf {
+    const { buffers, holders, fds } = this.#s;
+    const pin = this.#k.buffers.owns(pointer) ? holders.pin(pointer) : 0;
+    try {
+      if (pin !== 0 && buffers.record(pointer).ino === ino) {
+        return new DmaBuf(
+          this.#s,
+          fds.install(objectWord(OBJECT.DMABUF, pointer), FD_RDWR, 'open'),
+        );
+      }
+    } finally {
+      if (pin !== 0) holders.drop(pin);
+    }
+    throw new DmaBufError('ENOENT', 'open', `buffer ${ino} is gone`);
   }
 
   /** The live buffers of this driver's: what recovery goes by. */

@@ -144,25 +144,57 @@ export class JobRecovery {
     kernel.words.cas(job + JOB.DEP_ERROR, 0, -errno.ECANCELED); // its target sees it in its turn
   }
 
-  /** Ends the jobs of the dead's lines, each line in order. */
+  /**
+   * Ends the jobs of the dead's lines, each line in order. Where a job of which nothing has come is before
+   * them in its line, they wait for the next life with it, to fail there in their turn.
+   */
   #fail(ended: number[]): void {
-    const { kernel, jobs } = this.#s;
-    const { words, trace } = kernel;
+    const { words } = this.#s.kernel;
+    const again = new Set<number>();
     const seqno = (job: number): number => words.getDouble(job + JOB.SEQNO);
     ended.sort((a, b) => seqno(a) - seqno(b));
     for (const job of ended) {
       const context = words.get(job + JOB.CONTEXT);
-      const started = Math.max(words.getDouble(context + CONTEXT.STARTED), seqno(job));
-      if (this.#isOrdered(job)) words.setDouble(context + CONTEXT.STARTED, started);
-      if (this.#stage(job) === JOB_STATE.READY && !jobs.claim(job)) continue;
-      if (this.#stage(job) === JOB_STATE.DONE) {
-        jobs.resume(job, 0);
+      if (this.#comesAgain(job, again.has(context))) {
+        if (!again.has(context)) words.setDouble(context + CONTEXT.STARTED, seqno(job) - 1);
+        again.add(context);
         continue;
       }
-      const error = words.get(job + JOB.DEP_ERROR) || -errno.EOWNERDEAD;
-      trace.emit(TRACE_KIND.DONE, job, seqno(job), jobs.contexts.idOf(context), error);
-      jobs.resume(job, error);
+      const started = Math.max(words.getDouble(context + CONTEXT.STARTED), seqno(job));
+      if (this.#isOrdered(job)) words.setDouble(context + CONTEXT.STARTED, started);
+      this.#end(job);
     }
+  }
+
+  /** Hands a RUNNING job on to the next life; false if it ends here. */
+  #comesAgain(job: number, mustFollow: boolean): boolean {
+    const { kernel, jobs } = this.#s;
+    const { words } = kernel;
+    const flags = words.get(job + JOB.FLAGS);
+    const untouched = (flags & JOB_FLAG.AGAIN) !== 0;
+    const running = this.#stage(job) === JOB_STATE.RUNNING;
+    if (!this.#restarts || !running || !this.#isOrdered(job)) return false;
+    if (!untouched && !mustFollow) return false;
+    if (!untouched) words.cas(job + JOB.DEP_ERROR, 0, -errno.EOWNERDEAD);
+    words.set(job + JOB.FLAGS, flags & ~JOB_FLAG.AGAIN);
+    const state = words.load(job + JOB.STATE);
+    words.cas(job + JOB.STATE, state, (state & ~JOB_STATE_MASK) | JOB_STATE.READY);
+    jobs.dispatch.again(job);
+    return true;
+  }
+
+  #end(job: number): void {
+    const { kernel, jobs } = this.#s;
+    const { words, trace } = kernel;
+    if (this.#stage(job) === JOB_STATE.READY && !jobs.claim(job)) return;
+    if (this.#stage(job) === JOB_STATE.DONE) {
+      jobs.resume(job, 0);
+      return;
+    }
+    const error = words.get(job + JOB.DEP_ERROR) || -errno.EOWNERDEAD;
+    const context = jobs.contexts.idOf(words.get(job + JOB.CONTEXT));
+    trace.emit(TRACE_KIND.DONE, job, words.getDouble(job + JOB.SEQNO), context, error);
+    jobs.resume(job, error);
   }
 
   /** A job that the dead was building: it is known to the fences that it was to wait for, and to nobody else. */

@@ -8,7 +8,7 @@
 import { wantNumber, wrongType } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, JOB, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
+import { ACTOR, JOB, JOB_FLAG, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { type FrameMetadata, readMetadata, writeMetadata } from '../dmabuf/metadata.js';
 import { BufferRecord } from '../dmabuf/ops.js';
@@ -134,9 +134,17 @@ export class Job {
     throw new DmaBufError('EINVAL', 'job', detail);
   }
 
-  /** Keeps the job beyond the handler's return; the device completes and releases it later. */
-  defer(): void {
-    if (this.#state === 'running') this.#state = 'deferred';
+  /**
+   * Keeps the job beyond the handler's return; the device completes and releases it later. With `again`,
+   * should the device die before it has completed the job, its next life is given it once more: for jobs of which
+   * nothing has come so far, as of a flip that waits for its vblank.
+   */
+  defer(options: { readonly again?: boolean } = {}): void {
+    if (this.#state !== 'running') return;
+    this.#state = 'deferred';
+    if (options.again !== true) return;
+    const { words } = this.#k;
+    words.set(this.pointer + JOB.FLAGS, words.get(this.pointer + JOB.FLAGS) | JOB_FLAG.AGAIN);
   }
 
   /** ms that it may take from its start to its fence, or Infinity. */

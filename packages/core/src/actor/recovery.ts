@@ -44,7 +44,7 @@ export function recover(services: Services, dead: number): void {
   signalDue(services);
   giveBack(services, dead);
   endObjects(services, dead);
-  closeContexts(services, dead);
+  closeContexts(services, dead, restarts);
   jobs.table.adopt(dead);
   dropRegions(services, dead);
   jobs.table.flush();
@@ -107,11 +107,20 @@ function isForgotten({ kernel, buffers }: Services, queue: number): boolean {
   return buffers.record(buffer).queue === queue && words.load(buffer + BUFFER.STATE) !== 0;
 }
 
-/** Contexts of the dead: closed when nothing is in flight on them, else when their place is needed. */
-function closeContexts({ kernel, jobs, timelines }: Services, dead: number): void {
+/**
+ * Contexts of the dead: closed when nothing is in flight on them, else when their place is needed. Lines that
+ * a device has made for itself go on with it.
+ */
+function closeContexts(
+  { kernel, jobs, timelines }: Services,
+  dead: number,
+  restarts: boolean,
+): void {
   const { words, contexts } = kernel;
   for (const context of [...contexts.live()]) {
     if (words.get(context + CONTEXT.OWNER) !== dead) continue;
+    const ordered = (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) === 0;
+    if (restarts && ordered && words.get(context + CONTEXT.TARGET) === dead) continue;
     if (timelines.of(context) === 0) jobs.contexts.disown(context);
   }
 }

@@ -77,10 +77,15 @@ export class Supervisor {
     return this.#devices.has(actor);
   }
 
-  /** Terminates a device's worker, wherever it is: it is recovered and started again. */
+  /**
+   * Terminates a device's worker, wherever it is: it is recovered and started again. One that is about to start
+   * is as good as reset. (Nor could its death be told: a port closes with the thread that it was sent to.)
+   */
   reset(actor: number, why: string): void {
     const device = this.#devices.get(actor);
     if (device === undefined || device.ended) return;
+    const { words, actors } = this.#parts.kernel;
+    if (words.load(actors.at(actor) + ACTOR.STATE) !== ACTOR_STATE.LIVE) return;
     device.why = why;
     device.running?.kill();
   }

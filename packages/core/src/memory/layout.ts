@@ -389,6 +389,7 @@ export const JOB_FLAG = {
   AUTO: 16, // ends by itself as soon as it is granted (an imported sync file)
   MORE: 32, // not a job: the further links of the job in JOB.CONTEXT (see JobLinks)
   BARE: 64, // a software timeline's fence: RUNNING until the timeline signals it
+  AGAIN: 128, // by its target, while RUNNING: nothing has come of it, its next life is to be given it again
 } as const;
 
 /** Kinds of object that an fd can name (fd entry word 0 = kind << 28 | pointer). */
