@@ -250,8 +250,7 @@ export class ModelRun {
     const bracket = brackets?.pop();
     if (bracket !== undefined) this.#dropRef((job.uses[0] as ModelUse).buffer);
     if (brackets === undefined || brackets.length === 0) {
-      this.#model.complete(job, 0);
-      this.#model.release(job);
+      this.#model.finish(job, 0);
     }
     if (bracket === undefined) hold?.release();
     else bracket.finish();

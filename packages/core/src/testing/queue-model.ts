@@ -99,6 +99,11 @@ export class QueueModel {
   }
 
   complete(job: ModelJob, error: number): void {
+    this.#complete(job, error);
+    this.#flush();
+  }
+
+  #complete(job: ModelJob, error: number): void {
     for (const { buffer, exclusive, discard } of job.linked ? job.uses : []) {
       if (exclusive && error !== 0) buffer.content = error;
       else if (discard) buffer.content = 0;
@@ -109,13 +114,18 @@ export class QueueModel {
       this.#settle(dependent, job.status);
       this.#check(dependent);
     }
-    this.#flush();
   }
 
   release(job: ModelJob): void {
     this.#unlink(job);
     job.state = 'released';
     this.#flush();
+  }
+
+  /** Completes and releases as one step. */
+  finish(job: ModelJob, error: number): void {
+    this.#complete(job, error);
+    this.release(job);
   }
 
   /** Takes a job back that has not been granted. */
@@ -128,8 +138,7 @@ export class QueueModel {
       job.state = 'ready'; // its device ends it, in its context's order
       this.#log.push(job.id);
     } else {
-      this.complete(job, error);
-      this.release(job);
+      this.finish(job, error);
     }
     this.#flush();
     return true;
@@ -138,8 +147,7 @@ export class QueueModel {
   /** Ends a set that was granted and never used: no content changes. */
   abandon(job: ModelJob): void {
     this.#unlink(job);
-    this.complete(job, 0);
-    this.release(job);
+    this.finish(job, 0);
   }
 
   #unlink(job: ModelJob): void {
@@ -186,8 +194,7 @@ export class QueueModel {
   /** Jobs that end by themselves do so when the step is over. */
   #flush(): void {
     for (let job = this.#autos.pop(); job !== undefined; job = this.#autos.pop()) {
-      this.complete(job, this.blocker(job));
-      this.release(job);
+      this.finish(job, this.blocker(job));
     }
   }
 }
