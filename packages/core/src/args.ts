@@ -2,6 +2,8 @@
  * Types of arguments at the public border: a wrong one is a TypeError that names the argument and
  * what was expected. (Wrong values are the callee's to refuse, with an errno.)
  */
+import { DmaBufError } from './errno.js';
+import { MAX_LIMIT_MS } from './sync/limits.js';
 
 /** What a value is, for messages. */
 function kindOfValue(value: unknown): string {
@@ -100,4 +102,13 @@ export function wantTimeout(call: string, timeout: unknown): void {
   if (timeout === undefined) return;
   if (typeof timeout === 'number' && timeout >= 0) return;
   throw wrongType(call, 'timeout', 'a number of ms of at least 0', timeout);
+}
+
+/** A time limit in ms: TypeError unless undefined or a number; EINVAL: negative, or too long for its word. */
+export function wantLimit(call: string, limit: unknown): void {
+  if (limit === undefined) return;
+  if (typeof limit !== 'number') throw wrongType(call, 'limit', 'a number', limit);
+  if (limit === Infinity || (limit >= 0 && limit <= MAX_LIMIT_MS)) return;
+  const detail = `a limit of ${limit} ms; give 0 or Infinity (none) to ${MAX_LIMIT_MS}`;
+  throw new DmaBufError('EINVAL', call, detail);
 }

@@ -78,6 +78,7 @@ export { FenceArray } from './sync/fence-array.js';
 export { FenceChain } from './sync/fence-chain.js';
 export type { FenceContainer } from './sync/fence-container.js';
 export { Hold, type PendingHold } from './sync/holds.js';
+export { DEFAULT_LIMITS, type Limits } from './sync/limits.js';
 export { Queue, type Claimable } from './sync/queue-object.js';
 export { SyncFile, type FenceInfo, type SyncFileInfo } from './sync/sync-file.js';
 export { Timeline } from './sync/timeline.js';

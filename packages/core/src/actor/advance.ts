@@ -12,12 +12,16 @@ import {
   ASLEEP,
   HEADER,
   JOB,
+  JOB_STATE,
   JOB_STATE_MASK,
   JOB_WAITERS,
 } from '../memory/layout.js';
+import type { Jobs } from '../sync/jobs.js';
 import type { ReadySets } from '../sync/ready-set.js';
+import type { Timelines } from '../sync/timeline.js';
 import type { Doorbell } from './doorbell.js';
 import type { Mailboxes } from './mailbox.js';
+import { evictOverdue, nextLimit, type Overdue, overdue } from './watchdog.js';
 
 /** How long everybody may take to come to rest, ms of real time, before the call gives up. */
 const REST_LIMIT_MS = 10_000;
@@ -28,6 +32,10 @@ interface Parts {
   readonly bell: Doorbell;
   readonly ready: ReadySets;
   readonly mail: Mailboxes;
+  readonly jobs: Jobs;
+  readonly timelines: Timelines;
+  /** Has a device reset that is past a job's limit. */
+  readonly reset: (late: Overdue) => void;
 }
 
 /** Moves time on by `ms`; returns when every serving actor sleeps with nothing to do. Blocks. */
@@ -47,6 +55,7 @@ export function advance(parts: Parts, ms: number): void {
     kernel.words.setDouble(HEADER.MANUAL_TIME, next);
     wakeDue(parts, next);
     rest(parts);
+    if (endOverdue(parts)) rest(parts);
     if (next === target && earliest(parts) > target) return;
   }
 }
@@ -55,9 +64,28 @@ function step(parts: Parts, target: number): number {
   return Math.max(parts.kernel.clock.now(), Math.min(target, earliest(parts)));
 }
 
-/** The earliest deadline of a sleeping actor. */
+/** What is past its time limit ends; true if there was something. Blocks until devices are back. */
+function endOverdue(parts: Parts): boolean {
+  const { kernel, reset } = parts;
+  const hung = overdue(kernel, kernel.clock.now()).filter(({ kind }) => kind === 'job');
+  for (const late of hung) reset(late);
+  for (const late of hung) waitUntil(parts, () => isOver(kernel, late), 'a device to be reset');
+  return evictOverdue(parts) + hung.length > 0;
+}
+
+/** Whether a device that hung in a job has been reset and serves again. */
+function isOver({ words, actors }: Kernel, { job, generation, actor }: Overdue): boolean {
+  const same = words.load(job + JOB.GEN) === generation;
+  if (same && (words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.RUNNING) return false;
+  const at = actors.at(actor);
+  const state = words.load(at + ACTOR.STATE);
+  if (state === ACTOR_STATE.DEAD) return true; // given up
+  return state === ACTOR_STATE.LIVE && words.load(at + ACTOR.SERVING) !== 0;
+}
+
+/** The earliest deadline of a sleeping actor, or time limit of what runs. */
 function earliest({ kernel }: Parts): number {
-  let first = Infinity;
+  let first = nextLimit(kernel);
   for (const actor of sleepers(kernel)) {
     first = Math.min(first, kernel.words.getDouble(actor + ACTOR.DEADLINE));
   }
@@ -88,14 +116,17 @@ function wakeDue({ kernel, bell }: Parts, now: number): void {
 
 /** Blocks until every serving actor sleeps on an empty ready set and an empty mailbox. */
 function rest(parts: Parts): void {
-  const { kernel } = parts;
+  waitUntil(parts, () => atRest(parts), 'the actors to come to rest');
+}
+
+function waitUntil({ kernel }: Parts, done: () => boolean, what: string): void {
   const until = performance.now() + REST_LIMIT_MS;
-  while (!atRest(parts)) {
+  while (!done()) {
     kernel.check('advance');
     const epoch = kernel.words.load(HEADER.MANUAL_EPOCH);
     kernel.seam.wait(kernel.words.i32, HEADER.MANUAL_EPOCH, epoch, POLL_MS);
     if (performance.now() > until) {
-      const detail = `the actors have not come to rest within ${REST_LIMIT_MS} ms`;
+      const detail = `waited ${REST_LIMIT_MS} ms for ${what}`;
       throw new DmaBufError('ETIMEDOUT', 'advance', detail);
     }
   }

@@ -5,6 +5,7 @@
 import { wantArray, wantFlags, wantNumber, wantObject, wantString, wrongType } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { DEFAULT_TABLES } from '../memory/layout.js';
+import { DEFAULT_LIMITS, MAX_LIMIT_MS } from '../sync/limits.js';
 import type { BootOptions } from './boot.js';
 import type { DeviceSpec, DriverSpec } from './spec.js';
 
@@ -22,6 +23,7 @@ export function checkOptions(options: BootOptions): void {
   }
   wantFlags('boot', options, ['trace']);
   checkTableNames(options.tables);
+  checkLimits(options.limits);
   checkUrls(options.urls);
 }
 
@@ -39,6 +41,22 @@ function checkTableNames(tables: BootOptions['tables']): void {
   if (unknown === undefined) return;
   const known = Object.keys(DEFAULT_TABLES).join(', ');
   throw new TypeError(`boot: tables.${unknown} is no table (tables: ${known})`);
+}
+
+function checkLimits(limits: BootOptions['limits']): void {
+  if (limits === undefined) return;
+  wantObject('boot', 'limits', limits);
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
+      const known = Object.keys(DEFAULT_LIMITS).join(', ');
+      throw new TypeError(`boot: limits.${name} is no limit (limits: ${known})`);
+    }
+    wantNumber('boot', `limits.${name}`, value);
+    if (Number.isInteger(value) && value >= 0 && value <= MAX_LIMIT_MS) continue;
+    throw new RangeError(
+      `boot: limits.${name} must be an integer from 0 (none) to ${MAX_LIMIT_MS} ms, not ${value}`,
+    );
+  }
 }
 
 function checkUrls(urls: BootOptions['urls']): void {

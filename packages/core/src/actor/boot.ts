@@ -25,6 +25,7 @@ import { HEAP_MB, type Host, workerHost } from '../substrate/actors.js';
 import { type RegionMemory, threadMem, WASM_PAGE } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
 import { JobTable } from '../sync/job-table.js';
+import { DEFAULT_LIMITS, type Limits } from '../sync/limits.js';
 import { checkOptions } from './boot-options.js';
 import type { BrokerTask } from './broker.js';
 import type { BootToken } from './join.js';
@@ -43,6 +44,8 @@ export interface BootOptions {
   readonly clock?: 'real' | 'manual';
   /** Sizes of the tables; what is left out has its default. */
   readonly tables?: Partial<TableSizes>;
+  /** Time limits, ms; what is left out has its default: jobs 10 s, holds 5 s, fences of timelines none. */
+  readonly limits?: Partial<Limits>;
   /** JavaScript heap of each device worker, MB (default 1024). One that fills it dies and is started again. */
   readonly heapMb?: number;
   /** Record a trace (default false). */
@@ -182,6 +185,7 @@ export function format(
 ): void {
   const manual = options.clock === 'manual' ? MACHINE_FLAG.MANUAL_CLOCK : 0;
   const trace = options.trace === true ? MACHINE_FLAG.TRACE : 0;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
   writeHeader(
     words,
     layout,
@@ -199,6 +203,9 @@ export function format(
       [HEADER.FD_PARKED, tables.mailSlots],
       [HEADER.TRACE_RECORDS, tables.traceRecords],
       [HEADER.DRIVER_COUNT, options.drivers?.length ?? 0],
+      [HEADER.LIMIT_JOB, limits.job],
+      [HEADER.LIMIT_HOLD, limits.hold],
+      [HEADER.LIMIT_FENCE, limits.fence],
       [HEADER.FLAGS, manual | trace],
       [HEADER.MAGIC, MAGIC],
     ]),

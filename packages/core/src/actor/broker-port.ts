@@ -21,6 +21,7 @@ export type ToBroker =
   | { type: 'dropped'; region: number }
   | { type: 'failed'; why: string }
   | { type: 'reset'; actor: number; why: string }
+  | { type: 'hung'; actor: number; job: number; generation: number; why: string }
   | { type: 'leave' }
   | { type: 'shutdown' };
 

@@ -24,6 +24,7 @@ import type { Reaped } from './reaper.js';
 import { Reaping } from './reaping.js';
 import { RegionKeeper } from './region-keeper.js';
 import { type DeviceEntry, Supervisor } from './supervisor.js';
+import { hangText, overdue } from './watchdog.js';
 
 /** What the booting process starts the broker with. */
 export interface BrokerTask {
@@ -140,6 +141,9 @@ class Broker {
       case 'reset':
         this.#devices.reset(message.actor, message.why);
         break;
+      case 'hung':
+        this.#devices.hung(message, message.why);
+        break;
       case 'leave':
         this.#left(actor);
         break;
@@ -179,6 +183,17 @@ class Broker {
   #beat(): void {
     this.#k.words.add(HEADER.HEARTBEAT, 1);
     if (this.#k.over) this.#wakeAll();
+    else if (!this.#k.clock.manual) this.#watch();
+  }
+
+  /** Ends what is past its time limit: devices here, holds and fences in the reaper. */
+  #watch(): void {
+    let evictions = false;
+    for (const late of overdue(this.#k, this.#k.clock.now())) {
+      if (late.kind === 'job') this.#devices.hung(late, hangText(late));
+      else evictions = true;
+    }
+    if (evictions) this.#reaping.evict();
   }
 
   /** A port closed without leave: whoever had the other end has died. */

@@ -49,7 +49,8 @@ export class JobRecovery {
     const flags = words.get(job + JOB.FLAGS);
     const mine = words.get(job + JOB.TARGET) === this.#dead;
     if (stage === JOB_STATE.CANCELLING) jobs.resume(job, -errno.ECANCELED);
-    else if (stage === JOB_STATE.ENDING) jobs.resume(job, -errno.EOWNERDEAD);
+    else if (stage === JOB_STATE.ENDING && mine) jobs.resume(job, -errno.EOWNERDEAD);
+    else if (stage === JOB_STATE.EVICTING && !mine) jobs.resume(job, -errno.ETIMEDOUT);
     else if (stage === JOB_STATE.DONE) {
       // A device's own job goes on holding its claims until its next life, or all(), ends them.
       if (mine && this.#isOrdered(job)) jobs.signalAgain(job);

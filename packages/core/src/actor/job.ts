@@ -14,6 +14,7 @@ import { type FrameMetadata, readMetadata, writeMetadata } from '../dmabuf/metad
 import { BufferRecord } from '../dmabuf/ops.js';
 import { firstLink, nextLink } from '../sync/job-links.js';
 import type { Jobs } from '../sync/jobs.js';
+import { limitOf } from '../sync/limits.js';
 import { decodePayload } from '../sync/payload.js';
 
 /** As Linux has it (include/linux/err.h). */
@@ -149,7 +150,7 @@ export class Job {
 
   /** ms that it may take from its start to its fence, or Infinity. */
   get limit(): number {
-    return this.#k.words.get(this.pointer + JOB.LIMIT) || Infinity;
+    return limitOf(this.#k.words, this.pointer, 'job');
   }
 
   /** When somebody wants it done, ms (a hint), or Infinity. */

@@ -10,6 +10,7 @@ import {
   wantFlags,
   wantFunction,
   wantFunctions,
+  wantLimit,
   wantNumber,
   wantObject,
   wantString,
@@ -23,13 +24,23 @@ import { type BracketModes, Mapping, type MappingAccess } from '../dmabuf/mappin
 import { pageAlign } from '../dmabuf/system-heap.js';
 import { DmaBufError } from '../errno.js';
 import { Explainer, Explanation } from '../explain/explain.js';
+import { queueName } from '../explain/names.js';
 import { kindOf, pointerOf } from '../fd/fd-table.js';
-import { ACTOR, ACTOR_STATE, CONTEXT_FLAG, HEADER, OBJECT, ROLE } from '../memory/layout.js';
+import {
+  ACTOR,
+  ACTOR_STATE,
+  CONTEXT_FLAG,
+  HEADER,
+  LINK_FLAG,
+  OBJECT,
+  ROLE,
+} from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
 import { type BufferUse, claimsOf, Context } from '../sync/context.js';
 import { pointsOf, wantFence, wantFences, wantPoint } from '../sync/fence-args.js';
 import { type FenceLike, FenceSet, mergePoints, waitForAny } from '../sync/fence-set.js';
 import type { Hold, PendingHold } from '../sync/holds.js';
+import { limitWord } from '../sync/limits.js';
 import { FenceArray } from '../sync/fence-array.js';
 import { FenceChain } from '../sync/fence-chain.js';
 import { unwrap } from '../sync/fence-container.js';
@@ -47,6 +58,7 @@ import type { DeviceNode } from './names.js';
 import { type ActorStats, actorStats, type MachineStats, machineStats } from './stats.js';
 import { type Handlers, Server } from './server.js';
 import type { Services } from './services.js';
+import { hangText, type Overdue } from './watchdog.js';
 
 /** What a joiner is given: options for `new Worker`, or the two parts for another channel. */
 export interface Invitation {
@@ -103,8 +115,12 @@ export class Machine {
    * when the machine runs on the real clock.
    */
   advance(ms: number): void {
-    const { kernel, bell, jobs, mail } = this.#s;
-    advance({ kernel, bell, ready: jobs.ready, mail }, ms);
+    const { kernel, bell, jobs, mail, timelines, port } = this.#s;
+    const reset = (late: Overdue): void => {
+      const { actor, job, generation } = late;
+      port.post({ type: 'hung', actor, job, generation, why: hangText(late) });
+    };
+    advance({ kernel, bell, ready: jobs.ready, mail, jobs, timelines, reset }, ms);
   }
 
   /** The directory of device nodes: path → which actor serves it. */
@@ -245,12 +261,21 @@ export class Machine {
   /**
    * Claims buffers for this thread, all at once, and blocks until they are granted (kds_waitall). The
    * caller releases the hold. ETIME when `timeout` ms run out (0 = only try), EDEADLK when, with no timeout, a
-   * holder of one of them waits for what this thread holds: nothing stays queued. EINVAL: a buffer twice.
+   * holder of one of them waits for what this thread holds: nothing stays queued. EINVAL: a buffer twice. `limit`: ms
+   * that it may be held (default: the machine's; 0: none); then it is evicted: its fence fails with ETIMEDOUT,
+   * and so does `release()`.
    */
-  waitAll(uses: readonly BufferUse[], timeout: number = Infinity): Hold {
+  waitAll(
+    uses: readonly BufferUse[],
+    timeout: number = Infinity,
+    options: { readonly limit?: number } = {},
+  ): Hold {
     wantTimeout('waitAll', timeout);
+    wantObject('waitAll', 'options', options);
+    wantLimit('waitAll', options.limit);
     const claims = claimsOf(uses, 'waitAll');
-    return this.#s.holds.wait(claims, timeout, 'waitall', 'a buffer of the set');
+    const limit = limitWord(options.limit);
+    return this.#s.holds.wait(claims, timeout, 'waitall', () => this.#namesOf(claims), limit);
   }
 
   /**
@@ -261,13 +286,15 @@ export class Machine {
   asyncWaitAll(
     uses: readonly BufferUse[],
     granted: (hold: Hold) => void,
-    options: { readonly inFences?: readonly FenceLike[] } = {},
+    options: { readonly inFences?: readonly FenceLike[]; readonly limit?: number } = {},
   ): PendingHold {
     const claims = claimsOf(uses, 'asyncWaitAll');
     wantFunction('asyncWaitAll', 'granted', granted);
     wantObject('asyncWaitAll', 'options', options);
     const points = pointsOf(this.#s.kernel, 'asyncWaitAll', 'inFences', options.inFences);
-    return this.#s.holds.async(claims, points, granted);
+    wantLimit('asyncWaitAll', options.limit);
+    const what = (): string => this.#namesOf(claims);
+    return this.#s.holds.async(claims, points, granted, what, limitWord(options.limit));
   }
 
   /** Runs the callbacks of this thread that are due, waiting up to `timeout` ms (default 0) for one. */
@@ -558,6 +585,11 @@ export class Machine {
     const ioctl = handlers.ioctl?.bind(handlers);
     const mail = { read: () => ipc.serve(ioctl), isEmpty: () => ipc.isEmpty };
     return new Server(kernel, regions, jobs, bell, inbox, handlers, mail);
+  }
+
+  #namesOf(claims: readonly number[]): string {
+    const { kernel } = this.#s;
+    return claims.map((claim) => queueName(kernel, claim & LINK_FLAG.TARGET_MASK)).join(', ');
   }
 
   #context(pointer: number): Context {

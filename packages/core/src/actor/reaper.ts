@@ -9,6 +9,7 @@ import { type BootToken, joinServices } from './join.js';
 import { LockRecovery } from './lock-recovery.js';
 import { recover } from './recovery.js';
 import type { Services } from './services.js';
+import { EVICT, evictOverdue } from './watchdog.js';
 
 /** What the broker starts the reaper with. */
 export interface ReaperTask {
@@ -35,7 +36,10 @@ export async function runReaper(task: ReaperTask): Promise<void> {
   const services = await joinServices(task.actor, task.port, task.boot);
   watchLocks(services);
   await new Promise<void>((resolve) => {
-    task.work.on('message', (dead: number) => task.work.postMessage(reap(services, dead)));
+    task.work.on('message', (work: number) => {
+      if (work === EVICT) evictOverdue(services);
+      else task.work.postMessage(reap(services, work));
+    });
     task.work.on('close', resolve);
   });
   services.port.close();

@@ -8,6 +8,7 @@ import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
 import { type Host, type Running, workerHost } from '../substrate/actors.js';
 import type { BootToken } from './join.js';
 import type { Reaped, ReaperTask } from './reaper.js';
+import { EVICT } from './watchdog.js';
 
 /** A recovery that takes longer than this, ms, hangs in an exporter's op: the reaper is put to death. */
 const HUNG_MS = 10_000;
@@ -60,6 +61,12 @@ export class Reaping {
     this.prepare();
     this.#reaper?.work.postMessage(dead);
     this.#timer ??= setTimeout(() => this.#reaper?.running.kill(), HUNG_MS).unref();
+  }
+
+  /** Has holds and fences that are past their limits evicted. Looked for again at the next beat. */
+  evict(): void {
+    this.prepare();
+    this.#reaper?.work.postMessage(EVICT);
   }
 
   /** A reaper's port has closed: if that was not our doing, it has died. */

@@ -7,8 +7,10 @@
  * cannot start {@link TRIES} times in a row is given up (DEAD): then its jobs fail as those of a dead process.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { errno } from '../errno.js';
+import type { JobRef } from '../explain/wait-for-graph.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 import { type Host, type Running, workerHost } from '../substrate/actors.js';
 import type { DeviceTask } from './device-main.js';
 import type { BootToken } from './join.js';
@@ -50,6 +52,8 @@ interface Device {
   ended: boolean;
   closed: boolean;
   why: string;
+  /** The job that it is put to death for. */
+  hung: JobRef | undefined;
   failedStarts: number;
 }
 
@@ -65,7 +69,8 @@ export class Supervisor {
     if (entries.length > 0) this.#host = workerHost(parts.main, entries.length, parts.heapMb);
     for (const entry of entries) {
       const device = { entry, running: undefined, ended: false, closed: false };
-      this.#devices.set(entry.actor, { ...device, why: '', failedStarts: 0 });
+      const fresh = { why: '', hung: undefined, failedStarts: 0 };
+      this.#devices.set(entry.actor, { ...device, ...fresh });
     }
   }
 
@@ -88,6 +93,14 @@ export class Supervisor {
     if (words.load(actors.at(actor) + ACTOR.STATE) !== ACTOR_STATE.LIVE) return;
     device.why = why;
     device.running?.kill();
+  }
+
+  /** Resets a device for a job that is past its limit: that one fails with ETIMEDOUT. */
+  hung(late: JobRef & { readonly actor: number }, why: string): void {
+    const device = this.#devices.get(late.actor);
+    if (device === undefined || device.hung !== undefined) return;
+    device.hung = late;
+    this.reset(late.actor, why);
   }
 
   /** What a device says before it ends by an error. */
@@ -139,6 +152,7 @@ export class Supervisor {
     device.ended = false;
     device.closed = false;
     device.why = '';
+    device.hung = undefined;
     const running = this.#host?.start(task, [port1]);
     device.running = running;
     const ended = (why: string): void => {
@@ -153,6 +167,17 @@ export class Supervisor {
     if (over !== undefined) this.#over.push(over);
   }
 
+  /** Nobody else can end that job any more: it fails with what is noted here. */
+  #blame({ hung, entry }: Device): void {
+    if (hung === undefined) return;
+    const { words } = this.#parts.kernel;
+    const { job, generation } = hung;
+    const running = (words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.RUNNING;
+    const its = words.get(job + JOB.TARGET) === entry.actor;
+    if (!running || !its || words.load(job + JOB.GEN) !== generation) return;
+    words.cas(job + JOB.DEP_ERROR, 0, -errno.ETIMEDOUT);
+  }
+
   /** Only when its thread is gone for certain may others touch what it was changing. */
   #mayBeDead(device: Device): void {
     if (!device.ended || !device.closed || this.#stopping) return;
@@ -165,6 +190,7 @@ export class Supervisor {
     device.failedStarts = served ? 0 : device.failedStarts + 1;
     const givenUp = device.failedStarts >= TRIES;
     words.store(at + ACTOR.STATE, givenUp ? ACTOR_STATE.DEAD : ACTOR_STATE.RESTARTING);
+    this.#blame(device);
     changed();
     reap(actor);
   }

@@ -71,6 +71,7 @@ test('each buffer with its holders, queue and counters', () => {
         granted: false,
       },
     ],
+    taintedBy: undefined,
     counters: { prepares: 1, finishes: 1, mmaps: 2, opCalls: 7, cacheLines: 128, flushes: 1 },
   });
   mapping.close();

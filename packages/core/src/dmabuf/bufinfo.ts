@@ -96,6 +96,11 @@ export interface BufferInfo {
   readonly attachments: readonly BufferAttachment[];
   readonly mappings: readonly BufferMapping[];
   readonly fences: readonly BufferFence[];
+  /**
+   * Name of a process that was evicted from the buffer and may still write to it; undefined once the buffer has
+   * been overwritten since.
+   */
+  readonly taintedBy: string | undefined;
   readonly counters: BufferCounters;
 }
 
@@ -137,6 +142,7 @@ function textOf(info: BufferInfo): string {
       dec(info.ino),
       info.name || '<none>',
     ].join('\t'),
+    ...(info.taintedBy === undefined ? [] : [`\ttainted by '${info.taintedBy}'`]),
     ...info.fences.map(
       (f) =>
         `\t${f.usage} fence:${f.driver} ${f.timeline} seq ${f.seqno} ${f.signalled ? '' : 'un'}signalled`,
@@ -245,6 +251,7 @@ function recordOf(s: BufInfoServices, buffer: number): OfRecord {
   const { words } = s.kernel;
   const record = s.buffers.record(buffer);
   const get = (field: number): number => words.load(buffer + field);
+  const tainter = words.load(get(BUFFER.QUEUE) + QUEUE.TAINTED);
   return {
     size: record.size,
     flags: O_RDWR,
@@ -257,6 +264,7 @@ function recordOf(s: BufInfoServices, buffer: number): OfRecord {
     region: record.region,
     offset: record.offset,
     pins: get(BUFFER.PINS),
+    taintedBy: tainter === 0 ? undefined : s.kernel.nameOf(tainter),
     counters: {
       prepares: get(BUFFER.PREPARES),
       finishes: get(BUFFER.FINISHES),

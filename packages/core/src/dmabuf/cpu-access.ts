@@ -32,6 +32,8 @@ export interface AccessOptions {
   readonly timeout: number;
   readonly sync: boolean;
   readonly cache: boolean;
+  /** JOB.LIMIT of its claims (default: the machine's). */
+  readonly limit?: number;
 }
 
 /** One buffer of an open bracket. */
@@ -72,7 +74,7 @@ export class CpuAccess {
   /** Opens all or none. EINVAL: a buffer twice; ETIME, EDEADLK; a failed writer's errno; the exporter's. */
   prepare(specs: readonly AccessSpec[], options: AccessOptions, syscall: string): OpenAccess[] {
     mustBeOnce(specs, syscall);
-    const claims = options.sync ? this.#claim(specs, options.timeout, syscall) : [];
+    const claims = options.sync ? this.#claim(specs, options, syscall) : [];
     let maintained: Maintained[];
     try {
       maintained = this.#maintainAll(specs, options.cache);
@@ -113,10 +115,11 @@ export class CpuAccess {
     this.#left = true;
   }
 
-  #claim(specs: readonly AccessSpec[], timeout: number, syscall: string): CpuClaim[] {
+  #claim(specs: readonly AccessSpec[], options: AccessOptions, syscall: string): CpuClaim[] {
+    const { timeout, limit = 0 } = options;
     const what = `buffer ${specs.map(({ record }) => record.ino).join(', ')}`;
     const claims = specs.map((spec) => spec.record.queue | CLAIM[useOf(spec)]);
-    const taken = this.#claims.take(claims, timeout, syscall, what);
+    const taken = this.#claims.take(claims, timeout, syscall, what, limit);
     const failed = taken.find(({ hold }) => hold.contentError !== 0);
     if (failed === undefined) return taken;
     const error = failed.hold.contentError;

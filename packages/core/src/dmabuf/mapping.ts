@@ -2,12 +2,21 @@
  * Mapping: a CPU mapping of a buffer (the 2012 thread's mmap of a dma-buf). Its memory is touched inside
  * access brackets only: PREPARE_ACCESS / FINISH_ACCESS, today's DMA_BUF_IOCTL_SYNC (design D9).
  */
-import { wantArray, wantFlags, wantNumbers, wantObject, wantTimeout, wrongType } from '../args.js';
+import {
+  wantArray,
+  wantFlags,
+  wantLimit,
+  wantNumbers,
+  wantObject,
+  wantTimeout,
+  wrongType,
+} from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { BUFFER } from '../memory/layout.js';
 import { Bracket, BracketSet } from './bracket.js';
 import type { AccessOptions, AccessSpec } from './cpu-access.js';
 import type { BufferServices } from './dmabuf.js';
+import { limitWord } from '../sync/limits.js';
 import { dmaBufMunmap } from './munmap.js';
 import type { BufferRecord } from './ops.js';
 
@@ -34,6 +43,11 @@ export interface BracketModes {
   readonly sync?: boolean;
   /** Maintain caches (default true). */
   readonly cache?: boolean;
+  /**
+   * ms that the bracket may stay open (default: the machine's, 5 s; 0: no limit). Past it the claim is evicted:
+   * others get the buffer, it is tainted until next fully written, and `finish()` throws ETIMEDOUT.
+   */
+  readonly limit?: number;
 }
 
 export interface BracketOptions extends AccessRange, BracketModes {}
@@ -175,9 +189,11 @@ function modesOf(modes: BracketModes): AccessOptions {
   wantObject('prepareAccess', 'options', modes);
   wantFlags('prepareAccess', modes, ['sync', 'cache']);
   wantTimeout('prepareAccess', modes.timeout);
+  wantLimit('prepareAccess', modes.limit);
   return {
     timeout: modes.timeout ?? Infinity,
     sync: modes.sync !== false,
     cache: modes.cache !== false,
+    limit: limitWord(modes.limit),
   };
 }

@@ -59,7 +59,7 @@ test('a job that runs, a job behind it in the same actor, and a start time', () 
     },
   });
   server.run();
-  assert.match(texts[0] ?? '', /'actor2' has been running job \d+:1 for 30.0 ms \(limit 40 ms\)/);
+  assert.match(texts[0] ?? '', /'actor2' has been running job \d+:1 for 30.0 ms \(no limit\)/);
   assert.match(texts[1] ?? '', /whose thread is waiting for\n.*context 'slow'/);
   f.server(2, { run: () => {} }).run();
   assert.match(String(machine.explain(later)), /is not to start for another 970.0 ms/);

@@ -5,18 +5,10 @@
  * job, and says each job once; where it would say it again, it refers to it, so circles end.
  */
 import type { Kernel } from '../kernel.js';
-import {
-  ACTOR,
-  ACTOR_STATE,
-  BLOCKED,
-  HEADER,
-  JOB,
-  JOB_STATE,
-  ROLE,
-  TIMELINE,
-} from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, BLOCKED, JOB, JOB_STATE, ROLE, TIMELINE } from '../memory/layout.js';
 import type { Contexts } from '../sync/contexts.js';
 import type { FencePoint } from '../sync/job-spec.js';
+import { limitOf, type Limits } from '../sync/limits.js';
 import { contextName, type JobKind, kindOfJob, queueName, sinceOf } from './names.js';
 import { type Edge, type JobNode, type JobRef, WaitForGraph } from './wait-for-graph.js';
 
@@ -81,6 +73,13 @@ export interface ExplainedWait {
   /** Those that were not, being too many or said before. */
   readonly more: number;
 }
+
+/** Which limit the culprits have that have one. */
+const LIMITED: Readonly<Partial<Record<CulpritKind, keyof Limits>>> = {
+  running: 'job',
+  hold: 'hold',
+  timeline: 'fence',
+};
 
 /** Jobs that one explanation follows, and how many of one wait. */
 const MOST_JOBS = 64;
@@ -291,13 +290,14 @@ export class Explainer {
     }
   }
 
-  #limitOf({ job }: JobNode, kind: CulpritKind): number {
-    const { words } = this.#k;
-    const own = words.get(job + JOB.LIMIT);
-    if (own !== 0) return Math.max(0, own);
-    if (kind === 'running') return words.get(HEADER.LIMIT_JOB);
-    if (kind === 'hold') return words.get(HEADER.LIMIT_HOLD);
-    return kind === 'timeline' ? words.get(HEADER.LIMIT_FENCE) : 0;
+  /** 0: none. A job that a process serves has none, see {@link Limits}. */
+  #limitOf({ job, target }: JobNode, kind: CulpritKind): number {
+    const { words, actors } = this.#k;
+    const process = words.get(actors.at(target) + ACTOR.ROLE) !== ROLE.DEVICE;
+    const of = LIMITED[kind];
+    if (of === undefined || (of === 'job' && process)) return 0;
+    const limit = limitOf(words, job, of);
+    return limit === Infinity ? 0 : limit;
   }
 
   #valueOf({ context }: JobNode): string {

@@ -39,6 +39,6 @@ export function sinceOf(kernel: Kernel, node: JobNode): number {
   if (node.stage === JOB_STATE.DONE) return read(JOB.T_DONE);
   const waiting = node.stage === JOB_STATE.PENDING || node.stage === JOB_STATE.BUILDING;
   if (waiting || (node.flags & JOB_FLAG.BARE) !== 0) return read(JOB.T_QUEUED);
-  if (node.stage === JOB_STATE.RUNNING && !node.unordered) return read(JOB.T_STARTED);
+  if (node.stage === JOB_STATE.RUNNING) return read(JOB.T_STARTED);
   return read(JOB.T_GRANTED);
 }

@@ -290,10 +290,10 @@ export const JOB = {
   ORDER: 14, // double: Lamport sequence over the queues, L(all its queues)
   T_QUEUED: 16, // doubles, ms
   T_GRANTED: 18, // whoever set the last bit of the mask
-  T_STARTED: 20, // the target
+  T_STARTED: 20, // the target; of holds before RUNNING
   T_DONE: 22, // the completer
   START_AT: 24, // double, ms: not started before
-  LIMIT: 26, // ms from start to complete; 0 = the machine's
+  LIMIT: 26, // ms from start to complete; 0 = the machine's, −1 = none
   NEXT: 27, // global list of free jobs; PRIVATE, TAKEN: on its home's stack, in use
   PAYLOAD: 28, // bytes in its payload slot
   DEP_ERROR: 29, // CAS from 0: −errno of a failed dependency, or of a cancel
@@ -366,7 +366,8 @@ export const JOB_STATE = {
   DONE: 5, // fence signalled; claims still held
   RELEASED: 6, // fence signalled; claims gone; pinned by sync files
   CANCELLING: 7, // its links are being taken back
-  ENDING: 8, // whoever made this transition completes it: holds, which their limit may end too
+  ENDING: 8, // a hold: its own thread made this transition and ends it
+  EVICTING: 10, // a hold past its limit: the watchdog made this transition and ends it
   RECLAIM: 9, // to be freed by the actor that the mask names, who alone made this transition
 } as const;
 export const JOB_STATE_MASK = 0xf;

@@ -56,13 +56,18 @@ export class Callbacks {
   }
 
   /** Runs `run` once when all claims are granted; whoever it gives the hold to ends it. */
-  onGrant(claims: readonly number[], inFences: readonly FencePoint[], run: Granted): Callback {
-    return this.#arm(claims, inFences, run);
+  onGrant(
+    claims: readonly number[],
+    inFences: readonly FencePoint[],
+    run: Granted,
+    limit: number = 0,
+  ): Callback {
+    return this.#arm(claims, inFences, run, limit);
   }
 
   /** Ends a granted set: fence signalled, claims gone. */
   #end(fence: FencePoint): void {
-    this.#jobs.finish(fence.slot, 0);
+    this.#jobs.end(fence.slot, fence.generation, 0);
   }
 
   /** Sleeps until this thread is rung or `until`, and runs what is due. Blocks. */
@@ -85,8 +90,13 @@ export class Callbacks {
     this.#context = 0;
   }
 
-  #arm(claims: readonly number[], inFences: readonly FencePoint[], run: Granted): Callback {
-    const spec = { claims, inFences, flags: JOB_FLAG.RUN_ANYWAY, startAt: 0, limit: 0, payload: 0 };
+  #arm(
+    claims: readonly number[],
+    inFences: readonly FencePoint[],
+    run: Granted,
+    limit: number = 0,
+  ): Callback {
+    const spec = { claims, inFences, flags: JOB_FLAG.RUN_ANYWAY, startAt: 0, limit, payload: 0 };
     const context = this.#context === 0 ? this.#openContext(spec) : this.#context;
     const fence = this.#jobs.add({ context, ...spec });
     this.#entries.set(fence.slot, { fence, order: this.#order++, run });
@@ -107,7 +117,9 @@ export class Callbacks {
     const entry = this.#entries.get(fence.slot);
     if (entry === undefined || entry.fence.generation !== fence.generation) return false;
     const waiting = this.#jobs.cancel(fence.slot, 0);
-    if (!waiting && this.#jobs.claim(fence.slot)) this.#jobs.abandon(fence.slot);
+    if (!waiting && this.#jobs.start(fence.slot)) {
+      this.#jobs.abandon(fence.slot, fence.generation);
+    }
     this.#entries.delete(fence.slot);
     return true;
   }
@@ -127,7 +139,7 @@ export class Callbacks {
       mine.sort((a, b) => at(a) - at(b) || a.order - b.order);
     }
     for (const entry of mine) {
-      if (!this.#jobs.claim(entry.fence.slot)) continue;
+      if (!this.#jobs.start(entry.fence.slot)) continue;
       this.#entries.delete(entry.fence.slot);
       entry.run(entry.fence);
     }

@@ -1,7 +1,7 @@
 /**
  * Context: where an application submits jobs to one actor (a GPU context, a codec's queue, a CRTC).
  */
-import { wantArray, wantObject, wrongType } from '../args.js';
+import { wantArray, wantLimit, wantObject, wrongType } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import {
@@ -16,6 +16,7 @@ import { pointsOf, wantPoint } from './fence-args.js';
 import type { FenceLike } from './fence-set.js';
 import { Fence, type FenceWaiter } from './fence.js';
 import type { FencePoint, Jobs, JobSpec } from './jobs.js';
+import { limitWord } from './limits.js';
 import { encodePayload } from './payload.js';
 import type { Claimable } from './queue-object.js';
 
@@ -53,7 +54,8 @@ export interface SubmitOptions {
   /** Not started before this time, finite ms of the machine's clock. Granted nevertheless. */
   readonly startAt?: number;
   /**
-   * ms that the job may take from its start to its fence; its device sees it as `job.limit`. Default:
+   * ms that the job may take from its start to its fence; its device sees it as `job.limit`. Past it the device
+   * is reset and the job fails with ETIMEDOUT. Default: the machine's (`boot({ limits })`); 0 or Infinity:
    * none. Waiting for buffers, fences or the start time does not count.
    */
   readonly limit?: number;
@@ -67,8 +69,6 @@ export const CLAIM: Readonly<Record<Access, number>> = {
   exclusive: LINK_FLAG.EXCLUSIVE,
   discard: LINK_FLAG.EXCLUSIVE | LINK_FLAG.DISCARD,
 };
-/** Longest time limit of a job, ms: it is kept in one word. */
-const MAX_LIMIT_MS = 0x7fffffff;
 
 const NO_USES: readonly BufferUse[] = [];
 
@@ -181,7 +181,7 @@ export class Context {
   }
 
   #specOf(options: SubmitOptions, claims: readonly number[]): JobSpec {
-    const { startAt = 0, limit = 0, onError = 'cancel' } = options;
+    const { startAt = 0, limit, onError = 'cancel' } = options;
     if (onError !== 'cancel' && onError !== 'run') {
       throw wrongType('submit', 'onError', "'cancel' or 'run'", onError);
     }
@@ -189,18 +189,14 @@ export class Context {
     if (!Number.isFinite(startAt)) {
       throw new DmaBufError('EINVAL', 'submit', `startAt of ${startAt}; give a finite time in ms`);
     }
-    if (typeof limit !== 'number') throw wrongType('submit', 'limit', 'a number', limit);
-    if (!(limit >= 0 && limit <= MAX_LIMIT_MS)) {
-      const detail = `a limit of ${limit} ms; give 0 (none) to ${MAX_LIMIT_MS}`;
-      throw new DmaBufError('EINVAL', 'submit', detail);
-    }
+    wantLimit('submit', limit);
     return {
       context: this.#pointer,
       claims,
       inFences: pointsOf(this.#k, 'submit', 'inFences', options.inFences),
       flags: this.#flags | (onError === 'run' ? JOB_FLAG.RUN_ANYWAY : 0),
       startAt,
-      limit: Math.ceil(limit),
+      limit: limitWord(limit),
       payload: encodePayload(options.payload),
     };
   }

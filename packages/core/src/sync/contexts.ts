@@ -235,5 +235,6 @@ export class Contexts {
 /** Whether a job in this state is a fence that has not signalled. */
 export function isPendingStage(stage: number): boolean {
   const before = stage >= JOB_STATE.BUILDING && stage <= JOB_STATE.RUNNING;
-  return before || stage === JOB_STATE.CANCELLING || stage === JOB_STATE.ENDING;
+  const ending = stage === JOB_STATE.ENDING || stage === JOB_STATE.EVICTING;
+  return before || ending || stage === JOB_STATE.CANCELLING;
 }

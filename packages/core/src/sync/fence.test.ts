@@ -7,6 +7,7 @@ import { codeOf } from '../testing/code-of.js';
 import { FakeMachine } from '../testing/fake-machine.js';
 import { exclusive, shared } from './context.js';
 import { isStale, statusText } from './fence.js';
+import { DEFAULT_LIMITS } from './limits.js';
 
 const FAILS = 1;
 
@@ -193,8 +194,10 @@ test('a time limit travels with the job', () => {
   const server = fake.server(1, { run: (job) => void seen.push(job.limit) });
   context.submit({});
   context.submit({ limit: 16.5 });
+  context.submit({ limit: 0 });
+  context.submit({ limit: Infinity });
   server.run();
-  assert.equal(seen, [Infinity, 17]);
+  assert.equal(seen, [DEFAULT_LIMITS.job, 17, Infinity, Infinity]);
 });
 
 test.run();

@@ -21,27 +21,50 @@ import {
 import type { Callback, Callbacks } from './callbacks.js';
 import type { FencePoint, Jobs, JobSpec } from './jobs.js';
 
+/** What is claimed, for messages. */
+export type What = string | (() => string);
+
 /** Granted claims of this thread. */
 export class Hold {
   /** Signals when the hold is released. */
   readonly fence: FencePoint;
   readonly #jobs: Jobs;
-  readonly #ended: (hold: Hold) => void;
+  readonly #what: What;
+  readonly #ended: (hold: Hold) => number;
   #held = true;
 
-  /** `ended` is told when it is released. */
-  constructor(jobs: Jobs, fence: FencePoint, ended: (hold: Hold) => void) {
+  /** `ended` is told when it is released, and says for how long it has been held, ms. */
+  constructor(jobs: Jobs, fence: FencePoint, what: What, ended: (hold: Hold) => number) {
     this.#jobs = jobs;
     this.fence = fence;
+    this.#what = what;
     this.#ended = ended;
   }
 
-  /** Ends the claims: whoever waits behind them goes on. Harmless the second time. */
+  /**
+   * Ends the claims: whoever waits behind them goes on. Harmless the second time. ETIMEDOUT: it was held past
+   * its limit and has been evicted; others have had the buffers since.
+   */
   release(): void {
     if (!this.#held) return;
+    const held = this.#end();
+    if (held === undefined) return;
+    const what = typeof this.#what === 'string' ? this.#what : this.#what();
+    const detail = `${what} was held for ${held.toFixed(1)} ms, which is past the limit, and has been given to others; what was written is not valid`;
+    throw new DmaBufError('ETIMEDOUT', 'release', detail);
+  }
+
+  /** {@link release}, whatever has become of it: on leave. */
+  drop(): void {
+    if (this.#held) this.#end();
+  }
+
+  /** For how long it was held, ms, if it had been evicted. */
+  #end(): number | undefined {
     this.#held = false;
-    this.#ended(this);
-    this.#jobs.finish(this.fence.slot, 0);
+    const held = this.#ended(this);
+    const { slot, generation } = this.fence;
+    return this.#jobs.end(slot, generation, 0) ? undefined : held;
   }
 
   /** −errno of the failed writer whose content is in one of the buffers, 0 if it is sound. */
@@ -81,23 +104,30 @@ export class Holds {
    * try), EDEADLK when, without a timeout, it would wait for whoever waits for this thread: nothing stays
    * queued. EINVAL: the same one twice.
    */
-  wait(claims: readonly number[], timeout: number, syscall: string, what: string): Hold {
+  wait(
+    claims: readonly number[],
+    timeout: number,
+    syscall: string,
+    what: What,
+    limit: number = 0,
+  ): Hold {
     this.#k.check(syscall);
     const spec = {
       claims,
       inFences: [],
       flags: JOB_FLAG.BLOCKING,
       startAt: 0,
-      limit: 0,
+      limit,
       payload: 0,
     };
     const context = this.#context === 0 ? this.#openContext(spec) : this.#context;
     const fence = this.#jobs.add({ context, ...spec });
     if (this.#wait(fence, timeout, syscall)) {
-      this.#jobs.claim(fence.slot);
-      return this.#hold(fence);
+      this.#jobs.start(fence.slot);
+      return this.#hold(fence, what);
     }
-    const detail = `${what} is in use by queued jobs and did not come free within ${timeout} ms`;
+    const name = typeof what === 'string' ? what : what();
+    const detail = `${name} is in use by queued jobs and did not come free within ${timeout} ms`;
     throw new DmaBufError('ETIME', syscall, detail);
   }
 
@@ -106,24 +136,28 @@ export class Holds {
     claims: readonly number[],
     inFences: readonly FencePoint[],
     run: (hold: Hold) => void,
+    what: What,
+    limit: number,
   ): PendingHold {
-    const callback: Callback = this.#callbacks.onGrant(claims, inFences, (fence) => {
-      run(this.#hold(fence));
-    });
+    const granted = (fence: FencePoint): void => run(this.#hold(fence, what));
+    const callback: Callback = this.#callbacks.onGrant(claims, inFences, granted, limit);
     return { cancel: () => callback.remove() };
   }
 
   /** Releases what this thread still holds, and its context: on leave. */
   close(): void {
-    for (const hold of this.#held) hold.release();
+    for (const hold of this.#held) hold.drop();
     if (this.#context !== 0) this.#jobs.contexts.destroy(this.#context);
     this.#context = 0;
   }
 
-  #hold(fence: FencePoint): Hold {
-    const hold = new Hold(this.#jobs, fence, (ended) => {
+  #hold(fence: FencePoint, what: What): Hold {
+    const { clock } = this.#k;
+    const since = clock.now();
+    const hold = new Hold(this.#jobs, fence, what, (ended) => {
       this.#held.delete(ended);
       this.#blocking.held = this.#held.size;
+      return clock.now() - since;
     });
     this.#held.add(hold);
     this.#blocking.held = this.#held.size;

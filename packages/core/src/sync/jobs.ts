@@ -3,7 +3,7 @@
  * by a fence (design D6–D8).
  *
  *   FREE → BUILDING → PENDING → READY → RUNNING → DONE → (RELEASED →) RECLAIM → FREE
- *                        └→ CANCELLING → DONE …
+ *                        └→ CANCELLING → DONE …    RUNNING → ENDING or EVICTING → DONE … (holds)
  *
  * One word holds state, the mask of granted links, the waiters bit and 15 bits of generation; every
  * change of it is a CAS. There is no counter of pending grants: PENDING with a full mask is READY.
@@ -137,11 +137,63 @@ export class Jobs {
     this.dispatch.flush();
   }
 
+  /** {@link claim} of a hold or a callback, whose time begins to count. By its thread. */
+  start(job: number): boolean {
+    this.#k.words.setDouble(job + JOB.T_STARTED, this.#k.clock.now());
+    return this.claim(job);
+  }
+
+  /** {@link finish} of a hold or a callback by its thread; false if the watchdog has been faster. */
+  end(job: number, generation: number, error: number): boolean {
+    if (!this.#decide(job, generation, JOB_STATE.ENDING)) return false;
+    this.finish(job, error);
+    return true;
+  }
+
+  /** {@link finish} of a hold that is past its limit; false if it has ended. Its buffers are tainted (D9). */
+  evict(job: number, generation: number, error: number): boolean {
+    // Who evicts itself is recovered as who releases.
+    const mine = this.#k.words.get(job + JOB.TARGET) === this.#k.self;
+    const stage = mine ? JOB_STATE.ENDING : JOB_STATE.EVICTING;
+    if (!this.#decide(job, generation, stage)) return false;
+    this.#taint(job);
+    this.finish(job, error);
+    return true;
+  }
+
   /** Ends a claimed job that never ran: its claims go first, so that no buffer's content changes. */
-  abandon(job: number): void {
-    this.#begin(job);
+  abandon(job: number, generation: number): void {
+    if (!this.#decide(job, generation, JOB_STATE.ENDING)) return;
     this.#removeLinks(job);
     this.finish(job, 0);
+  }
+
+  /** RUNNING → ENDING or EVICTING: whoever makes it ends the job. FINISHING names it before. */
+  #decide(job: number, generation: number, stage: number): boolean {
+    const { words } = this.#k;
+    this.#begin(job, generation);
+    for (;;) {
+      const state = words.load(job + JOB.STATE);
+      const running = (state & JOB_STATE_MASK) === JOB_STATE.RUNNING;
+      if (!running || words.load(job + JOB.GEN) !== generation) break;
+      if (words.cas(job + JOB.STATE, state, (state & ~JOB_STATE_MASK) | stage)) return true;
+    }
+    this.#end();
+    return false;
+  }
+
+  /** Notes on each buffer that the thread of an evicted hold may still be at it. */
+  #taint(job: number): void {
+    const { words, locks } = this.#k;
+    const actor = words.get(job + JOB.TARGET);
+    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
+      const target = words.get(link + LINK.TARGET);
+      const queue = target & LINK_FLAG.TARGET_MASK;
+      if (queue === 0 || (target & LINK_FLAG.FENCE) !== 0) continue;
+      locks.lock(queue);
+      words.set(queue + QUEUE.TAINTED, actor);
+      locks.unlock(queue);
+    }
   }
 
   /**
@@ -310,7 +362,10 @@ export class Jobs {
       if ((target & LINK_FLAG.EXCLUSIVE) === 0 || (target & LINK_FLAG.FENCE) !== 0) continue;
       const queue = target & LINK_FLAG.TARGET_MASK;
       if (error !== 0) words.set(queue + QUEUE.CONTENT_ERROR, error);
-      else if ((target & LINK_FLAG.DISCARD) !== 0) words.set(queue + QUEUE.CONTENT_ERROR, 0);
+      else if ((target & LINK_FLAG.DISCARD) !== 0) {
+        words.set(queue + QUEUE.CONTENT_ERROR, 0);
+        words.set(queue + QUEUE.TAINTED, 0);
+      }
     }
   }
 

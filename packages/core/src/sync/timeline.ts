@@ -5,7 +5,7 @@
  * The pending fences of a timeline are bare jobs, linked through their first link in ascending order
  * of their points, under the timeline's LOCK. Closing the last fd signals the rest with ENOENT.
  */
-import { wantNumber } from '../args.js';
+import { wantLimit, wantNumber, wantObject } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
 import type { Kernel } from '../kernel.js';
@@ -23,6 +23,7 @@ import { readName, writeName } from '../memory/tables.js';
 import { Fence, type FenceWaiter } from './fence.js';
 import type { FencePoint } from './job-spec.js';
 import type { Jobs } from './jobs.js';
+import { limitWord } from './limits.js';
 
 /** Largest step of one increment: the kernel's, so that comparisons cannot wrap. */
 export const MAX_INCREMENT = 0x7fffffff;
@@ -94,9 +95,10 @@ export class Timelines {
   }
 
   /** A fence that signals when the timeline reaches `point`; at once if it is past it. */
-  createFence(timeline: number, point: number): FencePoint {
+  createFence(timeline: number, point: number, limit: number = 0): FencePoint {
     const { words, locks } = this.#k;
     const fence = this.#jobs.builder.addBare(words.get(timeline + TIMELINE.CONTEXT), point);
+    words.set(fence.slot + JOB.LIMIT, limit);
     locks.lock(timeline + TIMELINE.LOCK);
     const passed = words.getDouble(timeline + TIMELINE.VALUE) >= point;
     if (!passed) {
@@ -232,16 +234,22 @@ export class Timeline {
 
   /**
    * SW_SYNC_IOC_CREATE_FENCE: a fence that signals when the counter reaches `point`, at once if it is
-   * there. EINVAL: not an integer of at least 0; ENOSPC: the job table is full.
+   * there. `limit`: ms that it may be pending (default: the machine's, which is none by default; 0: none);
+   * then it and those before it on the timeline fail with ETIMEDOUT. EINVAL: not an integer of at least 0;
+   * ENOSPC: the job table is full.
    */
-  createFence(point: number): Fence {
+  createFence(point: number, options: { readonly limit?: number } = {}): Fence {
     this.#check('create_fence');
+    wantObject('createFence', 'options', options);
+    wantLimit('createFence', options.limit);
     wantNumber('createFence', 'point', point);
     if (!Number.isSafeInteger(point) || point < 0) {
       const detail = `point ${point} of timeline '${this.name}'; give an integer of at least 0`;
       throw new DmaBufError('EINVAL', 'create_fence', detail);
     }
-    return new Fence(this.#k, this.#waiter, this.#timelines.createFence(this.#pointer, point));
+    const limit = limitWord(options.limit);
+    const fence = this.#timelines.createFence(this.#pointer, point, limit);
+    return new Fence(this.#k, this.#waiter, fence);
   }
 
   /** SW_SYNC_IOC_INC: advances the counter. EINVAL: not an integer from 0 to 2³¹ − 1. */
