@@ -130,3 +130,66 @@ export async function recordSizes(): Promise<Sizes> {
     total: totalWords,
   };
 }
+
+interface FakeActorLike {
+  readonly machine: {
+    alloc(bytes: number): { readonly record: { readonly queue: number } };
+    createContext(target: number): { submit(options: object): unknown };
+  };
+  readonly services: { readonly kernel: { readonly actors: { at(index: number): number } } };
+}
+interface FakeMachineLike {
+  readonly words: { store(index: number, value: number): void };
+  actor(index: number): FakeActorLike;
+  server(index: number, handlers: object): { run(): void };
+}
+
+/**
+ * Deaths on one kernel memory: each call has an actor queue jobs and die with a lock held, recovers it, and returns
+ * the ms that this took.
+ */
+export async function deadActors(sizes: {
+  readonly jobs: number;
+  readonly queued: number;
+  readonly buffers: number;
+}): Promise<() => number> {
+  const { FakeMachine } = await load<{
+    FakeMachine: new (options: object) => FakeMachineLike;
+  }>('./testing/fake-machine.js');
+  const { recover } = await load<{ recover: (services: object, dead: number) => void }>(
+    './actor/recovery.js',
+  );
+  const { exclusive, shared } = await load<{
+    exclusive: (buffer: object) => object;
+    shared: (buffer: object) => object;
+  }>('./sync/context.js');
+  const { ACTOR, ACTOR_STATE } = await load<{
+    ACTOR: { readonly STATE: number };
+    ACTOR_STATE: { readonly LIVE: number; readonly DEAD: number };
+  }>('./memory/layout.js');
+  const room = 4 * sizes.buffers;
+  const tables = { jobs: sizes.jobs, buffers: room, queues: room, regions: room, fds: room };
+  const fake = new FakeMachine({ actors: 3, clock: 'real', tables });
+  const { services } = fake.actor(0);
+  const state = services.kernel.actors.at(2) + ACTOR.STATE;
+  const device = fake.server(2, { run: () => {} });
+  return () => {
+    const { machine } = fake.actor(1);
+    const buffers = Array.from({ length: sizes.buffers }, () => machine.alloc(4096));
+    const context = machine.createContext(3);
+    for (let i = 0; i < sizes.queued; i++) {
+      const [one, two] = [buffers[i % sizes.buffers], buffers[(i + 7) % sizes.buffers]];
+      if (one !== undefined && two !== undefined) {
+        context.submit({ buffers: [exclusive(one), shared(two)] });
+      }
+    }
+    fake.words.store(buffers[0]?.record.queue ?? 0, 2); // its lock, and the holder
+    fake.words.store(state, ACTOR_STATE.DEAD);
+    const start = performance.now();
+    recover(services, 2);
+    const took = performance.now() - start;
+    device.run(); // takes what was cancelled on its way
+    fake.words.store(state, ACTOR_STATE.LIVE);
+    return took;
+  };
+}

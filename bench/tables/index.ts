@@ -9,6 +9,7 @@ import { handOff } from './hand-off.js';
 import { load } from './load.js';
 import { pipeline } from './pipeline.js';
 import { queue } from './queue.js';
+import { recovery } from './recovery.js';
 import { scaling } from './scaling.js';
 import { stages } from './stages.js';
 
@@ -21,6 +22,7 @@ export const tables: readonly Table[] = [
   stages,
   calls,
   costs,
+  recovery,
   scaling,
   pipeline,
   flips,

@@ -35,7 +35,8 @@ test('a broker that shows no sign of life for two seconds is ENODEV', () => {
     set(2100);
     assert.throws(() => kernel.checkAfterSleep('test'), /ENODEV.*no sign of life/);
     fake.words.store(HEADER.HEARTBEAT, 8);
-    kernel.checkAfterSleep('test');
+    const other = fake.actor(1).services.kernel;
+    assert.throws(() => other.check('test'), /ENODEV/, 'once said it holds, for everybody');
   });
 });
 

@@ -4,7 +4,8 @@
  * (queues, jobs, fds, …) are built on it and run in the calling thread, as a syscall does.
  */
 import { type Clock, manualClock, realClock } from './clock.js';
-import { DmaBufError } from './errno.js';
+import { DmaBufError, errno } from './errno.js';
+import { declareFault } from './fault.js';
 import {
   ACTOR,
   ACTOR_STATE,
@@ -33,6 +34,10 @@ import { TRACE_KIND, TraceRing } from './trace/ring.js';
 export const WAIT_BOUND_MS = 100;
 /** A broker whose heartbeat stands still for this long, ms, is taken for dead. */
 export const HEARTBEAT_LIMIT_MS = 2000;
+/** Actor id of the broker: it is reserved first. */
+export const BROKER = 1;
+/** How often a thread that awaits something looks for it, ms: less than half of that. */
+const BROKER_WATCH_MS = 800;
 
 export class Kernel {
   readonly words: Words;
@@ -58,6 +63,10 @@ export class Kernel {
   #beat = -1;
   #beatSeen = 0;
   #beatAsked = 0;
+  /** Whether this thread started the broker and so hears of its end. */
+  hearsOfBroker = false;
+  #watchers = 0;
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(words: Words, self: number, seam: Seam, mem: Mem) {
     if (words.get(HEADER.MAGIC) !== MAGIC) {
@@ -96,7 +105,7 @@ export class Kernel {
     if (fault !== 0) {
       const why = readName(this.words, HEADER.FAULT_TEXT, 40);
       throw DmaBufError.of(
-        this.words.get(HEADER.FAULT_ERRNO),
+        this.words.get(HEADER.FAULT_ERRNO) || -errno.EOWNERDEAD,
         syscall,
         `actor ${fault} '${this.nameOf(fault)}' died (${why}); shut the machine down and boot it again`,
       );
@@ -127,11 +136,36 @@ export class Kernel {
       this.#beat = beat;
       this.#beatSeen = now;
     } else if (now - this.#beatSeen > HEARTBEAT_LIMIT_MS && beat !== 0) {
-      throw new DmaBufError(
-        'ENODEV',
-        syscall,
-        `the broker has given no sign of life for ${HEARTBEAT_LIMIT_MS} ms; boot a new machine`,
-      );
+      this.brokerLost(`it has given no sign of life for ${HEARTBEAT_LIMIT_MS} ms`);
+      this.check(syscall);
+    }
+  }
+
+  /** The broker is gone, and nobody else hears of deaths: everybody's waits end with ENODEV. */
+  brokerLost(why: string): void {
+    declareFault(this, BROKER, -errno.ENODEV, why);
+  }
+
+  /**
+   * While a thread awaits kernel memory it looks for the broker's life sign by itself, once a second, for what it
+   * awaits has no bound. The booting thread need not: it hears of its end.
+   */
+  watchBroker(): () => void {
+    if (this.hearsOfBroker) return () => {};
+    this.#watchers++;
+    this.#watch ??= setInterval(() => this.#look(), BROKER_WATCH_MS).unref();
+    return () => {
+      if (--this.#watchers > 0) return;
+      clearInterval(this.#watch);
+      this.#watch = undefined;
+    };
+  }
+
+  #look(): void {
+    try {
+      this.checkAfterSleep('watch');
+    } catch {
+      // What it found is in the header now, and has woken whoever awaits something here.
     }
   }
 

@@ -5,6 +5,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { wantNumber } from '../args.js';
 import { DmaBufError } from '../errno.js';
+import { BROKER } from '../kernel.js';
 import {
   ACTOR,
   ACTOR_STATE,
@@ -82,7 +83,6 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   const words = new Words(control.buffer);
   format(words, tables, options, layout);
   const nodes = drivers.flatMap((driver) => driver.devices.map((spec) => ({ driver, spec })));
-  const brokerId = 1;
   const mainId = 2;
   const devices = nodes.map(({ driver, spec }, i) => ({
     actor: mainId + 1 + i,
@@ -122,7 +122,7 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   words.store(HEADER.STATE, MACHINE.RUNNING);
   words.store(services.kernel.actor + ACTOR.STATE, ACTOR_STATE.LIVE);
   const task: BrokerTask = {
-    self: brokerId,
+    self: BROKER,
     boot: bootToken,
     first: { actor: mainId, port: port2 },
     devices,
@@ -135,6 +135,7 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
   const brokerUrl = options.urls?.broker ?? new URL('./broker.js', import.meta.url).href;
   const host = workerHost(brokerUrl, 1);
   const { ended } = host.start(task, [port2]);
+  hearOfBroker(services, ended);
   const machine = new Machine(services, () => end(services, host, ended));
   try {
     await host.ready(); // the caller may block from now on
@@ -150,6 +151,18 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
     throw error;
   }
   return machine;
+}
+
+/** The broker's own death ends the machine: all devices go with it, and nobody hears of deaths any more. */
+function hearOfBroker({ kernel }: Services, ended: Promise<void>): void {
+  kernel.hearsOfBroker = true;
+  const gone = (why: string): void => {
+    if (!kernel.over) kernel.brokerLost(why);
+  };
+  ended.then(
+    () => gone('its worker ended'),
+    (error: unknown) => gone(error instanceof Error ? error.message : String(error)),
+  );
 }
 
 async function end(services: Services, host: Host, ended: Promise<unknown>): Promise<void> {

@@ -12,9 +12,9 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { errno } from '../errno.js';
+import { declareFault, wakeAll } from '../fault.js';
 import { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE, HEADER, JOB_WAITERS, JOB, MACHINE, ROLE } from '../memory/layout.js';
-import { writeName } from '../memory/tables.js';
+import { ACTOR, ACTOR_STATE, HEADER, MACHINE, ROLE } from '../memory/layout.js';
 import { Words } from '../memory/words.js';
 import { type RegionToken, threadMem } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
@@ -182,7 +182,7 @@ class Broker {
    */
   #beat(): void {
     this.#k.words.add(HEADER.HEARTBEAT, 1);
-    if (this.#k.over) this.#wakeAll();
+    if (this.#k.over) wakeAll(this.#k);
     else if (!this.#k.clock.manual) this.#watch();
   }
 
@@ -229,35 +229,14 @@ class Broker {
     const { words, actors } = this.#k;
     if (words.load(HEADER.FAULT_ACTOR) !== 0) return;
     words.store(actors.at(actor) + ACTOR.STATE, ACTOR_STATE.DEAD);
-    words.set(HEADER.FAULT_ERRNO, -errno.EOWNERDEAD);
-    writeName(words, HEADER.FAULT_TEXT, 40, why);
-    words.store(HEADER.FAULT_ACTOR, actor);
-    this.#wakeAll();
-  }
-
-  /** Wakes everybody who sleeps on kernel memory; each then reads the machine's state. */
-  #wakeAll(): void {
-    const { words, seam, actors, jobs } = this.#k;
-    const all = 0x7fffffff;
-    for (const actor of actors.live()) {
-      words.store(actor + ACTOR.WAITING, 0);
-      seam.notify(words.i32, actor + ACTOR.WAITING, all);
-      words.add(actor + ACTOR.PORT_BELL, 1);
-      seam.notify(words.i32, actor + ACTOR.PORT_BELL, all);
-    }
-    for (let i = 0; i < jobs.count; i++) {
-      const index = jobs.at(i) + JOB.STATE;
-      if ((words.load(index) & JOB_WAITERS) !== 0) seam.notify(words.i32, index, all);
-    }
-    words.add(HEADER.ACTORS_EPOCH, 1);
-    seam.notify(words.i32, HEADER.ACTORS_EPOCH, all);
+    declareFault(this.#k, actor, -errno.EOWNERDEAD, why);
   }
 
   async #stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#k.words.store(HEADER.STATE, MACHINE.STOPPING);
-    this.#wakeAll();
+    wakeAll(this.#k);
     await Promise.all([this.#devices.stop(STOP_GRACE_MS), this.#reaping.stop()]);
     this.#finish();
   }

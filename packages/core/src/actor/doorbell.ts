@@ -57,6 +57,7 @@ export class Doorbell {
     this.#arm(until);
     if (idle()) {
       keepAlive.acquire();
+      const unwatch = this.#k.watchBroker();
       this.#armed++;
       const timer = this.#timer(until);
       try {
@@ -64,6 +65,7 @@ export class Doorbell {
         if (result === 'woken') this.#k.countWakeup();
       } finally {
         clearTimeout(timer);
+        unwatch();
         this.#armed--;
         keepAlive.release();
       }

@@ -428,6 +428,7 @@ export class Machine {
     const { words, seam, keepAlive } = kernel;
     const until = performance.now() + timeout;
     keepAlive.acquire();
+    const unwatch = kernel.watchBroker();
     let late = false; // a timer may fire a little before the clock says so
     const timer = setTimeout(() => {
       late = true;
@@ -447,6 +448,7 @@ export class Machine {
       }
     } finally {
       clearTimeout(timer);
+      unwatch();
       keepAlive.release();
     }
   }

@@ -91,13 +91,14 @@ export class Reaping {
   }
 
   #start(place: number): Reaper {
-    const { main, boot, kernel, adopt } = this.#parts;
+    const { main, boot, kernel, adopt, places } = this.#parts;
     kernel.words.store(kernel.actors.at(place) + ACTOR.STATE, ACTOR_STATE.RESERVED);
     this.#host ??= workerHost(main, 1);
     const life = new MessageChannel();
     const work = new MessageChannel();
     adopt(place, life.port2);
-    const task: ReaperTask = { actor: place, port: life.port1, boot, work: work.port1 };
+    const spare = places[0] === place ? places[1] : places[0];
+    const task: ReaperTask = { actor: place, spare, port: life.port1, boot, work: work.port1 };
     const running = this.#host.start(task, [life.port1, work.port1]);
     running.ended.catch(() => {}); // its port tells
     work.port2.on('message', (reaped: Reaped) => this.#done(reaped));

@@ -88,12 +88,14 @@ function endObjects(services: Services, dead: number): void {
   const { words, locks, self } = kernel;
   for (const object of references.leftBy(dead, (o) => objects.makerOf(o))) objects.last(object);
   for (const queue of [...kernel.queues.live()]) {
-    locks.lock(queue + QUEUE.LOCK);
-    const left = words.get(queue + QUEUE.ORPHAN) === -dead;
-    if (left) words.set(queue + QUEUE.ORPHAN, -self);
-    locks.unlock(queue + QUEUE.LOCK);
-    if (left) buffers.release(queue);
-    else if (isForgotten(services, queue)) buffers.last(words.get(queue + QUEUE.BUFFER));
+    const left = words.load(queue + QUEUE.ORPHAN) === -dead; // nobody else changes that
+    if (left) {
+      locks.lock(queue + QUEUE.LOCK);
+      words.set(queue + QUEUE.ORPHAN, -self);
+      locks.unlock(queue + QUEUE.LOCK);
+      buffers.release(queue);
+    }
+    if (!left && isForgotten(services, queue)) buffers.last(words.get(queue + QUEUE.BUFFER));
   }
 }
 

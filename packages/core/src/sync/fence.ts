@@ -108,14 +108,19 @@ export class FenceWaiter {
   /** {@link wait} without blocking the thread, and without a time limit. */
   async settled(fence: FencePoint): Promise<number> {
     const { words, seam } = this.#k;
-    for (;;) {
-      const status = this.status(fence);
-      if (status !== 0) return status;
-      this.#k.check('fence_wait');
-      const state = this.#announce(fence);
-      if (state === 0) continue;
-      const result = await seam.waitAsync(words.i32, fence.slot, state);
-      if (result === 'woken') this.#k.countWakeup();
+    const unwatch = this.#k.watchBroker();
+    try {
+      for (;;) {
+        const status = this.status(fence);
+        if (status !== 0) return status;
+        this.#k.check('fence_wait');
+        const state = this.#announce(fence);
+        if (state === 0) continue;
+        const result = await seam.waitAsync(words.i32, fence.slot, state);
+        if (result === 'woken') this.#k.countWakeup();
+      }
+    } finally {
+      unwatch();
     }
   }
 

@@ -17,6 +17,7 @@ type PartName =
   | 'peek'
   | 'touch'
   | 'waitForever'
+  | 'awaitForever'
   | 'accessForever'
   | 'die'
   | 'count'
@@ -103,6 +104,11 @@ const PARTS: Readonly<Record<PartName, Part>> = {
   waitForever(machine, { fence }) {
     announce(machine);
     return machine.fence(fence as Parameters<Machine['fence']>[0]).wait();
+  },
+  /** Awaits a fence that nobody signals. */
+  async awaitForever(machine, { fence }) {
+    announce(machine);
+    return machine.fence(fence as Parameters<Machine['fence']>[0]).settled();
   },
   /** Blocks in a bracket that is never granted. */
   accessForever(machine) {
