@@ -8,14 +8,13 @@ import { FramebufferTable } from './framebuffer-table.js';
 import { settingsOf } from './options.js';
 import { REG } from './registers.js';
 
-export const createDevice: DeviceFactory = ({ machine, door, spec, restarts }) => {
+export const createDevice: DeviceFactory = ({ machine, door, spec }) => {
   const { words, base, locks } = door;
   const settings = settingsOf(spec.options);
   adoptContext(machine, door, REG.CRTC_CONTEXT, spec.name);
   const crtc = new Crtc({
     words,
     base,
-    restarts,
     // A manual clock stands still while one waits busily for it.
     settings: door.manualClock ? { ...settings, spin: 0 } : settings,
     framebuffers: new FramebufferTable(words, base, settings.framebuffers, locks),

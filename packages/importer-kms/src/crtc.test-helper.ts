@@ -7,7 +7,7 @@ import { type CrtcCommand, encodeCommand } from './command.js';
 import { Crtc, type ScanoutJob } from './crtc.js';
 import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
 import { FramebufferTable } from './framebuffer-table.js';
-import { checkOptions, type KmsOptions } from './options.js';
+import { checkOptions, type KmsOptions, type KmsSettings } from './options.js';
 import { REG, registerWords } from './registers.js';
 
 /** 50 Hz: vblanks 20 ms apart, exact in doubles. */
@@ -19,7 +19,8 @@ export class TestBench {
   readonly traced: { kind: number; seqno: number; a: number; b: number }[] = [];
   readonly words: Words;
   readonly framebuffers: FramebufferTable;
-  readonly crtc: Crtc;
+  crtc: Crtc;
+  readonly #settings: KmsSettings;
   time = 1000;
   #seqno = 0;
 
@@ -28,12 +29,21 @@ export class TestBench {
     this.words = new Words(new ArrayBuffer(registerWords(settings.framebuffers) * 4));
     const locks = { lock: () => {}, unlock: () => {} };
     this.framebuffers = new FramebufferTable(this.words, 0, settings.framebuffers, locks);
-    this.crtc = new Crtc({
+    this.#settings = settings;
+    this.crtc = this.#start();
+  }
+
+  /** The worker has died: its next life, on the same registers. */
+  restart(): void {
+    this.crtc = this.#start();
+  }
+
+  #start(): Crtc {
+    return new Crtc({
       words: this.words,
       base: 0,
       framebuffers: this.framebuffers,
-      settings,
-      restarts: 0,
+      settings: this.#settings,
       now: () => this.time,
       trace: (kind, seqno, a, b) => this.traced.push({ kind, seqno, a, b }),
     });
@@ -47,8 +57,7 @@ export class TestBench {
   }
 
   /** The next job of the context; it claims the buffer of its framebuffer. */
-  job(command: CrtcCommand, blocker = 0): ScanoutJob {
-    const seqno = ++this.#seqno;
+  job(command: CrtcCommand, blocker = 0, seqno: number = ++this.#seqno): ScanoutJob {
     const ino = this.framebuffers.find(command.fb)?.ino;
     let completed = false;
     const note = (what: string): number => this.events.push(`${seqno} ${what}`);
@@ -80,6 +89,11 @@ export class TestBench {
   flip(fb: number, at?: number, more: { start?: boolean; payload?: number } = {}): void {
     const { start = false, payload } = more;
     this.crtc.run(this.job({ kind: 'flip', fb, at, start, payload }));
+  }
+
+  /** A job that an earlier life had deferred comes again. */
+  again(command: CrtcCommand, seqno: number): void {
+    this.crtc.run(this.job(command, 0, seqno));
   }
 
   modeset(size: readonly [number, number, number], fb = 0): void {

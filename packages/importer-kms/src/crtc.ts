@@ -10,6 +10,11 @@
  * speed `max`. Commands that are no flips wait until all flips before them are
  * through, and flips after them wait for them (`drm_atomic_helper_wait_for_flip_done`).
  *
+ * The worker may die at any instruction. Flips that have not been
+ * shown come to its next life, but for the one that it was taking; the picture stays, mode, vblank timeline and present
+ * epoch go on (see CrtcState), vblanks that nobody served are missed ones. Core has released what was
+ * held, as after a failed flip.
+ *
  * Time, registers and jobs come from outside, so that tests drive it without a machine.
  */
 import { DmaBufError, errno } from '@dmabuf/core';
@@ -20,6 +25,7 @@ import {
   type FlipCommand,
   type ModesetCommand,
 } from './command.js';
+import { CrtcState, type CrtcTiming } from './crtc-state.js';
 import { FlipQueue } from './flip-queue.js';
 import type { FramebufferTable } from './framebuffer-table.js';
 import { LatenessHistogram } from './lateness.js';
@@ -51,8 +57,6 @@ export interface CrtcEnvironment {
   readonly base: number;
   readonly framebuffers: FramebufferTable;
   readonly settings: KmsSettings;
-  /** Deaths of the worker before this life: what it had said of its sequence is in the registers. */
-  readonly restarts: number;
   /** ms of the machine's clock. */
   now(): number;
   trace(kind: number, seqno: number, a: number, b: number): void;
@@ -76,6 +80,9 @@ export class Crtc {
   readonly #queue: FlipQueue;
   readonly #lateness: LatenessHistogram;
   readonly #ahead: WakeAhead;
+  readonly #state: CrtcState;
+  /** The present epoch that is saved. */
+  #savedEpoch: number | undefined;
   /** Flips in the queue, by the pointers of their jobs. */
   readonly #flips: Map<number, Flip> = new Map();
   /** Jobs behind a command that waits for the flips before it; the first one is that command. */
@@ -87,30 +94,29 @@ export class Crtc {
   #failed = 0;
   /** Jobs up to this seqno were taken back by {@link disable}. */
   #cancelled = 0;
-  /** A flip that was to start a sequence failed: the next one starts it. */
-  #startNext = false;
+  /** seqno of a flip that was to start a sequence and failed, or died: the next one starts it. */
+  #startLost = 0;
 
   constructor(env: CrtcEnvironment) {
     const { words, base, settings } = env;
     this.#env = env;
     this.#words = words;
     this.#base = base;
-    const restarted = env.restarts > 0;
-    const counted = restarted ? words.getDouble(base + REG.VBLANKS) : 0;
-    const known = restarted && words.load(base + REG.HAS_EPOCH) === 1;
-    this.#clock = new VblankClock(settings.mode.vrefresh, counted);
-    const epoch = known ? words.getDouble(base + REG.EPOCH) : undefined;
-    this.#queue = new FlipQueue(settings.speed, settings.tolerance, epoch);
+    this.#state = new CrtcState(words, base);
+    const before = this.#state.load();
+    const { vrefresh } = before ?? settings.mode;
+    this.#clock = new VblankClock(vrefresh, before?.base);
+    this.#queue = new FlipQueue(settings.speed, settings.tolerance, before?.presentEpoch);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
     this.#ahead = new WakeAhead(settings.spin, () => env.now());
-    this.#setMode(settings.mode);
-    words.store(base + REG.ACTIVE, 0);
-    words.store(base + REG.ON_SCREEN, 0);
+    if (before !== undefined) this.#resumeFrom(before);
+    else this.#setMode(settings.mode);
   }
 
   /** Takes a command, in the order of the context. All jobs are deferred: none ends here. */
   run(job: ScanoutJob): void {
     const command = this.#decode(job);
+    if (isStart(command)) this.#words.store(this.#base + REG.START_LOST, job.seqno);
     job.defer({ again: true }); // nothing comes of it before it is shown: another life may do that
     if (job.seqno <= this.#cancelled) {
       this.#cancel({ job, command });
@@ -124,7 +130,10 @@ export class Crtc {
   /** Ends a flip whose render failed (D8): its predecessor stays on screen. */
   failed(job: ScanoutJob): void {
     const command = this.#decode(job);
-    if (command.kind === 'flip' && command.start) this.#startNext = true;
+    if (isStart(command)) {
+      this.#words.store(this.#base + REG.START_LOST, job.seqno);
+      this.#startLost = job.seqno;
+    }
     this.#fail(job, command, job.blocker);
   }
 
@@ -160,23 +169,16 @@ export class Crtc {
    */
   disable(seqno: number): void {
     this.#cancelled = Math.max(this.#cancelled, seqno);
+    this.#words.store(this.#base + REG.CANCELLED_SEQNO, this.#cancelled);
     for (const id of this.#queue.clear()) {
       const flip = this.#flips.get(id);
       this.#flips.delete(id);
       if (flip !== undefined) this.#cancel(flip);
     }
     for (const held of this.#held.splice(0)) this.#cancel(held);
-    this.#startNext = false;
+    this.#startLost = 0;
     this.#off();
-    this.#noteEpoch();
-  }
-
-  /** What a later life of this worker goes on with. */
-  #noteEpoch(): void {
-    const { epoch } = this.#queue;
-    const words = this.#words;
-    if (epoch !== undefined) words.setDouble(this.#base + REG.EPOCH, epoch);
-    words.store(this.#base + REG.HAS_EPOCH, epoch === undefined ? 0 : 1);
+    this.#words.store(this.#base + REG.START_LOST, 0);
   }
 
   /** Whether a flip that is ready now would be shown at the vblank at `time`. */
@@ -186,8 +188,10 @@ export class Crtc {
 
   #decode(job: ScanoutJob): CrtcCommand {
     const command = decodeCommand(job.payload);
-    if (command.kind !== 'flip' || !this.#startNext) return command;
-    this.#startNext = false;
+    // After a death flips come again that stood before the start: they are not the next one.
+    const lost = this.#startLost;
+    if (command.kind !== 'flip' || lost === 0 || job.seqno < lost) return command;
+    this.#startLost = 0;
     return { ...command, start: true };
   }
 
@@ -215,7 +219,9 @@ export class Crtc {
     const words = this.#words;
     if (command.start) {
       this.#queue.restart();
-      this.#noteEpoch();
+      this.#saveEpoch();
+      const word = this.#base + REG.START_LOST;
+      if (job.seqno >= words.load(word) >>> 0) words.store(word, 0);
     }
     const hdisplay = words.get(this.#base + REG.HDISPLAY);
     const vdisplay = words.get(this.#base + REG.VDISPLAY);
@@ -240,8 +246,9 @@ export class Crtc {
       const info = this.#env.framebuffers.get(shown, 'modeset');
       checkCovers(info, hdisplay, vdisplay, 'modeset');
     }
+    // A clock that is off must know the rate too: it runs at it from the next flip on.
+    this.#clock.retime(this.#env.now(), vrefresh);
     this.#setMode(mode);
-    if (this.#clock.active) this.#clock.on(this.#env.now(), vrefresh);
     if (fb === 0) {
       job.finish();
       return;
@@ -262,6 +269,7 @@ export class Crtc {
     if (passed === 0) return;
     const words = this.#words;
     const { sequence } = this.#clock;
+    words.store(this.#base + REG.SEQUENCE, sequence);
     addDouble(words, this.#base + REG.VBLANKS, passed);
     if (passed > 1) addDouble(words, this.#base + REG.MISSED, passed - 1);
     this.#env.trace(TRACE_KIND.VBLANK, sequence, passed - 1, 0);
@@ -272,8 +280,8 @@ export class Crtc {
   /** Carries out what the queue decides for the vblank at `time`. */
   #latch(time: number): void {
     const { show, dropped } = this.#queue.latch(time);
+    this.#saveEpoch();
     if (show === undefined) return;
-    this.#noteEpoch();
     for (const id of dropped) {
       count(this.#words, this.#base + REG.DROPPED);
       this.#take(id)?.job.finish(-errno.ECANCELED);
@@ -329,12 +337,15 @@ export class Crtc {
   }
 
   #on(now: number): void {
+    if (this.#words.get(this.#base + REG.ACTIVE) !== 0) return;
+    if (this.#queue.speed === 'realtime') this.#clock.on(now);
+    this.#save(true);
     this.#words.store(this.#base + REG.ACTIVE, 1);
-    if (this.#queue.speed === 'realtime' && !this.#clock.active) this.#clock.on(now);
   }
 
   #off(): void {
     this.#clock.off(this.#env.now());
+    this.#save(false);
     this.#words.store(this.#base + REG.ACTIVE, 0);
     this.#words.store(this.#base + REG.ON_SCREEN, 0);
     const previous = this.#holding ? this.#onScreen : undefined;
@@ -348,6 +359,58 @@ export class Crtc {
     words.store(this.#base + REG.HDISPLAY, mode.hdisplay);
     words.store(this.#base + REG.VDISPLAY, mode.vdisplay);
     words.store(this.#base + REG.VREFRESH, mode.vrefresh);
+    this.#save(words.get(this.#base + REG.ACTIVE) !== 0, mode);
+  }
+
+  /** Goes on where an earlier life of the worker ended. */
+  #resumeFrom(before: CrtcTiming): void {
+    const { active } = before;
+    const words = this.#words;
+    const base = this.#base;
+    if (active && this.#queue.speed === 'realtime') {
+      const lowBits = words.load(base + REG.SEQUENCE);
+      this.#clock.resume(before.base, before.epoch, lowBits, this.#env.now());
+    }
+    this.#savedEpoch = before.presentEpoch;
+    this.#cancelled = words.load(base + REG.CANCELLED_SEQNO) >>> 0;
+    this.#startLost = words.load(base + REG.START_LOST) >>> 0;
+    words.store(base + REG.ACTIVE, active ? 1 : 0);
+    if (!active) words.store(base + REG.ON_SCREEN, 0);
+    this.#setMode(before);
+  }
+
+  #save(
+    active: boolean,
+    mode: Pick<CrtcTiming, 'hdisplay' | 'vdisplay' | 'vrefresh'> = this.#mode,
+  ): void {
+    const { hdisplay, vdisplay, vrefresh } = mode;
+    const { base, epoch, sequence } = this.#clock;
+    const presentEpoch = this.#queue.epoch;
+    this.#words.store(this.#base + REG.SEQUENCE, sequence);
+    this.#state.save({
+      hdisplay,
+      vdisplay,
+      vrefresh,
+      active,
+      epoch,
+      base: this.#clock.active ? base : sequence,
+      presentEpoch,
+    });
+    this.#savedEpoch = presentEpoch;
+  }
+
+  #saveEpoch(): void {
+    if (this.#queue.epoch === this.#savedEpoch) return;
+    this.#save(this.#words.get(this.#base + REG.ACTIVE) !== 0);
+  }
+
+  get #mode(): Pick<CrtcTiming, 'hdisplay' | 'vdisplay' | 'vrefresh'> {
+    const words = this.#words;
+    return {
+      hdisplay: words.get(this.#base + REG.HDISPLAY),
+      vdisplay: words.get(this.#base + REG.VDISPLAY),
+      vrefresh: words.get(this.#base + REG.VREFRESH),
+    };
   }
 
   #checkScanout(job: ScanoutJob, fb: number, width: number, height: number, call: string): void {
@@ -369,6 +432,10 @@ export class Crtc {
     this.#flips.delete(id);
     return flip;
   }
+}
+
+function isStart(command: CrtcCommand): boolean {
+  return command.kind === 'flip' && command.start;
 }
 
 /** Whether a command waits until all flips before it are through. */

@@ -25,15 +25,30 @@ export const REG = {
   LAST_FLIP: 18, // double, crtc
   FLIP_LOCK: 20, // owner lock: makes "nothing pending" and "submit" of pageFlip one step
   FB_LOCK: 21, // owner lock: adding to and removing from the table of framebuffers
-  EPOCH: 22, // double, crtc: what the present times of the running sequence count from; see HAS_EPOCH
-  HAS_EPOCH: 24, // crtc: 1 while EPOCH holds; stored after it. A restarted CRTC goes on with it
+  TIMING_SLOT: 22, // crtc: which TIMING record is in force, 1 or 2; 0 before a CRTC first started
+  SEQUENCE: 23, // crtc: the newest vblank that was counted, its low 32 bits; never goes back
+  CANCELLED_SEQNO: 24, // crtc: disable() took back all jobs up to this seqno
+  START_LOST: 25, // crtc: seqno of a flip that was to start a sequence, until one has; 0 for none
   SINKS: 32, // wb: sinks that are open
   RECORDED: 33, // wb: frames that went to the sinks
   NOT_RECORDED: 34, // wb: frames that were shown and not recorded, for want of time or of a sink
   BYTES: 36, // double, wb: bytes written to sinks
   COPIED: 38, // double, wb: bytes of frames copied for recording
+  TIMING: 40, // crtc: two records, see CrtcState
   LATENESS: 64, // crtc: histogram of LATENESS_WORDS
   FRAMEBUFFERS: 480, // L(FB_LOCK): the table of framebuffers
+} as const;
+
+/** One of the two records at REG.TIMING. In force is the one that TIMING_SLOT names; the other is free. */
+export const TIMING = {
+  EPOCH: 0, // double
+  BASE: 2, // double
+  PRESENT_EPOCH: 4, // double, NaN for none
+  HDISPLAY: 6,
+  VDISPLAY: 7,
+  VREFRESH: 8,
+  ACTIVE: 9,
+  WORDS: 10,
 } as const;
 
 /** One record of the table of framebuffers; all of it is L(FB_LOCK). */
@@ -49,7 +64,12 @@ export const FB = {
   WORDS: 16,
 } as const;
 
-if (REG.LATENESS + LATENESS_WORDS > REG.FRAMEBUFFERS) throw new RangeError('registers overlap');
+if (
+  REG.TIMING + 2 * TIMING.WORDS > REG.LATENESS ||
+  REG.LATENESS + LATENESS_WORDS > REG.FRAMEBUFFERS
+) {
+  throw new RangeError('registers overlap');
+}
 
 /** Words that a display with a table of so many framebuffers takes. */
 export function registerWords(framebuffers: number): number {

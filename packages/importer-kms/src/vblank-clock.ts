@@ -66,6 +66,35 @@ export class VblankClock {
     this.#active = true;
   }
 
+  /** A modeset: another rate, from `now` on if vblanks run, else from the next {@link on}. */
+  retime(now: number, vrefresh: number): void {
+    if (this.#active) this.on(now, vrefresh);
+    else this.#vrefresh = checkVrefresh(vrefresh);
+  }
+
+  /** The vblank whose time is {@link epoch}: these two and the rate are the whole timeline. */
+  get base(): number {
+    return this.#base;
+  }
+
+  /** ms. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /**
+   * Goes on with the timeline of an earlier clock that is gone, as if it had only slept: `lowBits` are
+   * the low 32 bits of the newest vblank that it counted. What passed since is counted, as missed, by the
+   * next {@link tick}.
+   */
+  resume(base: number, epoch: number, lowBits: number, now: number): void {
+    this.#base = base;
+    this.#epoch = epoch;
+    this.#active = true;
+    const newest = this.sequenceAt(now);
+    this.#sequence = Math.max(base, newest - ((newest - lowBits) >>> 0));
+  }
+
   /** Turns vblanks off. Those that were due by `now` and not yet served count, all as missed. */
   off(now: number): void {
     if (!this.#active) return;
