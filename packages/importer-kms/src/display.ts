@@ -245,8 +245,9 @@ export class Display {
       flags = 0,
       modifier = [],
     } = options;
-    // Handles beyond the format's planes are excused as Linux does, so one per plane that has a pitch.
-    const handles = pitches.map((pitch) => (pitch > 0 ? buffer.size : undefined));
+    // Handles beyond the format's planes are excused as Linux does, so one per plane that has a pitch; the
+    // first plane has one in any case, so that it is its pitch that is found wrong.
+    const handles = pitches.map((pitch, i) => (pitch > 0 || i === 0 ? buffer.size : undefined));
     const request = { width, height, fourcc, pitches, offsets, flags, modifier, handles };
     const { planes } = checkFramebuffer(request);
     checkPlaneFormat(fourcc, 'addfb2');
