@@ -19,6 +19,7 @@ export type { DeviceNode } from './actor/names.js';
 export type { ReceivedFd, ReceivedMessage } from './actor/ipc.js';
 export type { ActorStats, MachineStats } from './actor/stats.js';
 export { DmaBuf, SEEK_END, SEEK_SET } from './dmabuf/dmabuf.js';
+export type { FdAccess } from './fd/access.js';
 export { Attachment, type AttachOptions } from './dmabuf/attachment.js';
 export { Bracket, BracketSet } from './dmabuf/bracket.js';
 export type { MmapOptions } from './dmabuf/dma-buf-mmap.js';

@@ -12,7 +12,7 @@ import type { DeviceSpec, DriverSpec } from './spec.js';
 /** TypeError names the option; EEXIST: two devices of one name or path. */
 export function checkOptions(options: BootOptions): void {
   wantObject('boot', 'options', options);
-  const { drivers = [], clock, pool } = options;
+  const { drivers = [], clock, coherency, pool } = options;
   wantArray('boot', 'drivers', drivers);
   drivers.forEach(checkDriver);
   checkUnique(drivers.flatMap((driver) => driver.devices));
@@ -21,7 +21,10 @@ export function checkOptions(options: BootOptions): void {
   if (clock !== undefined && clock !== 'real' && clock !== 'manual') {
     throw wrongType('boot', 'clock', "'real' or 'manual'", clock);
   }
-  wantFlags('boot', options, ['trace']);
+  if (coherency !== undefined && coherency !== 'coherent' && coherency !== 'noncoherent') {
+    throw wrongType('boot', 'coherency', "'coherent' or 'noncoherent'", coherency);
+  }
+  wantFlags('boot', options, ['trace', 'guard']);
   checkTableNames(options.tables);
   checkLimits(options.limits);
   checkUrls(options.urls);

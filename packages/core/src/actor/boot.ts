@@ -49,6 +49,13 @@ export interface BootOptions {
   readonly limits?: Partial<Limits>;
   /** JavaScript heap of each device worker, MB (default 1024). One that fills it dies and is started again. */
   readonly heapMb?: number;
+  /**
+   * `coherent` (default): a CPU mapping is the memory itself. `noncoherent`: each process maps a shadow of buffers
+   * that need maintenance, as behind a CPU cache (docs/COHERENCY.md).
+   */
+  readonly coherency?: 'coherent' | 'noncoherent';
+  /** Throw where memory is touched outside of its access bracket (default false; some 100 times slower). */
+  readonly guard?: boolean;
   /** Record a trace (default false). */
   readonly trace?: boolean;
   /** Entry modules of the workers, for bundlers that move them. */
@@ -199,6 +206,8 @@ export function format(
   const manual = options.clock === 'manual' ? MACHINE_FLAG.MANUAL_CLOCK : 0;
   const trace = options.trace === true ? MACHINE_FLAG.TRACE : 0;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const noncoherent = options.coherency === 'noncoherent' ? MACHINE_FLAG.NONCOHERENT : 0;
+  const guard = options.guard === true ? MACHINE_FLAG.GUARD : 0;
   writeHeader(
     words,
     layout,
@@ -219,7 +228,7 @@ export function format(
       [HEADER.LIMIT_JOB, limits.job],
       [HEADER.LIMIT_HOLD, limits.hold],
       [HEADER.LIMIT_FENCE, limits.fence],
-      [HEADER.FLAGS, manual | trace],
+      [HEADER.FLAGS, manual | trace | noncoherent | guard],
       [HEADER.MAGIC, MAGIC],
     ]),
   );

@@ -6,6 +6,7 @@
  * which the receiver turns into its lowest free number.
  */
 import { DmaBufError, errno } from '../errno.js';
+import { type FdAccess, narrowed } from '../fd/access.js';
 import { FD_RDWR, type FdTable } from '../fd/fd-table.js';
 import type { Kernel } from '../kernel.js';
 import { decodePayload, pack } from '../sync/payload.js';
@@ -108,9 +109,10 @@ export class Ipc {
   }
 
   /** Sends an open fd to another process, which gets a new one for the same object. */
-  passFd(actor: number, fd: number, tag: unknown): void {
+  passFd(actor: number, fd: number, tag: unknown, access?: FdAccess): void {
     this.#mustLive(actor, 'pass_fd');
-    const { object, flags } = this.#fds.entry(fd, 'pass_fd');
+    const { object, flags: own } = this.#fds.entry(fd, 'pass_fd');
+    const flags = narrowed(own, access, fd, 'pass_fd');
     const body = pack(tag, 'passFd', 'tag');
     this.#mail.send(actor, { kind: MAIL_KIND.FD, id: 0, object, flags, body }, { block: true });
   }

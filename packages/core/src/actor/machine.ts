@@ -25,10 +25,12 @@ import { pageAlign } from '../dmabuf/system-heap.js';
 import { DmaBufError } from '../errno.js';
 import { Explainer, Explanation } from '../explain/explain.js';
 import { queueName } from '../explain/names.js';
+import type { FdAccess } from '../fd/access.js';
 import { kindOf, pointerOf } from '../fd/fd-table.js';
 import {
   ACTOR,
   ACTOR_STATE,
+  BUFFER_FLAG,
   CONTEXT_FLAG,
   HEADER,
   LINK_FLAG,
@@ -164,7 +166,9 @@ export class Machine {
     wantFlags('alloc', options, ['deferred']);
     checkName(options.name ?? '', 'alloc');
     const region = options.deferred === true ? 0 : regions.make(pageAlign(bytes));
-    const info = { region, offset: 0, size: bytes, exporter: 0, flags: 0, priv: [] };
+    // Of a machine that is not coherent the system heap is cached, as Linux's is.
+    const flags = this.#s.shadows === undefined ? 0 : BUFFER_FLAG.NEEDS_SYNC;
+    const info = { region, offset: 0, size: bytes, exporter: 0, flags, priv: [] };
     return DmaBuf.fromExport(this.#s, buffers.export({ ...info, name: options.name ?? '' }));
   }
 
@@ -474,9 +478,18 @@ export class Machine {
     return this.#s.ipc.ioctl(actor, request, args, timeout);
   }
 
-  /** Sends an fd to another process, as SCM_RIGHTS does; this process keeps its own. EBADF, ESRCH. */
-  passFd(target: Peer | number, fd: number, tag?: unknown): void {
-    this.#s.ipc.passFd(actorOf('passFd', target), fd, tag);
+  /**
+   * Sends an fd to another process, as SCM_RIGHTS does; this process keeps its own. With `access: 'read'` the
+   * other's can neither write nor be handed on with more. EBADF, ESRCH; EACCES: more than this fd has.
+   */
+  passFd(
+    target: Peer | number,
+    fd: number,
+    tag?: unknown,
+    options: { readonly access?: FdAccess } = {},
+  ): void {
+    wantObject('passFd', 'options', options);
+    this.#s.ipc.passFd(actorOf('passFd', target), fd, tag, options.access);
   }
 
   /** Takes the oldest fd that was sent here; blocks up to `timeout` ms, then ETIME. EMFILE. */

@@ -12,6 +12,7 @@ import { Holders } from '../dmabuf/holders.js';
 import { Importers } from '../dmabuf/importers.js';
 import { DmaBufIoctls } from '../dmabuf/ioctl.js';
 import { Moves } from '../dmabuf/moves.js';
+import { Shadows } from '../dmabuf/shadows.js';
 import type { DmaBufOps } from '../dmabuf/ops.js';
 import { systemHeapOps } from '../dmabuf/system-heap.js';
 import { Blocking } from '../explain/blocking.js';
@@ -19,7 +20,7 @@ import { FdTable } from '../fd/fd-table.js';
 import { Objects } from '../fd/objects.js';
 import { References } from '../fd/references.js';
 import { Kernel } from '../kernel.js';
-import { HEADER, type TableSizes } from '../memory/layout.js';
+import { HEADER, MACHINE_FLAG, type TableSizes } from '../memory/layout.js';
 import { Regions } from '../memory/regions.js';
 import type { Words } from '../memory/words.js';
 import type { Mem } from '../substrate/memory.js';
@@ -111,7 +112,10 @@ export function makeServices(
   const holders = new Holders(kernel, references);
   const importers = new Importers(kernel, regions, buffers, holders);
   const claims = new CpuClaims(holds);
-  const access = new CpuAccess(kernel, buffers, importers, claims);
+  const flags = words.get(HEADER.FLAGS);
+  const shadows = (flags & MACHINE_FLAG.NONCOHERENT) === 0 ? undefined : new Shadows(regions);
+  const guard = (flags & MACHINE_FLAG.GUARD) !== 0;
+  const access = new CpuAccess(kernel, buffers, importers, claims, shadows);
   const moves = new Moves(kernel, bell, { regions, buffers, holders, importers, claims });
   inbox.moves = moves;
   const ioctls = new DmaBufIoctls();
@@ -130,6 +134,8 @@ export function makeServices(
     moves,
     ioctls,
     handles,
+    shadows,
+    guard,
   };
   ioctls.connect(base);
   const doors = options.drivers.map(

@@ -35,6 +35,8 @@ export class Attachment {
   #table: SgTable | undefined;
   /** HOLDER.MOVES when {@link #table} was made. */
   #moves = 0;
+  /** Whether the fd that it was made by may write. */
+  readonly #writable: boolean;
   #attached = true;
 
   constructor(
@@ -42,12 +44,14 @@ export class Attachment {
     record: BufferRecord,
     actor: number,
     reach: Reach,
-    options: AttachOptions = {},
+    options: AttachOptions,
+    writable: boolean,
   ) {
     checkArguments(actor, reach, options);
     const { moveNotify } = options;
     this.#s = services;
     this.record = record;
+    this.#writable = writable;
     this.#holder = services.importers.attach(record, actor, reach, moveNotify !== undefined);
     this.#generation = services.holders.generationOf(this.#holder);
     this.importer = services.importers.importerOf(this.#holder);
@@ -113,7 +117,7 @@ export class Attachment {
   /** A CPU mapping through the importer: the exporter's own mmap, and its refusal (dma_buf_mmap). */
   mmap(options: MmapOptions = {}): Mapping {
     this.#check('mmap');
-    return dmaBufMmap(this.#s, this.record, options);
+    return dmaBufMmap(this.#s, this.record, options, this.#writable);
   }
 
   /** Ends it. EBUSY while mapped or pinned; harmless the second time. Jobs that are queued still run. */

@@ -5,11 +5,13 @@
 import { DmaBufError } from '../errno.js';
 import type { BufferServices } from './dmabuf.js';
 import type { OpenAccess } from './cpu-access.js';
+import { guarded } from './guard.js';
 
 export class Bracket {
   readonly #s: BufferServices;
   readonly #access: OpenAccess;
   readonly #closed: () => void;
+  readonly #place: string;
   #bytes: Uint8Array<ArrayBufferLike> | undefined;
   #open = true;
 
@@ -17,25 +19,27 @@ export class Bracket {
     this.#s = services;
     this.#access = access;
     this.#closed = closed;
+    this.#place = place;
     const { ino } = access.spec.record;
     services.handles.openedOften(this, `an access bracket on buffer ${ino}`, 'finish()', place);
   }
 
   /** The bytes of the range that was asked for. EINVAL after finish. */
   get bytes(): Uint8Array<ArrayBufferLike> {
-    const { record, offset, length } = this.#access.spec;
-    if (!this.#open) {
-      const detail = `the access bracket on buffer ${record.ino} is finished`;
-      throw new DmaBufError('EINVAL', 'access', detail);
-    }
-    this.#bytes ??= this.#s.regions.view(record.region, record.offset + offset, length);
-    return this.#bytes;
+    const bytes = this.#memory();
+    return this.#s.guard ? this.#guarded(bytes) : bytes;
   }
 
   /** The same as 32-bit words; the range must start at a multiple of four. */
   get words(): Uint32Array<ArrayBufferLike> {
-    const { bytes } = this;
-    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+    const bytes = this.#memory();
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+    return this.#s.guard ? this.#guarded(words) : words;
+  }
+
+  /** A copy of the bytes, for native code where views are guarded. The caller's own. EINVAL after finish. */
+  copy(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#memory());
   }
 
   /**
@@ -58,6 +62,38 @@ export class Bracket {
 
   [Symbol.dispose](): void {
     if (this.#open) this.finish();
+  }
+
+  #memory(): Uint8Array<ArrayBufferLike> {
+    const { record, offset, length } = this.#access.spec;
+    if (!this.#open) {
+      const detail = `the access bracket on buffer ${record.ino} is finished`;
+      throw new DmaBufError('EINVAL', 'access', detail);
+    }
+    const { regions, shadows } = this.#s;
+    this.#bytes ??=
+      shadows === undefined
+        ? regions.view(record.region, record.offset + offset, length)
+        : shadows.view(record, offset, length);
+    return this.#bytes;
+  }
+
+  #guarded<V extends Uint8Array<ArrayBufferLike> | Uint32Array<ArrayBufferLike>>(view: V): V {
+    const permit = (write: boolean): void => {
+      if (!this.#open) throw this.#fault('EFAULT', 'its access bracket is finished');
+      if (!write || this.#access.spec.write) return;
+      throw this.#fault('EACCES', 'a write in a bracket that was prepared for reading');
+    };
+    return guarded(view, permit, (what) => this.#fault('EFAULT', what));
+  }
+
+  /** As a segmentation fault names its address: which buffer, whose access, where it was mapped. */
+  #fault(code: 'EFAULT' | 'EACCES', what: string): DmaBufError {
+    const { kernel } = this.#s;
+    const { record, offset, length } = this.#access.spec;
+    const bytes = `bytes ${offset} to ${offset + length} of buffer ${record.ino}`;
+    const who = `process '${kernel.nameOf(kernel.self)}'`;
+    return new DmaBufError(code, 'access', `${bytes} in ${who}, mapped ${this.#place}: ${what}`);
   }
 }
 

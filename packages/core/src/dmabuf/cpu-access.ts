@@ -16,6 +16,7 @@ import { type LineRange, linesOf } from './cache.js';
 import type { CpuClaim, CpuClaims } from './cpu-claims.js';
 import type { Importers } from './importers.js';
 import type { BufferRecord, CpuUse } from './ops.js';
+import type { Shadows } from './shadows.js';
 
 /** One buffer of a bracket. The range is in bytes from the start of the buffer. */
 export interface AccessSpec {
@@ -62,13 +63,21 @@ export class CpuAccess {
   readonly #buffers: Buffers;
   readonly #importers: Importers;
   readonly #claims: CpuClaims;
+  readonly #shadows: Shadows | undefined;
   #left = false;
 
-  constructor(kernel: Kernel, buffers: Buffers, importers: Importers, claims: CpuClaims) {
+  constructor(
+    kernel: Kernel,
+    buffers: Buffers,
+    importers: Importers,
+    claims: CpuClaims,
+    shadows: Shadows | undefined,
+  ) {
     this.#k = kernel;
     this.#buffers = buffers;
     this.#importers = importers;
     this.#claims = claims;
+    this.#shadows = shadows;
   }
 
   /** Opens all or none. EINVAL: a buffer twice; ETIME, EDEADLK; a failed writer's errno; the exporter's. */
@@ -101,6 +110,7 @@ export class CpuAccess {
     const write = spec.write && touched;
     try {
       if (use === undefined) return;
+      if (write) this.#shadows?.clean(record, use.offset, use.length);
       this.#buffers.opsOf(record).finishAccess?.(record, { ...use, write });
       this.#count(record, write ? lines : 0);
       if (write) words.add(record.pointer + BUFFER.FLUSHES, 1);
@@ -156,6 +166,7 @@ export class CpuAccess {
     const read = spec.read || !spec.discard || range.length !== spec.length;
     const use = { read, write, offset: range.offset, length: range.length };
     ops.prepareAccess(record, use);
+    if (read) this.#shadows?.invalidate(record, range.offset, range.length);
     return { spec, use, lines: range.lines };
   }
 

@@ -24,6 +24,7 @@ export function dmaBufMmap(
   s: BufferServices,
   record: BufferRecord,
   options: MmapOptions,
+  writable: boolean,
   place?: string,
 ): Mapping {
   wantObject('mmap', 'options', options);
@@ -47,6 +48,7 @@ export function dmaBufMmap(
       ops.mmap?.(record, offset, length);
       s.importers.mustHaveMemory(record, 'mmap');
       s.regions.get(record.region); // imported now: the mapping outlives the fd that entitles to it
+      s.shadows?.open(record);
       words.set(record.pointer + BUFFER.MAPPINGS, words.get(record.pointer + BUFFER.MAPPINGS) + 1);
       words.set(holder + HOLDER.MAPS, 1);
     });
@@ -56,7 +58,7 @@ export function dmaBufMmap(
   }
   words.add(record.pointer + BUFFER.MMAPS, 1);
   words.add(record.pointer + BUFFER.OP_CALLS, 1);
-  return new Mapping(s, record, holder, offset, length, place);
+  return new Mapping(s, record, holder, { offset, length, writable }, place);
 }
 
 function checkRange(record: BufferRecord, offset: number, length: number): void {

@@ -7,11 +7,12 @@
 import { wantFlags, wantNumber, wantObject, wantString, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { FdTable } from '../fd/fd-table.js';
+import { type FdAccess, narrowed, readOnly } from '../fd/access.js';
 import { FD_RDWR, objectWord } from '../fd/fd-table.js';
 import type { Handles } from '../fd/handles.js';
 import type { References } from '../fd/references.js';
 import type { Kernel } from '../kernel.js';
-import { BUFFER, HOLDER_KIND, OBJECT } from '../memory/layout.js';
+import { BUFFER, FD_FLAG, HOLDER_KIND, OBJECT } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { type AttachOptions, Attachment } from './attachment.js';
 import type { Buffers } from './buffers.js';
@@ -24,6 +25,7 @@ import type { DmaBufIoctls } from './ioctl.js';
 import type { BracketOptions, Mapping } from './mapping.js';
 import { type FrameMetadata, readMetadata } from './metadata.js';
 import type { Moves } from './moves.js';
+import type { Shadows } from './shadows.js';
 import type { BufferRecord, Reach } from './ops.js';
 import type { Claimable } from '../sync/queue-object.js';
 import { type PollEvents, Sharing, type SharingServices } from './sharing.js';
@@ -47,6 +49,10 @@ export interface BufferServices {
   readonly moves: Moves;
   readonly ioctls: DmaBufIoctls;
   readonly handles: Handles;
+  /** This thread's cache; undefined: the machine is coherent. */
+  readonly shadows: Shadows | undefined;
+  /** Whether views are guarded. */
+  readonly guard: boolean;
 }
 
 /** DMA_BUF_NAME_LEN, without its NUL. */
@@ -67,6 +73,8 @@ export class DmaBuf implements Claimable {
   /** Generation of the record: together with its pointer, which buffer this is. */
   readonly #generation: number;
   readonly #place: string;
+  /** Whether the fd may write: what it was opened or passed with never grows. */
+  readonly #writable: boolean;
   #delivered: number = -1;
   #open = true;
 
@@ -74,6 +82,7 @@ export class DmaBuf implements Claimable {
     this.#s = services;
     this.fd = fd;
     this.record = services.buffers.record(services.fds.get(fd, OBJECT.DMABUF, 'dma_buf_get'));
+    this.#writable = (services.fds.entry(fd, 'dma_buf_get').flags & FD_FLAG.WRITE) !== 0;
     this.size = this.record.size;
     this.#generation = services.kernel.words.get(this.record.pointer + BUFFER.GEN);
     const what = `a handle of dma-buf fd ${fd} (buffer ${this.record.ino})`;
@@ -119,10 +128,19 @@ export class DmaBuf implements Claimable {
     return readMetadata(this.#s.kernel, this.record.pointer);
   }
 
-  /** Another fd of the same buffer in this process. EMFILE, EBADF. */
-  dup(): DmaBuf {
+  /** What the fd may be used for (O_RDONLY, O_RDWR): `read` maps and claims to read only. */
+  get mode(): FdAccess {
+    return this.#writable ? 'readwrite' : 'read';
+  }
+
+  /**
+   * Another fd of the same buffer in this process, with the rights of this one or, asked for `read`, less. EMFILE,
+   * EBADF; EACCES: more than this one has.
+   */
+  dup(access?: FdAccess): DmaBuf {
     this.#check('dup');
-    const { object, flags } = this.#s.fds.entry(this.fd, 'dup');
+    const { object, flags: own } = this.#s.fds.entry(this.fd, 'dup');
+    const flags = narrowed(own, access, this.fd, 'dup');
     return new DmaBuf(this.#s, this.#s.fds.install(object, flags, 'dup'));
   }
 
@@ -134,7 +152,7 @@ export class DmaBuf implements Claimable {
    */
   attach(actor: number, reach: Reach = {}, options: AttachOptions = {}): Attachment {
     this.#check('attach');
-    return new Attachment(this.#s, this.record, actor, reach, options);
+    return new Attachment(this.#s, this.record, actor, reach, options, this.#writable);
   }
 
   /**
@@ -144,14 +162,14 @@ export class DmaBuf implements Claimable {
    */
   mmap(options: MmapOptions = {}): Mapping {
     this.#check('mmap');
-    return dmaBufMmap(this.#s, this.record, options);
+    return dmaBufMmap(this.#s, this.record, options, this.#writable);
   }
 
   /** mmap and one access bracket in one call; finishing the bracket unmaps. See {@link Mapping}. */
   access(options: BracketOptions): Bracket {
     this.#check('mmap');
     wantObject('access', 'options', options);
-    const mapping = dmaBufMmap(this.#s, this.record, {}, this.#place);
+    const mapping = dmaBufMmap(this.#s, this.record, {}, this.#writable, this.#place);
     try {
       return mapping.prepareAccess({ ...options, unmap: true });
     } catch (error) {
@@ -204,6 +222,9 @@ export class DmaBuf implements Claimable {
   ): void {
     this.#check('import_sync_file');
     checkUsage('importSyncFile', usage);
+    if (usage.write === true && !this.#writable) {
+      throw readOnly(this.fd, this.record.ino, 'import_sync_file');
+    }
     wantFence(this.#s.kernel, 'importSyncFile', 'fences', fences);
     new Sharing(this.#s.sharing, this.record).importSyncFile(fences, usage);
   }
@@ -217,9 +238,10 @@ export class DmaBuf implements Claimable {
     this.#delivered = actor;
   }
 
-  /** Pointer of its queue. EBADF after close. */
-  queuePointer(syscall: string): number {
+  /** Pointer of its queue. EBADF after close; EACCES: to write, by an fd that is for reading only. */
+  queuePointer(syscall: string, write: boolean = false): number {
     this.#check(syscall);
+    if (write && !this.#writable) throw readOnly(this.fd, this.record.ino, syscall);
     return this.record.queue;
   }
 

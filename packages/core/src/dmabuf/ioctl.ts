@@ -8,8 +8,9 @@
  */
 import { wantNumber, wantObject, wantString } from '../args.js';
 import { DmaBufError } from '../errno.js';
+import { readOnly } from '../fd/access.js';
 import { kindOf, pointerOf } from '../fd/fd-table.js';
-import { BUFFER_FLAG, OBJECT } from '../memory/layout.js';
+import { BUFFER_FLAG, FD_FLAG, OBJECT } from '../memory/layout.js';
 import type { AccessSpec, OpenAccess } from './cpu-access.js';
 import { checkName, type BufferServices } from './dmabuf.js';
 import type { BufferRecord } from './ops.js';
@@ -74,18 +75,19 @@ export class DmaBufIoctls {
   call(fd: number, request: number, arg: unknown): number {
     const s = this.#services();
     wantNumber('ioctl', 'request', request);
-    const { object } = s.fds.entry(fd, 'ioctl');
+    const { object, flags } = s.fds.entry(fd, 'ioctl');
+    const writable = (flags & FD_FLAG.WRITE) !== 0;
     if (kindOf(object) !== OBJECT.DMABUF) throw unknown(request, `fd ${fd} is no dma-buf`);
     const record = s.buffers.record(pointerOf(object));
     switch (request >>> 0) {
       case DMA_BUF_IOCTL_PREPARE_ACCESS:
-        this.#start(s, fd, record, DMA_BUF_SYNC_RW, 'prepare');
+        this.#start(s, fd, record, writable ? DMA_BUF_SYNC_RW : DMA_BUF_SYNC_READ, 'prepare');
         break;
       case DMA_BUF_IOCTL_FINISH_ACCESS:
         this.#end(s, fd, record, 'prepare');
         break;
       case DMA_BUF_IOCTL_SYNC:
-        this.#sync(s, fd, record, arg);
+        this.#sync(s, fd, record, arg, writable);
         break;
       case DMA_BUF_SET_NAME_A:
       case DMA_BUF_SET_NAME_B:
@@ -95,7 +97,7 @@ export class DmaBufIoctls {
         exportSyncFile(s, record, arg);
         break;
       case DMA_BUF_IOCTL_IMPORT_SYNC_FILE:
-        importSyncFile(s, record, arg);
+        importSyncFile(s, fd, record, arg, writable);
         break;
       default:
         throw unknown(request, `a dma-buf does not know it`);
@@ -111,7 +113,13 @@ export class DmaBufIoctls {
     for (const { access } of open) this.#services().access.finish(access, true);
   }
 
-  #sync(s: BufferServices, fd: number, record: BufferRecord, arg: unknown): void {
+  #sync(
+    s: BufferServices,
+    fd: number,
+    record: BufferRecord,
+    arg: unknown,
+    writable: boolean,
+  ): void {
     wantObject('DMA_BUF_IOCTL_SYNC', 'arg', arg);
     const flags = flagsOf('DMA_BUF_IOCTL_SYNC', arg);
     const access = flags & DMA_BUF_SYNC_RW;
@@ -120,7 +128,9 @@ export class DmaBufIoctls {
       throw new DmaBufError('EINVAL', 'DMA_BUF_IOCTL_SYNC', detail);
     }
     if ((flags & DMA_BUF_SYNC_END) !== 0) this.#end(s, fd, record, access);
-    else this.#start(s, fd, record, access, access);
+    else if ((access & DMA_BUF_SYNC_WRITE) !== 0 && !writable) {
+      throw readOnly(fd, record.ino, 'DMA_BUF_IOCTL_SYNC');
+    } else this.#start(s, fd, record, access, access);
   }
 
   #start(
@@ -193,10 +203,17 @@ function exportSyncFile(s: BufferServices, record: BufferRecord, arg: unknown): 
   Object.assign(arg, { fd: file.fd });
 }
 
-function importSyncFile(s: BufferServices, record: BufferRecord, arg: unknown): void {
+function importSyncFile(
+  s: BufferServices,
+  sharing: number,
+  record: BufferRecord,
+  arg: unknown,
+  writable: boolean,
+): void {
   const call = 'DMA_BUF_IOCTL_IMPORT_SYNC_FILE';
   wantObject(call, 'arg', arg);
   const usage = usageOf(call, arg);
+  if (usage.write && !writable) throw readOnly(sharing, record.ino, call);
   const fd = 'fd' in arg ? arg.fd : undefined;
   wantNumber(call, 'arg.fd', fd);
   const points = s.sharing.files

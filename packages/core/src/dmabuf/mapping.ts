@@ -65,6 +65,8 @@ export class Mapping {
   readonly #holder: number;
   readonly #generation: number;
   readonly #offset: number;
+  /** Whether the fd that it was made by may write. */
+  readonly #writable: boolean;
   readonly #place: string;
   readonly #watched: boolean;
   #brackets = 0;
@@ -75,16 +77,16 @@ export class Mapping {
     services: BufferServices,
     record: BufferRecord,
     holder: number,
-    offset: number,
-    length: number,
+    range: { readonly offset: number; readonly length: number; readonly writable: boolean },
     place?: string,
   ) {
     this.#s = services;
     this.#record = record;
     this.#holder = holder;
     this.#generation = services.holders.generationOf(holder);
-    this.#offset = offset;
-    this.length = length;
+    this.#offset = range.offset;
+    this.length = range.length;
+    this.#writable = range.writable;
     this.#watched = place === undefined;
     this.#place =
       place ?? services.handles.opened(this, `a mapping of buffer ${record.ino}`, 'close()');
@@ -92,7 +94,7 @@ export class Mapping {
 
   /**
    * Opens a bracket: waits until the buffer's queue lets the CPU in. Blocks the thread. ETIME when
-   * `timeout` runs out (nothing stays queued); EDEADLK when this thread would wait for a bracket of its
+   * `timeout` runs out (nothing stays queued); EACCES to write what was mapped by a read-only fd; EDEADLK when this thread would wait for a bracket of its
    * own; the errno of a failed writer when the content that would be read is poisoned; EINVAL: the range
    * is not inside the mapping, or neither read nor write. The caller must finish it (`using` does).
    */
@@ -135,6 +137,7 @@ export class Mapping {
     }
     this.#open = false;
     if (this.#watched) this.#s.handles.closed(this);
+    this.#s.shadows?.close(this.#record.pointer);
     // Leaving the machine has unmapped it already.
     if (this.#s.holders.generationOf(this.#holder) !== this.#generation) return;
     dmaBufMunmap(this.#s, this.#holder);
@@ -175,6 +178,10 @@ export class Mapping {
     const length = range.length ?? this.length - offset;
     if (!read && !write) {
       throw new DmaBufError('EINVAL', 'prepare_access', 'neither read nor write was asked for');
+    }
+    if (write && !this.#writable) {
+      const detail = `buffer ${this.#record.ino} was mapped by an fd that is for reading only; ask its giver for one that may write`;
+      throw new DmaBufError('EACCES', 'prepare_access', detail);
     }
     const whole = Number.isInteger(offset) && Number.isInteger(length);
     if (!whole || offset < 0 || length <= 0 || offset + length > this.length) {

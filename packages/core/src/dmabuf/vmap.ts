@@ -25,13 +25,15 @@ export class Vmap {
     this.#holder = vmap(services, record);
     this.#generation = services.holders.generationOf(this.#holder);
     services.regions.get(record.region);
+    services.shadows?.open(record);
   }
 
   /** All of the buffer. EINVAL after {@link vunmap}. */
   get bytes(): Uint8Array<ArrayBufferLike> {
     this.#check('vmap');
     const { region, offset, size } = this.record;
-    this.#bytes ??= this.#s.regions.view(region, offset, size);
+    const { regions, shadows } = this.#s;
+    this.#bytes ??= shadows?.view(this.record, 0, size) ?? regions.view(region, offset, size);
     return this.#bytes;
   }
 
@@ -39,6 +41,7 @@ export class Vmap {
   vunmap(): void {
     this.#check('dma_buf_vunmap');
     this.#open = false;
+    this.#s.shadows?.close(this.record.pointer);
     // Leaving the machine has unmapped it already.
     if (this.#s.holders.generationOf(this.#holder) !== this.#generation) return;
     vunmap(this.#s, this.#holder);

@@ -80,7 +80,7 @@ export const HEADER = {
 } as const;
 
 /** Bits of {@link HEADER.FLAGS}. */
-export const MACHINE_FLAG = { TRACE: 1, MANUAL_CLOCK: 2 } as const;
+export const MACHINE_FLAG = { TRACE: 1, MANUAL_CLOCK: 2, NONCOHERENT: 4, GUARD: 8 } as const;
 
 /** An actor: a thread that joined, be it a device, the broker or a process of the user's. */
 export const ACTOR = {

@@ -83,7 +83,7 @@ export function claimsOf(uses: readonly BufferUse[], call: string): number[] {
 function claimOf(use: BufferUse | undefined, i: number, call: string): number {
   const flags = use === undefined || use === null ? undefined : CLAIM[use.access];
   if (typeof flags === 'number' && typeof use?.buffer?.queuePointer === 'function') {
-    return use.buffer.queuePointer(call) | flags;
+    return use.buffer.queuePointer(call, flags !== 0) | flags;
   }
   const name = `buffers[${i}]`;
   wantObject(call, name, use);

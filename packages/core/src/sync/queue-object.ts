@@ -13,8 +13,8 @@ const POINTER_SPAN = 2 ** 28;
 
 /** Anything that jobs can claim: a dma-buf or a queue. */
 export interface Claimable {
-  /** Pointer of its queue. */
-  queuePointer(syscall: string): number;
+  /** Pointer of its queue; `write`: for an exclusive claim. */
+  queuePointer(syscall: string, write?: boolean): number;
   /** Sees to it that an actor can reach what the queue guards. */
   deliverTo(actor: number, syscall: string): void;
 }

@@ -42,6 +42,8 @@ export interface FakeOptions {
   readonly tables?: Partial<TableSizes>;
   /** Default manual. */
   readonly clock?: 'real' | 'manual';
+  readonly coherency?: 'coherent' | 'noncoherent';
+  readonly guard?: boolean;
 }
 
 /** One actor of the fake machine. */
@@ -89,12 +91,12 @@ export class FakeMachine {
   #sleeps = 0;
 
   constructor(options: FakeOptions = {}) {
-    const { actors = 2, clock = 'manual' } = options;
+    const { actors = 2, clock = 'manual', coherency = 'coherent', guard = false } = options;
     this.tables = { ...SMALL, ...options.tables };
     const layout = layoutOf(this.tables, []);
     const control = threadMem.makeRegion(layout.totalWords * 4);
     this.words = new CountedWords(control.buffer);
-    format(this.words, this.tables, { clock, trace: true }, layout);
+    format(this.words, this.tables, { clock, coherency, guard, trace: true }, layout);
     this.actors = Array.from({ length: actors }, (_, i) => this.#makeActor(i + 1));
     this.words.store(HEADER.STATE, MACHINE.RUNNING);
   }
