@@ -50,8 +50,9 @@ export class Buffers {
     const buffer = buffers.findFree();
     const queue = buffer === 0 ? 0 : queues.findFree();
     if (queue === 0) {
-      const unused =
-        words.get(info.region + REGION.BUFFERS) === 0 && this.#regions.leave(info.region);
+      const { region } = info;
+      const empty = region !== 0 && words.get(region + REGION.BUFFERS) === 0;
+      const unused = empty && this.#regions.leave(region);
       locks.unlock(HEADER.BUFFER_LOCK);
       if (unused) this.#regions.dropped(info.region);
       throw this.#full(buffer === 0 ? 'buffers' : 'queues');
