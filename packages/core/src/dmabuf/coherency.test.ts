@@ -12,6 +12,7 @@ import {
   DMA_BUF_SYNC_READ,
   DMA_BUF_SYNC_RW,
 } from './ioctl.js';
+import { Vmap } from './vmap.js';
 
 /** A machine that is not coherent with one buffer in both of its processes. */
 function machine(): { fake: FakeMachine; mine: DmaBuf; theirs: DmaBuf } {
@@ -194,12 +195,15 @@ test("the exporter's ops run and count as in a coherent machine", () => {
 test('a kernel mapping is behind the cache of its thread, too', () => {
   const { fake, mine } = machine();
   const { services } = fake.actor(0);
-  using mapping = mine.mmap();
-  const bracket = mapping.prepareAccess({ write: true });
-  bracket.bytes[0] = 1;
+  memory(fake, mine)[0] = 1;
+  const vmap = new Vmap(services, mine.record);
+  memory(fake, mine)[0] = 2;
+  assert.is(vmap.bytes[0], 1);
+  mine.access({ read: true }).finish();
+  assert.is(vmap.bytes[0], 2, 'a bracket of the same process maintains it');
   assert.is(services.shadows?.bytes, 4096);
-  bracket.finish();
-  assert.is(memory(fake, mine)[0], 1);
+  vmap.vunmap();
+  assert.is(services.shadows?.bytes, 0);
 });
 
 test('a cache costs the size of its buffer until the last mapping of the process is closed', () => {
