@@ -38,8 +38,9 @@ export class ReadyInbox {
     const live = this.#taken.filter((job) => {
       // A bit may be older than the slot's present job, which is somebody else's.
       if (words.get(job + JOB.TARGET) !== self) return false;
-      const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
-      return state === JOB_STATE.READY || awaitsGrant(this.#k, job);
+      // In this order: a job that is granted between the two looks is READY at the second.
+      if (awaitsGrant(this.#k, job)) return true;
+      return (words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.READY;
     });
     for (const job of this.callbacks(live)) this.#kept.push(job);
     return true;
