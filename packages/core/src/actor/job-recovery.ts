@@ -91,6 +91,8 @@ export class JobRecovery {
     const { words } = kernel;
     const flags = words.get(job + JOB.FLAGS);
     if (stage === JOB_STATE.RECLAIM) return false;
+    // Its adder sleeps, and whoever granted it may have died before it could wake it.
+    if ((flags & JOB_FLAG.BLOCKING) !== 0) jobs.dispatch.again(job);
     if (stage === JOB_STATE.RELEASED) jobs.unpinned(job, words.load(job + JOB.GEN));
     else if ((flags & JOB_FLAG.AUTO) !== 0) this.#settleAuto(job, stage);
     else if ((flags & JOB_FLAG.BARE) !== 0) this.#settleBare(job, stage);
@@ -140,7 +142,11 @@ export class JobRecovery {
   /** What the dead had submitted to others and was not started. */
   #cancel(job: number, stage: number): void {
     const { kernel, jobs } = this.#s;
-    if (stage === JOB_STATE.PENDING && jobs.cancel(job, -errno.ECANCELED)) return;
+    if (stage === JOB_STATE.PENDING && jobs.cancel(job, -errno.ECANCELED)) {
+      // One that is handed over early was to be pushed by its adder, who may have died before it had.
+      jobs.dispatch.again(job);
+      return;
+    }
     if (this.#stage(job) !== JOB_STATE.READY) return;
     kernel.words.cas(job + JOB.DEP_ERROR, 0, -errno.ECANCELED); // its target sees it in its turn
   }

@@ -20,6 +20,8 @@ import {
   BUFFER,
   CONTEXT,
   CONTEXT_FLAG,
+  HEADER,
+  MAIL,
   ORPHAN,
   QUEUE,
   TIMELINE,
@@ -35,6 +37,7 @@ export function recover(services: Services, dead: number): void {
   const at = kernel.actors.at(dead);
   const restarts = words.load(at + ACTOR.STATE) === ACTOR_STATE.RESTARTING;
   new LockRecovery(services).run(dead);
+  wakeAll(services, dead);
   for (const { driver, door } of services.drivers) driver.died?.(door, dead);
   if (!restarts) closeLines(services, dead);
   const recovery = new JobRecovery(services, dead, restarts);
@@ -54,15 +57,37 @@ export function recover(services: Services, dead: number): void {
   words.store(at + ACTOR.WAITING, 0);
 }
 
+/**
+ * Whoever sleeps looks again: the dead may have changed a word, or freed a lock, and not have woken who slept on
+ * it. Before anything that waits for the living. (Only a lock of a list of dependents is left to the bound of
+ * its sleep: there is one for every job.)
+ */
+function wakeAll({ kernel }: Services, dead: number): void {
+  const { words, seam, actors, contexts, timelines, buffers, queues } = kernel;
+  const wake = (index: number): void => void seam.notify(words.i32, index, 0x7fffffff);
+  for (const actor of actors.live()) wake(actor + ACTOR.WAITING);
+  const boxes = words.get(HEADER.MAIL);
+  for (let actor = 0; actor < actors.count; actor++) {
+    wake(boxes + actor * words.get(HEADER.MAIL_WORDS) + MAIL.LOCK);
+  }
+  wake(boxes + dead * words.get(HEADER.MAIL_WORDS) + MAIL.ROOM);
+  wake(HEADER.ACTORS_EPOCH);
+  for (const table of ['ACTOR', 'BUFFER', 'CONTEXT', 'JOB', 'FENCE'] as const) {
+    wake(HEADER[`${table}_LOCK`]);
+  }
+  for (const context of contexts.live()) wake(context + CONTEXT.LOCK);
+  for (const timeline of timelines.live()) wake(timeline + TIMELINE.LOCK);
+  for (const buffer of buffers.live()) wake(buffer + BUFFER.LOCK);
+  for (const queue of queues.live()) wake(queue + QUEUE.LOCK);
+}
+
 /** Nothing more is added to the lines of a target that does not come back. */
-function closeLines({ kernel }: Services, dead: number): void {
-  const { words, locks, contexts } = kernel;
+function closeLines({ kernel, jobs }: Services, dead: number): void {
+  const { words, contexts } = kernel;
   for (const context of contexts.live()) {
     if (words.get(context + CONTEXT.TARGET) !== dead) continue;
     if ((words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.TIMELINE) !== 0) continue;
-    locks.lock(context + CONTEXT.LOCK);
-    words.store(context + CONTEXT.CLOSED, 1);
-    locks.unlock(context + CONTEXT.LOCK);
+    jobs.contexts.closeLine(context, dead);
   }
 }
 
@@ -123,7 +148,7 @@ function closeContexts(
     if (words.get(context + CONTEXT.OWNER) !== dead) continue;
     const ordered = (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) === 0;
     if (restarts && ordered && words.get(context + CONTEXT.TARGET) === dead) continue;
-    if (timelines.of(context) === 0) jobs.contexts.disown(context);
+    if (timelines.of(context) === 0) jobs.contexts.disown(context, dead);
   }
 }
 

@@ -328,6 +328,7 @@ export const TIMELINE = {
   CONTEXT: 6, // pointer, at creation
   GEN: 7,
   NAME: 8, // 8 words
+  CONTEXT_GEN: 16, // at creation: which life of the context's slot; a later one is somebody else's
   WORDS: 32,
 } as const;
 

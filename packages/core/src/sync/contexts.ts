@@ -110,11 +110,27 @@ export class Contexts {
   }
 
   /** Its owner has died: closed now, or, while jobs are in flight on it, when its place is needed. */
-  disown(context: number): void {
+  disown(context: number, dead: number): void {
+    const { words } = this.#k;
+    this.#ifStill(context, CONTEXT.OWNER, dead, () => {
+      if (this.#inFlight(context) === 0) words.store(context + CONTEXT.CLOSED, 1);
+      else words.set(context + CONTEXT.OWNER, 0);
+    });
+  }
+
+  /** Its target has died: nothing more is added to it. */
+  closeLine(context: number, dead: number): void {
+    const { words } = this.#k;
+    this.#ifStill(context, CONTEXT.TARGET, dead, () => words.store(context + CONTEXT.CLOSED, 1));
+  }
+
+  /** Does something to a context unless its slot has become somebody else's: {@link create} is kept out. */
+  #ifStill(context: number, field: number, value: number, change: () => void): void {
     const { words, locks } = this.#k;
     locks.lock(context + CONTEXT.LOCK);
-    if (this.#inFlight(context) === 0) words.store(context + CONTEXT.CLOSED, 1);
-    else words.set(context + CONTEXT.OWNER, 0);
+    locks.lock(HEADER.CONTEXT_LOCK);
+    if (words.get(context + field) === value) change();
+    locks.unlock(HEADER.CONTEXT_LOCK);
     locks.unlock(context + CONTEXT.LOCK);
   }
 
@@ -180,9 +196,15 @@ export class Contexts {
 
   /** Status of a fence whose slot has been recycled: 1, −errno, or −ESTALE. */
   recall(id: number, seqno: number): number {
-    const { words } = this.#k;
     const context = this.#lookUp(id);
     if (context === 0) return -errno.ESTALE;
+    const status = this.#recall(context, seqno);
+    // What was read may have been the next one's, if the slot was taken meanwhile.
+    return this.#lookUp(id) === context ? status : -errno.ESTALE;
+  }
+
+  #recall(context: number, seqno: number): number {
+    const { words } = this.#k;
     const final = words.load(context + CONTEXT.FINAL_ERROR);
     if (final !== 0 && seqno > words.getDouble(context + CONTEXT.FINAL_FROM)) return final;
     for (let i = 0; i < CONTEXT_RING_SIZE; i++) {

@@ -205,6 +205,7 @@ export class Jobs {
     const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
     if (stage === JOB_STATE.DONE) {
       const generation = this.#begin(job);
+      this.#wake(job);
       this.dependents.signal(job, words.get(job + JOB.ERROR));
       this.#removeLinks(job);
       this.#end();
@@ -218,8 +219,16 @@ export class Jobs {
 
   /** Only what {@link resume} does to a DONE job's waiters: it goes on holding its claims. */
   signalAgain(job: number): void {
+    this.#wake(job);
     this.dependents.signal(job, this.#k.words.get(job + JOB.ERROR));
     this.dispatch.flush();
+  }
+
+  /** Whoever sleeps on a job's state word looks again. */
+  #wake(job: number): void {
+    const { words, seam } = this.#k;
+    if ((words.load(job + JOB.STATE) & JOB_WAITERS) === 0) return;
+    seam.notify(words.i32, job + JOB.STATE, 0x7fffffff);
   }
 
   /** Rings and wakes whoever was granted something meanwhile. With no lock held. */
@@ -227,9 +236,18 @@ export class Jobs {
     this.dispatch.flush();
   }
 
-  /** Frees a job that is DONE and has given its claims back, if its thread died before it had. */
+  /**
+   * Frees a job that is DONE and has given its claims back, if its thread died before it had. Not one that
+   * somebody is ending right now, dead or alive: FINISHING stays until its dependents have been told.
+   */
   reclaim(job: number): void {
-    this.#reclaim(job, this.#k.words.load(job + JOB.GEN));
+    const { words, actors } = this.#k;
+    const generation = words.load(job + JOB.GEN);
+    if ((words.load(job + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.DONE) return;
+    for (let actor = 1; actor < actors.count; actor++) {
+      if (words.load(actors.at(actor) + ACTOR.FINISHING) === job) return;
+    }
+    this.#reclaim(job, generation);
   }
 
   /** A sync file let go of a slot: frees it if its job has been released. */

@@ -52,6 +52,7 @@ export class Timelines {
       words.set(timeline + TIMELINE.HEAD, 0);
       words.setDouble(timeline + TIMELINE.VALUE, 0);
       words.set(timeline + TIMELINE.CONTEXT, context);
+      words.set(timeline + TIMELINE.CONTEXT_GEN, words.get(context + CONTEXT.GEN));
       writeName(words, timeline + TIMELINE.NAME, 8, name);
       words.store(timeline + TIMELINE.STATE, gen);
     }
@@ -71,12 +72,22 @@ export class Timelines {
   last(timeline: number): void {
     const { words, locks } = this.#k;
     const context = words.get(timeline + TIMELINE.CONTEXT);
-    this.#jobs.contexts.failBeyond(context, this.value(timeline), -errno.ENOENT);
-    this.signal(timeline, Infinity, -errno.ENOENT); // writes to the context: closed only after
+    // Whoever died in here may have closed the context: then all has been signalled, and the slot may be another's.
+    const open = this.#hasContext(timeline, context);
+    if (open) {
+      this.#jobs.contexts.failBeyond(context, this.value(timeline), -errno.ENOENT);
+      this.signal(timeline, Infinity, -errno.ENOENT); // writes to the context: closed only after
+    }
     locks.lock(HEADER.FENCE_LOCK);
-    this.#jobs.contexts.close(context);
+    if (open) this.#jobs.contexts.close(context);
     words.store(timeline + TIMELINE.STATE, 0);
     locks.unlock(HEADER.FENCE_LOCK);
+  }
+
+  #hasContext(timeline: number, context: number): boolean {
+    const { words } = this.#k;
+    const same = words.load(context + CONTEXT.STATE) === words.get(timeline + TIMELINE.CONTEXT_GEN);
+    return same && words.load(context + CONTEXT.CLOSED) === 0;
   }
 
   /** Takes back a timeline that {@link create} has just made and nobody else has seen. */
