@@ -1,0 +1,18 @@
+/** The scenarios that are explored: queues, fences, and what refers to them. */
+import type { Scenario } from './scenario.js';
+import { FD_SCENARIOS } from './scenarios-fd.js';
+import { FENCE_SCENARIOS } from './scenarios-fence.js';
+import { QUEUE_SCENARIOS } from './scenarios-queue.js';
+
+export const SCENARIOS: readonly Scenario[] = [
+  ...QUEUE_SCENARIOS,
+  ...FENCE_SCENARIOS,
+  ...FD_SCENARIOS,
+];
+
+export function findScenario(name: string): Scenario {
+  const scenario = SCENARIOS.find((s) => s.name === name);
+  if (scenario !== undefined) return scenario;
+  const names = SCENARIOS.map((s) => s.name).join(', ');
+  throw new RangeError(`there is no scenario '${name}'; there are ${names}`);
+}
