@@ -421,7 +421,6 @@ export class Jobs {
     // A recoverer that waited for the lock may find that it has been done.
     if ((words.get(link + LINK.TARGET) & LINK_FLAG.TARGET_MASK) === queue) {
       this.queues.remove(queue, link);
-      words.set(link + LINK.TARGET, 0);
     }
     const orphan = this.#takeOrphan(queue);
     locks.unlock(queue);

@@ -67,7 +67,10 @@ export class Queues {
     return false;
   }
 
-  /** Takes a link out, granted or not, and grants whoever may go now. */
+  /**
+   * Takes a link out, granted or not, and grants whoever may go now. It has no TARGET any more before anybody is
+   * granted for it: else whoever makes the queue anew would put it before them.
+   */
   remove(queue: number, link: number): void {
     const { words } = this.kernel;
     const prev = words.get(link + LINK.PREV);
@@ -84,6 +87,7 @@ export class Queues {
     } else {
       words.set(queue + QUEUE.SHARED, words.get(queue + QUEUE.SHARED) - 1);
     }
+    words.set(link + LINK.TARGET, 0);
     if (words.get(queue + QUEUE.UNGRANTED) !== 0) this.#grantNext(queue);
   }
 

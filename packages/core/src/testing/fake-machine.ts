@@ -40,6 +40,8 @@ export interface FakeOptions {
   /** Processes; their actor ids are 1, 2, … Default 2. */
   readonly actors?: number;
   readonly tables?: Partial<TableSizes>;
+  /** The accessor of its kernel memory. Default: one that counts. */
+  readonly words?: new (buffer: ArrayBufferLike) => CountedWords;
   /** Default manual. */
   readonly clock?: 'real' | 'manual';
   readonly coherency?: 'coherent' | 'noncoherent';
@@ -95,7 +97,7 @@ export class FakeMachine {
     this.tables = { ...SMALL, ...options.tables };
     const layout = layoutOf(this.tables, []);
     const control = threadMem.makeRegion(layout.totalWords * 4);
-    this.words = new CountedWords(control.buffer);
+    this.words = new (options.words ?? CountedWords)(control.buffer);
     format(this.words, this.tables, { clock, coherency, guard, trace: true }, layout);
     this.actors = Array.from({ length: actors }, (_, i) => this.#makeActor(i + 1));
     this.words.store(HEADER.STATE, MACHINE.RUNNING);
