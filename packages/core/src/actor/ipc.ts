@@ -168,7 +168,7 @@ export class Ipc {
     this.#mail.shut();
     this.#sort();
     this.#mail.drain(this.#k.self);
-    for (const { parked } of this.#arrived.splice(0)) this.#fds.remove(parked, 'leave');
+    for (const { parked } of this.#arrived.splice(0)) this.#fds.removeParked(parked);
   }
 
   #nothingNew(): boolean {

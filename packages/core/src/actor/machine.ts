@@ -587,7 +587,7 @@ export class Machine {
     const { ipc, fds, jobs } = this.#s;
     ipc.discard();
     giveBackHolders(this.#s, this.self);
-    fds.removeAll('leave');
+    fds.removeAll();
     jobs.table.flush();
   }
 

@@ -303,7 +303,7 @@ function leftovers(scene: Scene, device: boolean, twice: boolean): string[] {
   before.release();
   const pending = [...liveJobs(scene)];
   if (pending.length > 0) faults.push(`jobs that never end: ${pending.join(', ')}`);
-  survivor.services.fds.removeAll('test');
+  survivor.services.fds.removeAll();
   survivor.services.mail.drain(survivor.id);
   survivor.machine.bufinfo();
   const { buffers, bytes } = survivor.machine.stats();

@@ -103,7 +103,7 @@ function signalDue({ kernel, timelines }: Services): void {
 
 function giveBack(services: Services, dead: number): void {
   giveBackHolders(services, dead);
-  new FdTable(services.kernel, services.references, dead).removeAll('reap');
+  new FdTable(services.kernel, services.references, dead).removeAll();
   services.mail.drain(dead);
 }
 

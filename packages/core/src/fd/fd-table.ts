@@ -122,7 +122,15 @@ export class FdTable {
 
   /** Clears an entry and drops its reference. EBADF. */
   remove(fd: number, syscall: string): void {
-    const object = this.#object(fd, syscall);
+    this.#drop(fd, this.#object(fd, syscall));
+  }
+
+  /** Drops the reference of a parked entry that nobody will receive. */
+  removeParked(parked: number): void {
+    this.#drop(parked, this.#object(parked, 'receive_fd', this.#all));
+  }
+
+  #drop(fd: number, object: number): void {
     const last = this.#references.locked(() => {
       this.#k.words.store(this.#entry(fd), 0);
       return this.#references.drop(object);
@@ -136,9 +144,10 @@ export class FdTable {
   }
 
   /** Clears all entries, parked ones too: for a process that leaves or has died. */
-  removeAll(syscall: string): void {
+  removeAll(): void {
     for (let fd = 0; fd < this.#all; fd++) {
-      if (this.#k.words.load(this.#entry(fd)) !== OBJECT.NONE) this.remove(fd, syscall);
+      const object = this.#k.words.load(this.#entry(fd));
+      if (object !== OBJECT.NONE) this.#drop(fd, object);
     }
   }
 
@@ -165,9 +174,9 @@ export class FdTable {
     );
   }
 
-  #object(fd: number, syscall: string): number {
+  #object(fd: number, syscall: string, end: number = this.#count): number {
     if (!Number.isInteger(fd)) throw new TypeError(`${syscall}: fd must be an integer, not ${fd}`);
-    const inside = fd >= 0 && fd < this.#all;
+    const inside = fd >= 0 && fd < end;
     const object = inside ? this.#k.words.load(this.#entry(fd)) : 0;
     if (object !== 0) return object;
     throw new DmaBufError('EBADF', syscall, `fd ${fd} is not open in this process`);
