@@ -12,6 +12,7 @@ import { DmaBufError, errno, errnoName } from '../errno.js';
 import type { Blocking } from '../explain/blocking.js';
 import { WAIT_BOUND_MS, type Kernel } from '../kernel.js';
 import { BLOCKED, JOB, JOB_STATE, JOB_STATE_MASK, JOB_WAITERS } from '../memory/layout.js';
+import { isPendingStage } from './contexts.js';
 import type { Callback, Callbacks } from './callbacks.js';
 import type { Dependents } from './dependents.js';
 import type { FenceLike } from './fence-set.js';
@@ -132,10 +133,11 @@ export class FenceWaiter {
   #announce(fence: FencePoint): number {
     const { words } = this.#k;
     const state = words.load(fence.slot + JOB.STATE);
-    const stage = state & JOB_STATE_MASK;
-    const over =
-      stage === JOB_STATE.DONE || stage === JOB_STATE.RELEASED || stage === JOB_STATE.FREE;
-    if (over || words.load(fence.slot + JOB.GEN) !== fence.generation) return 0;
+    if (
+      !isPendingStage(state & JOB_STATE_MASK) ||
+      words.load(fence.slot + JOB.GEN) !== fence.generation
+    )
+      return 0;
     if ((state & JOB_WAITERS) !== 0) return state;
     return words.cas(fence.slot + JOB.STATE, state, state | JOB_WAITERS) ? state | JOB_WAITERS : 0;
   }
@@ -256,7 +258,8 @@ export class Fence implements FencePoint, FenceLike {
     const started = state >= JOB_STATE.RUNNING ? read(JOB.T_STARTED) : NaN;
     const over = state === JOB_STATE.DONE || state === JOB_STATE.RELEASED;
     const done = over ? read(JOB.T_DONE) : NaN;
-    if (state === JOB_STATE.FREE || words.load(this.slot + JOB.GEN) !== this.generation) {
+    const gone = state === JOB_STATE.FREE || state === JOB_STATE.RECLAIM;
+    if (gone || words.load(this.slot + JOB.GEN) !== this.generation) {
       return undefined;
     }
     return { queued, granted, started, done };

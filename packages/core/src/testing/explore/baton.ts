@@ -4,7 +4,7 @@
  * So a schedule costs as many hand-offs as it has switches, whatever the number of steps.
  */
 import type { Words } from '../../memory/words.js';
-import { ACTOR, ACTOR_STATE } from '../../memory/layout.js';
+import { ACTOR, ACTOR_STATE, HEADER, JOB } from '../../memory/layout.js';
 import { threadSeam, type Seam } from '../../substrate/seam.js';
 import {
   CONTROL,
@@ -212,11 +212,22 @@ export class Baton {
     for (let thread = 0; thread < CONTROL_THREADS; thread++) {
       const asleep = ((c[CONTROL.BLOCKED] as number) & (1 << thread)) !== 0;
       const left = c[CONTROL.BUDGET + thread] as number;
-      if (!asleep || left === 0) continue;
-      c[CONTROL.BUDGET + thread] = left - 1;
+      const bounded = asleep && this.#isLeftToBound(c[CONTROL.BLOCKED_ON + thread] as number);
+      if (!asleep || (left === 0 && !bounded)) continue;
+      if (bounded) c[CONTROL.BOUNDED] = (c[CONTROL.BOUNDED] as number) + 1;
+      else c[CONTROL.BUDGET + thread] = left - 1;
       this.#unblock(thread, 0);
       return;
     }
+  }
+
+  /** Recovery wakes whoever sleeps on anything of the dead's but on a job's DEP_LOCK that has been freed. */
+  #isLeftToBound(index: number): boolean {
+    const memory = this.#memory;
+    const base = memory[HEADER.JOBS] as number;
+    const end = base + (memory[HEADER.JOB_COUNT] as number) * JOB.WORDS;
+    const lock = index >= base && index < end && (index - base) % JOB.WORDS === JOB.DEP_LOCK;
+    return lock && memory[index] === 0 && this.#c[CONTROL.RECOVERED] !== 0;
   }
 
   /** Dies at this access: it is not done, and nothing that this thread does from now on is. */

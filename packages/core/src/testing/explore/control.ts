@@ -35,6 +35,7 @@ export const CONTROL = {
   IGNORED: 19, // entries that did not apply: the thread could not run
   RECOVERED: 20, // deaths that were recovered
   TEXT_LENGTH: 21,
+  BOUNDED: 22, // sleeps on a list's lock that ran out: whoever freed it died before it could wake anybody
   BLOCKED_ON: 24, // one of each thread: index of the word that it sleeps on
   BUDGET: 32, // one of each thread: sleeps that may run out
   LIFE: 40, // one of each thread: deaths before this life

@@ -167,6 +167,15 @@ export const BUGS: readonly Bug[] = [
         locks.unlock(HEADER.FENCE_LOCK);
         timelines.signal(timeline, Infinity, -errno.ENOENT);
       };
+      // As it was then, a closed context is free, whatever is in flight on it.
+      const create = jobs.contexts.create.bind(jobs.contexts);
+      jobs.contexts.create = (target, name, flags) => {
+        const { words, contexts } = kernel;
+        for (const context of [...contexts.live()]) {
+          if (words.get(context + CONTEXT.CLOSED) !== 0) words.store(context + CONTEXT.STATE, 0);
+        }
+        return create(target, name, flags);
+      };
     },
   },
   {
