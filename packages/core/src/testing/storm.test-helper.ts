@@ -1,5 +1,5 @@
 /** Worker of the storm: does at random whatever a process does, until it is put to death. */
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { join } from '../actor/join.js';
 import type { Machine } from '../actor/machine.js';
 import { DmaBufError } from '../errno.js';
@@ -33,19 +33,21 @@ class Petrel {
     const context = machine.createContext(this.#device);
     const { words } = machine.driver('test');
     const at = stormBase(machine.driver('test').base);
-    words.add(at + STORM.READY, 1);
+    parentPort?.postMessage('ready');
     for (;;) {
       if (words.load(at + STORM.PAUSE) !== 0) this.#pause(words, at);
       this.#act(context);
       words.add(at + STORM.ACTS, 1);
+      // Not all the time: whoever takes its place has to start on the same cores.
+      if (this.#random.below(2) === 0) threadSeam.wait(words.i32, at + STORM.PAUSE, 0, 1);
     }
   }
 
   /** Rests, with nothing in hand, until the machine has been looked at. */
   #pause(words: Words, at: number): void {
     words.add(at + STORM.PAUSED, 1);
-    for (let round = words.load(at + STORM.PAUSE); words.load(at + STORM.PAUSE) === round;) {
-      threadSeam.wait(words.i32, at + STORM.PAUSE, round, 5);
+    while (words.load(at + STORM.PAUSE) === 1) {
+      threadSeam.wait(words.i32, at + STORM.PAUSE, 1, 5);
     }
   }
 
@@ -111,4 +113,5 @@ class Petrel {
 
 const task = workerData as StormTask;
 const machine = await join(task.token);
+parentPort?.postMessage('joined');
 new Petrel(machine, task).live(task.buffers);

@@ -34,10 +34,13 @@ export interface StormResult {
   readonly faults: string[];
 }
 
-const WORKERS = 3;
+/** At work, or on the way. */
+const WORKERS = 5;
+/** At work at least, when one dies. */
+const FEWEST = 2;
 const BUFFERS = 3;
 /** Deaths between two checks. */
-const ROUND = 8;
+const ROUND = 12;
 /** Longest that anything may take, ms. */
 const LIMIT_MS = 60_000;
 
@@ -71,6 +74,7 @@ class Weather {
   readonly #faults: string[] = [];
   #seed: number;
   #started = 0;
+  #starting = 0;
   #resets = 0;
   #checks = 0;
 
@@ -86,8 +90,9 @@ class Weather {
   }
 
   async blow(deaths: number): Promise<StormResult> {
-    for (let i = 0; i < WORKERS; i++) await this.#start();
+    for (let i = 0; i < WORKERS; i++) this.#start();
     for (let done = 0; done < deaths; done++) {
+      await this.#until('a worker is there to die', () => this.#fliers.length >= FEWEST);
       await this.#killOne();
       if ((done + 1) % ROUND === 0 || done + 1 === deaths) await this.#check();
       if (this.#faults.length > 0) return this.#result(done + 1);
@@ -109,8 +114,8 @@ class Weather {
     return this.#kernel.words.load(this.#at + word);
   }
 
-  /** One more worker; resolves when it is at work. */
-  async #start(): Promise<void> {
+  /** One more worker: among the fliers when it is at work. */
+  #start(): void {
     const { workerData: token, transferList } = this.#machine.invite(`w${++this.#started % 100}`);
     const task: StormTask = { token, seed: ++this.#seed, device: this.#device, buffers: BUFFERS };
     const worker = new Worker(new URL('./storm.test-helper.js', import.meta.url), {
@@ -121,12 +126,15 @@ class Weather {
     const gone = new Promise<void>((resolve) => {
       worker.on('exit', () => resolve());
     });
-    this.#fliers.push({ worker, gone });
-    const ready = this.#word(STORM.READY) + 1;
-    const { actor } = token;
-    await this.#until('a worker joins', () => this.#stateOf(actor) === ACTOR_STATE.LIVE);
-    for (const buffer of this.#buffers) this.#machine.passFd(actor, buffer.fd);
-    await this.#until('a worker is at work', () => this.#word(STORM.READY) >= ready);
+    this.#starting++;
+    worker.on('message', (what: 'joined' | 'ready') => {
+      if (what === 'joined') {
+        for (const buffer of this.#buffers) this.#machine.passFd(token.actor, buffer.fd);
+        return;
+      }
+      this.#starting--;
+      this.#fliers.push({ worker, gone });
+    });
   }
 
   #stateOf(actor: number): number {
@@ -149,7 +157,7 @@ class Weather {
       const [flier] = this.#fliers.splice(this.#random.below(this.#fliers.length), 1);
       await flier?.worker.terminate();
       await flier?.gone;
-      await this.#start();
+      this.#start();
     }
     await this.#until('the others go on', () => this.#word(STORM.ACTS) > acts);
   }
@@ -157,6 +165,7 @@ class Weather {
   /** Everybody rests; the machine is looked at; then they go on. */
   async #check(): Promise<void> {
     const { words } = this.#kernel;
+    await this.#until('everybody is at work', () => this.#starting === 0);
     words.store(this.#at + STORM.PAUSED, 0);
     words.store(this.#at + STORM.PAUSE, 1);
     await this.#until('everybody rests', () => this.#word(STORM.PAUSED) === this.#fliers.length);

@@ -2,6 +2,7 @@
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { Explorer } from './explorer.js';
 import { BUGS, exploreAll, findPlanted, killAll, replay, SCENARIOS } from './faults.js';
+import { storm, type StormResult } from '../storm.js';
 import { type Limits, newTally, type Tally } from './search.js';
 
 const BOUND = 2;
@@ -41,17 +42,31 @@ async function findAll(): Promise<number> {
   return missed;
 }
 
-async function runAll(seed: number): Promise<boolean> {
+async function runStorm(seed: number, deaths: number): Promise<StormResult> {
+  const result = await storm({ seed, deaths });
+  console.log(`  storm: ${stormText(result)}`);
+  for (const fault of result.faults)
+    console.log(`    FAILED in the storm of seed ${seed}: ${fault}`);
+  return result;
+}
+
+function stormText({ deaths, resets, checks, acts }: StormResult): string {
+  return `${deaths} random deaths of real workers, ${resets} of them of the device, ${acts} acts, ${checks} checks of all tables`;
+}
+
+async function runAll(seed: number, deaths: number): Promise<boolean> {
   const start = performance.now();
   console.log(`# seed ${seed}`);
   const explored = newTally();
   const killed = newTally();
+  let merged = 0;
   const shares = Array.from({ length: SHARES }, async (_, first) => {
     const worker = new Worker(new URL(import.meta.url), { workerData: { first, seed } });
     await new Promise<void>((resolve, reject) => {
       worker.on('message', (report: Report) => {
         if ('line' in report) console.log(report.line);
         else {
+          merged++;
           merge(explored, report.explored);
           merge(killed, report.killed);
         }
@@ -60,10 +75,15 @@ async function runAll(seed: number): Promise<boolean> {
       worker.on('exit', () => resolve());
     });
   });
+  const stormed = await runStorm(seed, deaths);
   await Promise.all(shares);
   console.log('planted bugs:');
   const missed = await findAll();
-  const failed = explored.failures.length + killed.failures.length;
+  const failed =
+    explored.failures.length +
+    killed.failures.length +
+    stormed.faults.length +
+    (merged < SHARES ? 1 : 0);
   const took = ((performance.now() - start) / 1000).toFixed(0);
   console.log(
     `explored: ${SCENARIOS.length} scenarios, ${explored.schedules} schedules of at most ${BOUND} preemptions (at most ${LIMITS.schedules} of each scenario)`,
@@ -71,6 +91,7 @@ async function runAll(seed: number): Promise<boolean> {
   console.log(
     `killed: ${killed.kills} kill points (every access alone; ${SAMPLES} random ones of each scenario amid preemptions, and of the recoverer), ${killed.recoveries} recoveries checked`,
   );
+  console.log(`terminated: ${stormText(stormed)}`);
   console.log(`planted bugs: ${BUGS.length - missed} of ${BUGS.length} found`);
   console.log(`${failed} failures, ${took} s`);
   return failed === 0 && missed === 0;
@@ -101,8 +122,12 @@ async function replayOne(text: string): Promise<boolean> {
 }
 
 /** Runs the suites, or with a schedule that alone; whether all is well. */
-export async function main(schedule: string | undefined, seed: number): Promise<boolean> {
-  return schedule === undefined ? runAll(seed) : replayOne(schedule);
+export async function main(
+  schedule: string | undefined,
+  seed: number,
+  deaths: number,
+): Promise<boolean> {
+  return schedule === undefined ? runAll(seed, deaths) : replayOne(schedule);
 }
 
 if (
