@@ -163,9 +163,19 @@ export class Buffers {
     return dropped ? region : 0;
   }
 
-  /** Counts buffers, bytes and what lies in each region anew. BUFFER_LOCK is held, taken over from the dead. */
+  /**
+   * Counts buffers, bytes and what lies in each region anew, and frees queues that were left without their
+   * buffer: half made, or half freed. BUFFER_LOCK is held, taken over from the dead.
+   */
   recount(): void {
-    const { words, buffers, regions } = this.#k;
+    const { words, buffers, queues, regions } = this.#k;
+    for (const queue of queues.live()) {
+      const buffer = words.get(queue + QUEUE.BUFFER);
+      if (buffer === 0) continue;
+      const there = words.load(buffer + BUFFER.STATE) !== 0;
+      if (there && words.get(buffer + BUFFER.QUEUE) === queue) continue;
+      words.store(queue + QUEUE.STATE, 0);
+    }
     let bytes = 0;
     let live = 0;
     const inside = new Map<number, number>();

@@ -148,6 +148,9 @@ class Weather {
       setTimeout(resolve, this.#random.below(4));
     });
     if (this.#random.below(8) === 0) {
+      // A reset of one that is about to start does nothing.
+      const alive = (): boolean => this.#stateOf(this.#device) === ACTOR_STATE.LIVE;
+      await this.#until('the device is there', alive);
       const { restarts } = this.#machine.actorStats(this.#device);
       this.#machine.resetDevice(this.#device);
       this.#resets++;

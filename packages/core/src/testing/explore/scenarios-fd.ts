@@ -1,5 +1,8 @@
 /** Scenarios of what refers to buffers: fds, fds in flight, mail, attachments. */
-import { BUFFER, CONTEXT_FLAG } from '../../memory/layout.js';
+import { objectWord } from '../../fd/object-word.js';
+import { BUFFER, CONTEXT_FLAG, OBJECT } from '../../memory/layout.js';
+import { Queue } from '../../sync/queue-object.js';
+import { oneOf } from './stage.js';
 import {
   at,
   await_,
@@ -195,6 +198,28 @@ const attachments: Scenario = {
   },
 };
 
+/** Each makes a record of most tables, and gives it back. */
+const makeAll = (actor: Actor): void => {
+  const { buffers, fds, timelines, jobs, kernel } = actor.services;
+  const pointer = buffers.export(oneOf(at(actor.data, 'region')));
+  fds.remove(fds.install(objectWord(OBJECT.DMABUF, pointer), 3, 'export'), 'close');
+  const line = timelines.create('t');
+  fds.remove(fds.install(objectWord(OBJECT.TIMELINE, line), 3, 'timeline'), 'close');
+  Queue.create(kernel).close();
+  jobs.contexts.destroy(jobs.contexts.create(kernel.self, 'c', 0));
+  actor.note(0, 1);
+};
+
+const makeMake: Scenario = {
+  name: 'create/close of records',
+  setup: (stage) => ({ region: stage.region, buffer: stage.buffer(1).pointer }),
+  actors: [makeAll, makeAll],
+  check: (end) => [
+    ...through(end, [0, 1]),
+    ...(end.killed(0) || end.killed(1) ? [] : buffer(end, true)),
+  ],
+};
+
 /** The exporter moves a buffer that a dynamic importer has attached, and that a job may claim. */
 const moves: Scenario = {
   name: 'move/hold',
@@ -232,5 +257,6 @@ export const FD_SCENARIOS: readonly Scenario[] = [
   mailFull,
   ioctl,
   attachments,
+  makeMake,
   moves,
 ];

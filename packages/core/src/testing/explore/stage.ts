@@ -6,6 +6,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { format } from '../../actor/boot.js';
 import { reserveActor } from '../../actor/machine.js';
 import { makeServices, type Services } from '../../actor/services.js';
+import type { ExportInfo } from '../../dmabuf/buffers.js';
 import {
   ACTOR,
   ACTOR_STATE,
@@ -131,16 +132,13 @@ export class Stage {
   /** A dma-buf of one page with an fd of a thread's; its pointer and the fd. */
   buffer(thread: number): { pointer: number; fd: number; queue: number } {
     const { buffers, fds } = this.of(thread);
-    const pointer = buffers.export({
-      region: this.region,
-      offset: 0,
-      size: 4096,
-      exporter: 0,
-      flags: 0,
-      name: 'b',
-      priv: [],
-    });
+    const pointer = buffers.export(oneOf(this.region));
     const fd = fds.install((1 << 28) | pointer, 3, 'export');
     return { pointer, fd, queue: buffers.record(pointer).queue };
   }
+}
+
+/** A buffer of one page in a region. */
+export function oneOf(region: number): ExportInfo {
+  return { region, offset: 0, size: 4096, exporter: 0, flags: 0, name: 'b', priv: [] };
 }
