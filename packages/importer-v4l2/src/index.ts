@@ -65,6 +65,16 @@ export type { DecoderStats } from './file-table.js';
 export * from './videodev2.js';
 export { acceptedFormats, codecOf, codecOfString, codecs } from './codec/index.js';
 export { UnsupportedStream } from './codec/unsupported.js';
+export { encoderOf, encoders, openEncoder } from './codec/encoders.js';
+export type {
+  Encoded,
+  EncodedPacket,
+  EncodeOptions,
+  Encoder,
+  EncoderInfo,
+  EncoderOptions,
+  RawPicture,
+} from './codec/encoder.js';
 export type {
   Availability,
   CodecInfo,

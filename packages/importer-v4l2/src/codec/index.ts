@@ -23,6 +23,16 @@ export type {
   StreamInfo,
 } from './codec.js';
 export { UnsupportedStream } from './unsupported.js';
+export type {
+  Encoded,
+  EncodedPacket,
+  EncodeOptions,
+  Encoder,
+  EncoderInfo,
+  EncoderOptions,
+  RawPicture,
+} from './encoder.js';
+export { encoderOf, encoders, openEncoder } from './encoders.js';
 export {
   copyPlanes,
   planeSizes,

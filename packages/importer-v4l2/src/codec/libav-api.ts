@@ -16,6 +16,9 @@ export const AVERROR_EAGAIN = -6;
 export const AVERROR_EOF = -541478725;
 
 export const AV_PIX_FMT_YUV420P = 0;
+export const AV_PICTURE_TYPE_NONE = 0;
+export const AV_PICTURE_TYPE_I = 1;
+export const AV_PKT_FLAG_KEY = 1;
 const AV_LOG_QUIET = -8;
 
 export interface LibAv {
@@ -38,6 +41,32 @@ export interface LibAv {
   AVFrame_height_sync(frame: number): number;
   AVFrame_format_sync(frame: number): number;
   ff_error_sync(code: number): string;
+  /** Returns codec, context, frame, packet, frame size. */
+  ff_init_encoder_sync(
+    name: string,
+    config: {
+      readonly ctx: Readonly<Record<string, number>>;
+      readonly time_base: readonly [num: number, den: number];
+      readonly options: Readonly<Record<string, string>>;
+    },
+  ): readonly number[];
+  ff_free_encoder_sync(context: number, frame: number, packet: number): void;
+  av_frame_get_buffer_sync(frame: number, align: number): number;
+  av_frame_make_writable_sync(frame: number): number;
+  AVFrame_width_s_sync(frame: number, value: number): void;
+  AVFrame_height_s_sync(frame: number, value: number): void;
+  AVFrame_format_s_sync(frame: number, value: number): void;
+  AVFrame_pts_s_sync(frame: number, low: number): void;
+  AVFrame_ptshi_s_sync(frame: number, high: number): void;
+  AVFrame_pict_type_s_sync(frame: number, value: number): void;
+  AVFrame_key_frame_s_sync(frame: number, value: number): void;
+  /** A null frame begins the drain. */
+  avcodec_send_frame_sync(context: number, frame: number): number;
+  avcodec_receive_packet_sync(context: number, packet: number): number;
+  AVPacket_data_sync(packet: number): number;
+  AVPacket_size_sync(packet: number): number;
+  AVPacket_flags_sync(packet: number): number;
+  AVPacket_pts_sync(packet: number): number;
 }
 
 interface LibAvPackage {

@@ -105,3 +105,50 @@ function copyPlane(
   }
   return width * rows;
 }
+
+/** A picture to read from: its planes lie in `data` as `planes` says. */
+export interface PlanarPicture {
+  readonly fourcc: PictureFourcc;
+  readonly data: Uint8Array<ArrayBufferLike>;
+  readonly planes: readonly PlaneLayout[];
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Writes a picture as I420 to three planes of `dst`, parting the chroma of NV12 on the way.
+ *
+ * Returns the bytes written. Throws `EINVAL` as `copyPlanes` does.
+ */
+export function writeI420(
+  dst: Uint8Array<ArrayBufferLike>,
+  layout: readonly PlaneLayout[],
+  picture: PlanarPicture,
+): number {
+  const { fourcc, data, planes, width, height } = picture;
+  const sources = planeSizes(fourcc, width, height).map((size, i): SourcePlane => ({
+    ...size,
+    ...(planes[i] ?? { offset: 0, pitch: 0 }),
+  }));
+  if (fourcc === 'YU12') return copyPlanes(dst, layout, data, sources);
+  const [luma, chroma] = sources;
+  const [y, u, v] = layout;
+  if (luma === undefined || chroma === undefined || u === undefined || v === undefined) {
+    const found = `${layout.length} plane layouts for a picture of 3 planes`;
+    throw new DmaBufError('EINVAL', 'copy_picture', found);
+  }
+  const half = { ...chroma, width: chroma.width / 2 };
+  check(dst.length, half, 1, u);
+  check(dst.length, half, 2, v);
+  const copied = copyPlanes(dst, y === undefined ? [] : [y], data, [luma]);
+  for (let row = 0; row < chroma.rows; row++) {
+    const from = chroma.offset + row * chroma.pitch;
+    const toU = u.offset + row * u.pitch;
+    const toV = v.offset + row * v.pitch;
+    for (let x = 0; x < half.width; x++) {
+      dst[toU + x] = data[from + 2 * x] ?? 0;
+      dst[toV + x] = data[from + 2 * x + 1] ?? 0;
+    }
+  }
+  return copied + chroma.width * chroma.rows;
+}
