@@ -91,6 +91,19 @@ test('a device that dies again and again starts again and again', async () => {
   await machine.shutdown();
 });
 
+test('a device that is reset before it serves, time and again, is not given up', async () => {
+  const { machine, actor, restarts } = await machineWith('dev0');
+  const context = machine.createContext(actor);
+  for (let life = 1; life <= 5; life++) {
+    await until(() => {
+      machine.resetDevice(actor); // as soon as it has joined
+      return restarts() >= life;
+    });
+  }
+  assert.is(context.submit({}).wait(LIMIT_MS), 1);
+  await machine.shutdown();
+});
+
 test('jobs can be submitted while a device is away', async () => {
   const { machine, actor } = await machineWith('dev0');
   const context = machine.createContext(actor);

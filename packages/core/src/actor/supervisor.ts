@@ -52,6 +52,8 @@ interface Device {
   ended: boolean;
   closed: boolean;
   why: string;
+  /** {@link Supervisor.reset} has put it to death. */
+  killed: boolean;
   /** The job that it is put to death for. */
   hung: JobRef | undefined;
   failedStarts: number;
@@ -69,7 +71,7 @@ export class Supervisor {
     if (entries.length > 0) this.#host = workerHost(parts.main, entries.length, parts.heapMb);
     for (const entry of entries) {
       const device = { entry, running: undefined, ended: false, closed: false };
-      const fresh = { why: '', hung: undefined, failedStarts: 0 };
+      const fresh = { why: '', killed: false, hung: undefined, failedStarts: 0 };
       this.#devices.set(entry.actor, { ...device, ...fresh });
     }
   }
@@ -92,6 +94,7 @@ export class Supervisor {
     const { words, actors } = this.#parts.kernel;
     if (words.load(actors.at(actor) + ACTOR.STATE) !== ACTOR_STATE.LIVE) return;
     device.why = why;
+    device.killed = true;
     device.running?.kill();
   }
 
@@ -152,6 +155,7 @@ export class Supervisor {
     device.ended = false;
     device.closed = false;
     device.why = '';
+    device.killed = false;
     device.hung = undefined;
     const running = this.#host?.start(task, [port1]);
     device.running = running;
@@ -185,7 +189,8 @@ export class Supervisor {
     const { words, actors } = kernel;
     const { actor } = device.entry;
     const at = actors.at(actor);
-    const served = words.load(at + ACTOR.SERVED) !== 0;
+    // One that was put to death before it served has not failed to start.
+    const served = words.load(at + ACTOR.SERVED) !== 0 || device.killed;
     if (!served && words.load(at + ACTOR.RESTARTS) === 0) return fault(actor, device.why);
     device.failedStarts = served ? 0 : device.failedStarts + 1;
     const givenUp = device.failedStarts >= TRIES;
