@@ -8,7 +8,7 @@ import { boot } from '../actor/boot.js';
 import type { Machine } from '../actor/machine.js';
 import type { DmaBuf } from '../dmabuf/dmabuf.js';
 import { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 import { threadMem } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
 import { shared } from '../sync/context.js';
@@ -179,13 +179,22 @@ class Weather {
       .wait(LIMIT_MS);
     probe.close();
     if (status !== 1) this.#faults.push(`a job of the onlooker's ended with ${status}`);
-    await this.#until('all jobs end', () => this.#machine.stats().jobs === 0);
+    await this.#until('all jobs end', () => this.#allFree());
     this.#faults.push(...checkInvariants(this.#kernel));
     const { buffers } = this.#machine.stats();
     if (buffers !== BUFFERS) this.#faults.push(`${buffers} buffers are alive, not ${BUFFERS}`);
     this.#checks++;
     words.store(this.#at + STORM.PAUSE, 0);
     threadSeam.notify(words.i32, this.#at + STORM.PAUSE, 0x7fffffff);
+  }
+
+  /** Not even on the way to the free list: the device may be at that when its fence has signalled. */
+  #allFree(): boolean {
+    const { words, jobs } = this.#kernel;
+    for (let i = 0; i < jobs.count; i++) {
+      if ((words.load(jobs.at(i) + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.FREE) return false;
+    }
+    return true;
   }
 
   #noneIsDead(): boolean {
