@@ -15,6 +15,9 @@ import { FILE, fileRecord, MAX_FILES } from './file-table.js';
 /** Ioctls of an open file. */
 const REQUESTS = ['VIDIOC_S_FMT', 'failure', 'withdraw', 'reset', 'sync'];
 
+/** How often a closed file is looked at until its last job has ended, ms. */
+const CLOSING_MS = 20;
+
 class CodecDevice {
   readonly #env: DeviceEnv;
   /** By their place in the table; closed ones too, until their last job has ended. */
@@ -57,7 +60,9 @@ class CodecDevice {
       file.step();
       break;
     }
-    return files.some((file) => file.ready) ? 0 : Infinity;
+    if (files.some((file) => file.ready)) return 0;
+    // The last jobs of a closed file may be ended by whoever settles a death, which does not ring here.
+    return files.some((file) => file.closing) ? this.#env.door.now() + CLOSING_MS : Infinity;
   }
 
   ioctl(request: string, args: unknown): Promise<unknown> {
@@ -103,7 +108,8 @@ class CodecDevice {
       const record = fileRecord(door, index);
       if (this.#files.has(index) || door.words.load(record + FILE.STATE) === 0) continue;
       if (door.words.get(record + FILE.ACTOR) !== machine.self) continue;
-      this.#files.set(index, new OpenFile(machine, door, record));
+      const file = OpenFile.of(machine, door, record);
+      if (file !== undefined) this.#files.set(index, file);
     }
   }
 

@@ -52,9 +52,12 @@ export const FILE = {
   SOURCE_ON: 26, // own: STREAMON and STREAMOFF of OUTPUT so far; odd: on
   SINK_ON: 27, // own: likewise of CAPTURE
   STARTS: 28, // own: DEC_CMD_START so far
+  SEEN_STARTS: 29, // dev: what of STARTS it has done
   SOURCE_CUT: 30, // double, own, L(LOCK): packets up to this seqno were taken back by STREAMOFF or reset
   SINK_CUT: 32, // double, own, L(LOCK): CAPTURE jobs likewise
   PENDING_SINK: 34, // double, L(LOCK): seqno of a CAPTURE job whose packet is not queued yet, or 0
+  SEEN_SOURCE: 36, // dev: what of SOURCE_ON it has done; the rest is done when the worker is up again
+  SEEN_SINK: 37, // dev: likewise of SINK_ON
   HEADER_BYTES: 38, // dev
   BITRATE: 40, // dev, S_FMT: encoder
   GOP: 41, // dev, S_FMT: encoder

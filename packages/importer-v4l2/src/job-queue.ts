@@ -156,12 +156,7 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
     const { door, record } = this.#file;
     const word = record + (this.#output ? FILE.SOURCE_ON : FILE.SINK_ON);
     door.words.store(word, door.words.get(word) + 1);
-    try {
-      this.#file.ioctl('sync');
-    } catch (error) {
-      // A device that is down does so when it is up again, from the record.
-      if (!(error instanceof DmaBufError) || error.code !== 'ESRCH') throw error;
-    }
+    this.#file.ioctl('sync');
   }
 
   /** What the device wrote of it; where it never came to that, an error whatever the fence says. */

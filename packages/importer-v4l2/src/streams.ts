@@ -5,7 +5,7 @@
  * The queues of a file belong to the thread that allocated their buffers, as those of a video node belong
  * to one file handle (vb2_queue_is_busy): others get EBUSY. OUTPUT and CAPTURE may have different owners.
  */
-import { type Context, DmaBufError, errnoName, type Fence } from '@dmabuf/core';
+import { type Context, DmaBufError, errno, errnoName, type Fence } from '@dmabuf/core';
 import { STOP } from './device/m2m-session.js';
 import { EventQueue } from './events.js';
 import { FILE } from './file-table.js';
@@ -164,6 +164,7 @@ export class Streams {
 
   /** poll(2), without waiting: EPOLL* of what is so. */
   ready(): number {
+    this.#mendDrain();
     const sink = this.#sink.queue.readiness();
     const source = this.#source?.queue.readiness();
     let events = this.events.pending > 0 ? EPOLLPRI : 0;
@@ -259,6 +260,7 @@ export class Streams {
 
   /** What a wait of this thread can never see the end of. */
   #stuck(output: boolean): string | undefined {
+    this.#mendDrain();
     const { door, record } = this.#file;
     const sink = this.#sink.queue;
     const starved = door.words.load(record + FILE.STARVED) !== 0 && sink.streaming;
@@ -278,7 +280,16 @@ export class Streams {
     return stop === STOP.STOPPED ? 'the codec has been drained: START it again' : undefined;
   }
 
+  /** A worker that died before it knew of the drain in hand is told again. */
+  #mendDrain(): void {
+    const { door, record } = this.#file;
+    if (this.#drain?.status !== -errno.EOWNERDEAD) return;
+    const knew = door.words.load(record + FILE.STOP) !== STOP.RUNNING;
+    this.#drain = knew ? undefined : this.#source?.drain();
+  }
+
   #notDraining(call: string): void {
+    this.#mendDrain();
     if (this.#drain?.status !== 0) return;
     const detail = 'a drain is under way; dequeue CAPTURE buffers up to the one with LAST';
     throw new DmaBufError('EBUSY', call, detail);

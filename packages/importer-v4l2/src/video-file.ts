@@ -30,6 +30,8 @@ export interface VideoNode {
 
 /** Loading a codec for the first time takes this long at most, ms. */
 export const CODEC_LIMIT_MS = 30_000;
+/** Deaths of the worker that a call sees through. */
+const LIVES = 5;
 
 function infoOf(info: unknown): { kind: VideoKind; node: string } | undefined {
   if (typeof info !== 'object' || info === null || !('v4l2' in info)) return undefined;
@@ -131,10 +133,20 @@ export class VideoFile {
     if (!this.isOpen) throw this.#closed(call);
   }
 
-  /** Calls the worker: its own arguments come after the file's. */
-  ioctl(request: string, args: readonly unknown[] = [], timeout: number = CODEC_LIMIT_MS): unknown {
+  /**
+   * Calls the worker: its own arguments come after the file's. All requests may be made twice: one that a
+   * worker died over is made again to its next life. ESRCH: it is not started again.
+   */
+  ioctl(request: string, args: readonly unknown[] = []): unknown {
     const { file, generation } = this.handle;
-    return this.machine.ioctl(this.actor, request, [file, generation, ...args], timeout);
+    for (let lives = LIVES; ; lives--) {
+      try {
+        return this.machine.ioctl(this.actor, request, [file, generation, ...args], CODEC_LIMIT_MS);
+      } catch (error) {
+        const died = error instanceof DmaBufError && error.code === 'EOWNERDEAD';
+        if (!died || lives === 0) throw error;
+      }
+    }
   }
 
   /** Holds the file's lock, so that the two lines of jobs have one order for all threads. */
@@ -152,13 +164,13 @@ export class VideoFile {
   /** Closes it for all threads. Harmless the second time. */
   close(): void {
     if (!this.isOpen) return;
-    const { file, generation } = this.handle;
+    const { generation } = this.handle;
     const state = this.record + FILE.STATE;
     if (!this.door.words.cas(state, generation, -generation)) return;
     try {
-      this.machine.ioctl(this.actor, 'close', [file, generation], CODEC_LIMIT_MS);
+      this.ioctl('close');
     } catch (error) {
-      // A worker that is down finds the record when it is up again.
+      // ESRCH: the worker is not started again; the record is lost with it.
       if (!(error instanceof DmaBufError) || error.code !== 'ESRCH') throw error;
     }
   }

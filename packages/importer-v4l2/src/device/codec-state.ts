@@ -60,7 +60,7 @@ export function resumeOf(words: Words, record: number, lostPackets: number): Res
     state: {
       stop: words.get(record + FILE.STOP),
       size: size.width === 0 ? undefined : size,
-      sinkOn: (words.load(record + FILE.SINK_ON) & 1) === 1,
+      sinkOn: (words.get(record + FILE.SEEN_SINK) & 1) === 1,
       cuts,
       failure,
     },

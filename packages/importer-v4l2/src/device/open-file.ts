@@ -26,22 +26,24 @@ export class OpenFile {
   readonly record: number;
   readonly source: Context;
   readonly sink: Context;
+  readonly #machine: Machine;
   readonly #door: DriverDoor;
   readonly #hooks: M2mHooks;
   #codec: DecoderState | undefined;
   #closing: Promise<void> | undefined;
-  /** STREAMON, STREAMOFF and START that have been done. */
-  readonly #seen: { source: number; sink: number; starts: number };
   /** Jobs that wait for an event. */
   readonly #waiters: Job[] = [];
 
-  constructor(machine: Machine, door: DriverDoor, record: number) {
-    const { words } = door;
+  private constructor(
+    machine: Machine,
+    door: DriverDoor,
+    record: number,
+    contexts: readonly [source: Context, sink: Context],
+  ) {
+    this.#machine = machine;
     this.#door = door;
     this.record = record;
-    this.source = machine.contextById(words.get(record + FILE.SOURCE));
-    this.sink = machine.contextById(words.get(record + FILE.SINK));
-    this.#seen = this.#asked;
+    [this.source, this.sink] = contexts;
     this.#hooks = {
       wake: () => door.ring(machine.self),
       publish: () => this.publish(),
@@ -52,6 +54,20 @@ export class OpenFile {
       },
       endOfStream: () => this.#raise(V4L2_EVENT_EOS, 0),
     };
+  }
+
+  /**
+   * The file of a record. Undefined when its process has died and its contexts with it: the record is then free.
+   */
+  static of(machine: Machine, door: DriverDoor, record: number): OpenFile | undefined {
+    const { words } = door;
+    const source = contextOf(machine, words.get(record + FILE.SOURCE));
+    const sink = contextOf(machine, words.get(record + FILE.SINK));
+    if (source !== undefined && sink !== undefined) {
+      return new OpenFile(machine, door, record, [source, sink]);
+    }
+    if (words.load(record + FILE.STATE) < 0) words.store(record + FILE.STATE, 0);
+    return undefined;
   }
 
   /** Whether its codec has something to do. */
@@ -94,6 +110,7 @@ export class OpenFile {
     counters.hidden = words.get(this.record + FILE.HIDDEN);
     counters.dropped = words.get(this.record + FILE.DROPPED);
     counters.bytesCopied = words.getDouble(this.record + FILE.COPIED);
+    await this.sync();
   }
 
   /** Opens the decoder of an OUTPUT format. Refused calls leave everything as it was. */
@@ -168,7 +185,7 @@ export class OpenFile {
     if (this.closing) job.finish(-errno.EBADF);
     else if (eventHead(this.#door.words, this.record + FILE.EVENTS) !== seen) job.finish();
     else {
-      job.defer();
+      job.defer({ again: true });
       this.#waiters.push(job);
     }
   }
@@ -195,22 +212,29 @@ export class OpenFile {
     this.publish();
   }
 
-  /** Does what STREAMON, STREAMOFF and START have asked for in the record. */
+  /** Does what STREAMON, STREAMOFF and START have asked for in the record, and notes that it has. */
   async sync(): Promise<void> {
     const { words } = this.#door;
+    const { record } = this;
     const stream = this.#codec?.stream;
-    const asked = this.#asked;
-    while (this.#seen.source < asked.source) {
-      if (++this.#seen.source % 2 === 1) stream?.sourceStarts();
-      else await stream?.sourceStops(words.getDouble(this.record + FILE.SOURCE_CUT));
-    }
-    while (this.#seen.sink < asked.sink) {
-      if (++this.#seen.sink % 2 === 1) stream?.sinkStarts();
-      else await stream?.sinkStops(words.getDouble(this.record + FILE.SINK_CUT));
-    }
-    if (this.#seen.starts < asked.starts) stream?.start();
-    this.#seen.starts = asked.starts;
+    // STREAMON and STREAMOFF by turns: an odd count means on.
+    const catchUp = async (asked: number, seen: number, step: (on: boolean) => unknown) => {
+      for (let done = words.get(seen); done < words.load(asked);) {
+        await step(++done % 2 === 1);
+        this.publish();
+        words.set(seen, done);
+      }
+    };
+    await catchUp(record + FILE.SOURCE_ON, record + FILE.SEEN_SOURCE, (on) =>
+      on ? stream?.sourceStarts() : stream?.sourceStops(words.getDouble(record + FILE.SOURCE_CUT)),
+    );
+    await catchUp(record + FILE.SINK_ON, record + FILE.SEEN_SINK, (on) =>
+      on ? stream?.sinkStarts() : stream?.sinkStops(words.getDouble(record + FILE.SINK_CUT)),
+    );
+    const starts = words.load(record + FILE.STARTS);
+    if (words.get(record + FILE.SEEN_STARTS) < starts) stream?.start();
     this.publish();
+    words.set(record + FILE.SEEN_STARTS, starts);
   }
 
   /** Cancels what is queued and gives the codec back. */
@@ -221,12 +245,12 @@ export class OpenFile {
 
   /** Closes the contexts of a closed file once all its jobs have ended, and frees the record. */
   drained(): boolean {
-    if (this.#closing === undefined || this.#inFlight > 0) return false;
+    if (this.#closing === undefined) return false;
+    const left = [this.source, this.sink].filter(({ id }) => contextOf(this.#machine, id));
     try {
-      this.source.close();
-      this.sink.close();
+      for (const context of left) context.close();
     } catch (error) {
-      // EBUSY: somebody has just queued another one.
+      // EBUSY: its jobs have not all ended yet.
       if (error instanceof DmaBufError) return false;
       throw error;
     }
@@ -265,15 +289,6 @@ export class OpenFile {
     return words.load(record + FILE.SOURCE_OWNER) + words.load(record + FILE.SINK_OWNER) !== 0;
   }
 
-  get #asked(): { source: number; sink: number; starts: number } {
-    const { words } = this.#door;
-    return {
-      source: words.load(this.record + FILE.SOURCE_ON),
-      sink: words.load(this.record + FILE.SINK_ON),
-      starts: words.load(this.record + FILE.STARTS),
-    };
-  }
-
   get #inFlight(): number {
     const { source, sink } = this;
     return source.submitted - source.completed + (sink.submitted - sink.completed);
@@ -301,6 +316,16 @@ export class OpenFile {
   async #close(): Promise<void> {
     for (const job of this.#waiters.splice(0)) job.finish(-errno.EBADF);
     await this.#codec?.close();
+  }
+}
+
+/** A context that may have ended with the process that made it. */
+function contextOf(machine: Machine, id: number): Context | undefined {
+  try {
+    return machine.contextById(id);
+  } catch (error) {
+    if (error instanceof DmaBufError && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
