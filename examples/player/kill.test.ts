@@ -21,7 +21,7 @@ for (const device of ['gpu', 'display', 'codec']) {
   });
 }
 
-for (const more of [['--block-main'], ['--depth', '3'], ['--relay']]) {
+for (const more of [['--block-main'], ['--relay']]) {
   test(`all three die, some twice, and the clip ends ${more.join(' ')}`, async () => {
     const kills = ['gpu@200ms', 'codec@300ms', 'display@400ms', 'gpu@500ms', 'display@500ms'];
     const args = [...MAX, ...more, ...kills.flatMap((kill) => ['--kill', kill])];
@@ -41,7 +41,7 @@ test('in realtime too every frame is shown, dropped, or lost to the death', asyn
   assert.ok(shown > 30, run.stdout);
 });
 
-for (const kill of ['gpu', 'gpu@', 'gpu@x', 'cpu@1s', 'gpu@-1s']) {
+for (const kill of ['gpu@x', 'cpu@1s']) {
   test(`--kill ${kill} is refused`, async () => {
     const run = await runPlayer(['--kill', kill]);
     assert.is(run.code, 2);
