@@ -2,15 +2,20 @@
  * The image table in the GPU's shared words: what an image id means, for every thread and for the
  * device. Each thread has its own ImageTable over the same words.
  *
- * A record lives while REFS is above 0: a handle holds one reference, a job in flight one for each
- * image that it names. So an image may be closed while jobs that use it are still queued. Whoever
+ * A record lives while REFS is not 0: a handle holds one of its bits, a job in flight one count for
+ * each image that it names. So an image may be closed while jobs that use it are still queued. Whoever
  * takes the last reference frees the record; ids carry a generation, so a stale one is ENOENT.
+ *
+ * A handle is a *slot* of its image: first the slot is taken (OWNERS, from 0 to the actor), then its bit is
+ * set in REFS; given back in the opposite order. So of a process that died between any two stores one can
+ * see what it had: a bit under its slot, or nothing. Who leaves REFS at 0 frees the record by a CAS of
+ * STATE; the recoverer does it for whoever died before that.
  */
 import { DmaBufError } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
 import type { FourCC, PlaneLayout } from './fourcc.js';
 import type { ColorSpec } from './kernels/color.js';
-import { GPU, IMAGE, IMAGE_BITS, imagesIn } from './layout.js';
+import { GPU, HANDLES, IMAGE, IMAGE_BITS, imagesIn, JOB_REFS } from './layout.js';
 
 /** The colour spaces that COLOR indexes. */
 const COLORS: readonly ColorSpec[] = [
@@ -46,22 +51,40 @@ export function colorIndex(color: ColorSpec): number {
   );
 }
 
+/** One process's hold on an image. */
+export interface ImageHandle {
+  readonly id: number;
+  /** Which of the image's handles it is. */
+  readonly slot: number;
+}
+
+/** The part of an id that says where the record is. */
+const INDEX = (1 << IMAGE_BITS) - 1;
+
+/** What the table needs of a thread's door. */
+export type TableDoor = Pick<
+  DriverDoor,
+  'spec' | 'base' | 'words' | 'locks' | 'self' | 'freeLockOf'
+>;
+
 export class ImageTable {
-  readonly #door: DriverDoor;
+  readonly #door: TableDoor;
   readonly #count: number;
 
-  constructor(door: DriverDoor) {
+  constructor(door: TableDoor) {
     this.#door = door;
     this.#count = imagesIn(door.spec.words ?? 0);
   }
 
-  /** Adds an image with one reference, which the caller owns; returns its id. ENOSPC when full. */
-  add(info: ImageInfo): number {
+  /** Adds an image with one handle, which the caller owns. ENOSPC when full. */
+  add(info: ImageInfo): ImageHandle {
     const color = colorIndex(info.color);
     const { words, locks, base } = this.#door;
     locks.lock(base + GPU.LOCK);
     const index = this.#findFree();
-    if (index < 0) {
+    const at = this.#at(index);
+    const slot = index < 0 ? -1 : this.#takeSlot(at);
+    if (slot < 0) {
       locks.unlock(base + GPU.LOCK);
       throw new DmaBufError(
         'ENOSPC',
@@ -69,7 +92,6 @@ export class ImageTable {
         `all ${this.#count} images of the GPU are in use; close some, or boot with gpu({ images: n })`,
       );
     }
-    const at = this.#at(index);
     const gen = (words.get(at + IMAGE.GEN) + 1) & 0x7ffff || 1;
     words.set(at + IMAGE.GEN, gen);
     words.set(at + IMAGE.BUFFER, info.buffer);
@@ -83,51 +105,59 @@ export class ImageTable {
       words.set(at + IMAGE.PITCHES + i, info.planes[i]?.pitch ?? 0);
       words.set(at + IMAGE.OFFSETS + i, info.planes[i]?.offset ?? 0);
     }
-    words.set(at + IMAGE.OWNER, this.#door.self);
-    words.store(at + IMAGE.REFS, 1);
+    words.store(at + IMAGE.REFS, bitOf(slot));
     words.store(at + IMAGE.STATE, gen);
     locks.unlock(base + GPU.LOCK);
-    words.add(base + GPU.LIVE, 1);
-    return (gen << IMAGE_BITS) | index;
+    return { id: (gen << IMAGE_BITS) | index, slot };
   }
 
-  /** Takes a reference. ENOENT when the image is gone. */
-  ref(id: number): void {
-    const { words } = this.#door;
+  /** Another handle of a live image, which the caller owns. ENOENT: it is gone; ENFILE: it has as many as it can. */
+  open(id: number): ImageHandle {
     const at = this.#find(id);
-    for (let refs = words.load(at + IMAGE.REFS); refs > 0; refs = words.load(at + IMAGE.REFS)) {
-      if (!words.cas(at + IMAGE.REFS, refs, refs + 1)) continue;
-      if (words.load(at + IMAGE.STATE) === id >>> IMAGE_BITS) return;
-      // The record was recycled between the look and the reference, which is another image's.
-      this.#drop(at);
-      break;
+    const slot = this.#takeSlot(at);
+    if (slot < 0) {
+      const detail = `image ${id} has ${HANDLES} handles, which is all that it can have; close some`;
+      throw new DmaBufError('ENFILE', 'import_image', detail);
     }
+    if (this.#raise(at, (refs) => refs | bitOf(slot)) && this.has(id)) return { id, slot };
+    this.#giveBack(at, slot); // recycled since the look: the bit, if it was set, is another image's
     throw gone(id);
   }
 
-  /** Drops a reference; the last one frees the record. True if it did; false for a stale id. */
+  /** Gives a handle back. True if it was the last reference. */
+  close({ id, slot }: ImageHandle): boolean {
+    return this.has(id) && this.#giveBack(this.#at(id & INDEX), slot);
+  }
+
+  /** Takes a reference for a job. ENOENT when the image is gone; ENOSPC: 65,535 jobs have one. */
+  ref(id: number): void {
+    const at = this.#find(id);
+    if ((this.#door.words.load(at + IMAGE.REFS) & JOB_REFS) === JOB_REFS) {
+      throw new DmaBufError('ENOSPC', 'submit', `${JOB_REFS} jobs in flight use image ${id}`);
+    }
+    const raised = this.#raise(at, (refs) => refs + 1);
+    if (raised && this.has(id)) return;
+    if (raised) this.#drop(at, (refs) => refs - 1); // as in open
+    throw gone(id);
+  }
+
+  /** Drops a job's reference; the last one frees the record. True if it did; false for a stale id. */
   unref(id: number): boolean {
-    return this.has(id) && this.#drop(this.#at(id & ((1 << IMAGE_BITS) - 1)));
+    return this.has(id) && this.#drop(this.#at(id & INDEX), (refs) => refs - 1);
   }
 
-  /** {@link unref} of a handle: that of the process that made the image is not its recoverer's any more. */
-  close(id: number): boolean {
-    if (this.has(id)) this.#disown(this.#at(id & ((1 << IMAGE_BITS) - 1)), this.#door.self);
-    return this.unref(id);
-  }
-
-  /** Drops the references of the handles by which a dead process had made images. By its recoverer. */
+  /** Gives back the handles of a dead process, and frees what it was about to free. By its recoverer. */
   died(dead: number): void {
-    const { base } = this.#door;
+    const { base, words } = this.#door;
     for (let index = 0; index < this.#count; index++) {
       const at = this.#at(index);
-      if (this.#door.words.load(at + IMAGE.STATE) !== 0 && this.#disown(at, dead)) this.#drop(at);
+      for (let slot = 0; slot < HANDLES; slot++) {
+        if (words.load(at + IMAGE.OWNERS + slot) === dead) this.#giveBack(at, slot);
+      }
+      const gen = words.load(at + IMAGE.STATE);
+      if (gen !== 0 && words.load(at + IMAGE.REFS) === 0) this.#free(at, gen);
     }
     this.#door.freeLockOf(dead, base + GPU.LOCK); // a record is there when its STATE is
-  }
-
-  #disown(at: number, owner: number): boolean {
-    return this.#door.words.cas(at + IMAGE.OWNER, owner, 0);
   }
 
   /** What a live image is. ENOENT when it is gone. */
@@ -155,9 +185,18 @@ export class ImageTable {
 
   /** Whether an id names a live image. */
   has(id: number): boolean {
-    const index = id & ((1 << IMAGE_BITS) - 1);
+    const index = id & INDEX;
     if (id <= 0 || index >= this.#count) return false;
     return this.#door.words.load(this.#at(index) + IMAGE.STATE) === id >>> IMAGE_BITS;
+  }
+
+  /** Live images. */
+  get live(): number {
+    let live = 0;
+    for (let index = 0; index < this.#count; index++) {
+      if (this.#door.words.load(this.#at(index) + IMAGE.STATE) !== 0) live++;
+    }
+    return live;
   }
 
   #at(index: number): number {
@@ -166,7 +205,7 @@ export class ImageTable {
 
   #find(id: number): number {
     if (!this.has(id)) throw gone(id);
-    return this.#at(id & ((1 << IMAGE_BITS) - 1));
+    return this.#at(id & INDEX);
   }
 
   #findFree(): number {
@@ -176,14 +215,54 @@ export class ImageTable {
     return -1;
   }
 
-  #drop(at: number): boolean {
+  /** The first free slot of a record, now this thread's; −1: none. */
+  #takeSlot(at: number): number {
+    const { words, self } = this.#door;
+    for (let slot = 0; slot < HANDLES; slot++) {
+      if (words.cas(at + IMAGE.OWNERS + slot, 0, self)) return slot;
+    }
+    return -1;
+  }
+
+  #giveBack(at: number, slot: number): boolean {
+    const { words } = this.#door;
+    const last = this.#drop(at, (refs) => refs & ~bitOf(slot));
+    words.store(at + IMAGE.OWNERS + slot, 0);
+    return last;
+  }
+
+  /** Adds a reference to what is not dying; false if it is. */
+  #raise(at: number, next: (refs: number) => number): boolean {
+    const { words } = this.#door;
+    for (let refs = words.load(at + IMAGE.REFS); refs > 0; refs = words.load(at + IMAGE.REFS)) {
+      if (words.cas(at + IMAGE.REFS, refs, next(refs))) return true;
+    }
+    return false;
+  }
+
+  /** Takes a reference away. True if it was the last one, and the record is free now. */
+  #drop(at: number, next: (refs: number) => number): boolean {
+    const { words } = this.#door;
+    const gen = words.load(at + IMAGE.STATE); // before the drop: the record cannot be recycled until then
+    for (;;) {
+      const refs = words.load(at + IMAGE.REFS);
+      const rest = next(refs);
+      if (rest === refs) return false;
+      if (!words.cas(at + IMAGE.REFS, refs, rest)) continue;
+      return rest === 0 && this.#free(at, gen);
+    }
+  }
+
+  #free(at: number, gen: number): boolean {
     const { words, base } = this.#door;
-    if (words.add(at + IMAGE.REFS, -1) !== 1) return false;
-    words.store(at + IMAGE.STATE, 0);
-    words.add(base + GPU.LIVE, -1);
+    if (gen === 0 || !words.cas(at + IMAGE.STATE, gen, 0)) return false;
     words.add(base + GPU.FREED, 1);
     return true;
   }
+}
+
+function bitOf(slot: number): number {
+  return 0x10000 << slot;
 }
 
 function gone(id: number): DmaBufError {

@@ -17,7 +17,7 @@ import {
   type FourCC,
   type PlaneLayout,
 } from './fourcc.js';
-import type { ImageInfo, ImageTable } from './image-table.js';
+import type { ImageHandle, ImageInfo, ImageTable } from './image-table.js';
 import { checkImage } from './kernels/check.js';
 import { DEFAULT_COLOR, type ColorSpec } from './kernels/color.js';
 import type { Image } from './kernels/kernels.js';
@@ -78,12 +78,13 @@ export class GpuImage {
   /** What commands are checked against. */
   readonly surface: Surface;
   readonly #attachment: Attachment;
+  readonly #handle: ImageHandle;
   readonly #s: ImageServices;
   #open = true;
 
   private constructor(
     services: ImageServices,
-    id: number,
+    handle: ImageHandle,
     info: ImageInfo,
     buffer: DmaBuf,
     attachment: Attachment,
@@ -91,7 +92,8 @@ export class GpuImage {
     const { fourcc, width, height, frame, color } = info;
     this.#s = services;
     this.#attachment = attachment;
-    this.id = id;
+    this.#handle = handle;
+    this.id = handle.id;
     this.actor = services.actor;
     this.fourcc = fourcc;
     this.width = width;
@@ -130,7 +132,7 @@ export class GpuImage {
   /** See `GpuContext.imageById`. */
   static byId(services: ImageServices, id: number, buffer: DmaBuf): GpuImage {
     const { table } = services;
-    table.ref(id);
+    const handle = table.open(id);
     try {
       const info = table.info(id);
       if (info.buffer !== buffer.record.pointer || info.ino !== buffer.record.ino) {
@@ -138,9 +140,9 @@ export class GpuImage {
           `image ${id} is one of buffer ${info.ino}, fd ${buffer.fd} names buffer ${buffer.record.ino}`,
         );
       }
-      return GpuImage.#hold(services, buffer, info, () => id);
+      return GpuImage.#hold(services, buffer, info, () => handle);
     } catch (error) {
-      table.unref(id);
+      table.close(handle);
       throw error;
     }
   }
@@ -157,13 +159,13 @@ export class GpuImage {
     services: ImageServices,
     buffer: DmaBuf,
     info: ImageInfo,
-    idOf: () => number,
+    handleOf: () => ImageHandle,
   ): GpuImage {
     const own = buffer.dup();
     let attachment: Attachment | undefined;
     try {
       attachment = own.attach(services.actor, services.reach);
-      return new GpuImage(services, idOf(), info, own, attachment);
+      return new GpuImage(services, handleOf(), info, own, attachment);
     } catch (error) {
       attachment?.detach();
       own.close();
@@ -185,7 +187,7 @@ export class GpuImage {
     this.#attachment.detach();
     this.buffer.close();
     // The device may hold on to the memory of an image that is gone: it looks when it is rung.
-    if (this.#s.table.close(this.id)) this.#s.door.ring(this.actor);
+    if (this.#s.table.close(this.#handle)) this.#s.door.ring(this.actor);
   }
 
   [Symbol.dispose](): void {

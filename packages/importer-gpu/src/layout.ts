@@ -9,7 +9,6 @@
 export const GPU = {
   LOCK: 0, // owner lock of the image table's allocation
   FREED: 1, // any: image records ever freed; the device then forgets what it kept of them
-  LIVE: 2, // any: image records in use
   JOBS: 4, // device: jobs that it ran without a fault
   FAILED: 5, // device: jobs that failed or were cancelled
   WASM: 6, // device: kernel runs in wasm, on pool memory
@@ -30,7 +29,7 @@ export const GPU = {
 export const IMAGE = {
   STATE: 0, // generation if live, 0 if free; the last store of an import
   GEN: 1, // L(LOCK)
-  REFS: 2, // any: open handles, and jobs in flight
+  REFS: 2, // any, by CAS: jobs in flight in bits 0 to 15, bit 16 + i for the handle of slot i
   BUFFER: 3, // at import, as all below: pointer of the buffer's record
   INO: 4, // its inode number
   FRAME: 5, // 1: geometry is read from the buffer's metadata when a job runs
@@ -40,9 +39,15 @@ export const IMAGE = {
   COLOR: 9, // index into COLORS
   PITCHES: 10, // 3 words, bytes
   OFFSETS: 13, // 3 words, bytes, unsigned
-  OWNER: 16, // actor id whose handle has a reference; 0: closed. CAS to 0 by whoever drops that one
+  OWNERS: 16, // HANDLES words: actor id of the handle of each slot, 0: free. CAS from 0 by whoever takes it
   WORDS: 32,
 } as const;
+
+/** Handles that an image can have in all processes together. */
+export const HANDLES = 15;
+
+/** {@link IMAGE.REFS}: the part that counts jobs. */
+export const JOB_REFS = 0xffff;
 
 /** Images of one job that {@link GPU.HELD} has room for; a job may name more, those are then lost with it. */
 export const HELD_MAX: number = GPU.IMAGES - GPU.HELD_IDS;

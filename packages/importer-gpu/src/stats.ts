@@ -1,5 +1,6 @@
 /** Counters of a GPU, read from its words by any thread. A snapshot, not atomic as a whole. */
 import type { DriverDoor } from '@dmabuf/core/driver';
+import { ImageTable } from './image-table.js';
 import { GPU } from './layout.js';
 
 export interface GpuStats {
@@ -33,6 +34,6 @@ export function readStats(door: DriverDoor): GpuStats {
     plainRuns: words.get(base + GPU.PLAIN),
     plainForScratch: words.get(base + GPU.NO_SCRATCH),
     scratch: words.get(base + GPU.SCRATCH),
-    images: words.load(base + GPU.LIVE),
+    images: new ImageTable(door).live,
   };
 }

@@ -2,6 +2,7 @@ import { join, type JoinToken, type Machine } from '@dmabuf/core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { copy, fill } from './command.js';
 import { GpuContext, type GpuHandle } from './context.js';
@@ -14,6 +15,8 @@ const shape = { fourcc: DRM_FORMAT_XRGB8888, width: 8, height: 8 };
 interface Task extends JoinToken {
   readonly handle: GpuHandle;
   readonly images: readonly number[];
+  /** End without closing anything, or leaving. */
+  readonly dies?: boolean;
 }
 
 function isTask(value: unknown): value is Task {
@@ -31,6 +34,7 @@ async function feed(task: Task): Promise<void> {
     if (buffer === undefined) throw new RangeError('no buffer came');
     return context.imageById(id, buffer);
   });
+  if (task.dies === true) process.exit(3);
   const [id = 0] = task.images;
   const [, second] = buffers;
   if (a === undefined || b === undefined || second === undefined) throw new RangeError('no images');
@@ -76,6 +80,26 @@ if (isMainThread) {
     assert.is(context.stats().images, 2);
     images.forEach((image) => image.close());
     assert.is(context.stats().images, 0);
+  });
+
+  test('images that another thread opened by id are given back when it dies', async () => {
+    const context = GpuContext.create(machine);
+    const buffers = [0, 1].map(() => machine.alloc(256));
+    const images = buffers.map((buffer) => context.importImage({ buffer, ...shape }));
+    const { workerData: token, transferList } = machine.invite('mortal');
+    const ids = images.map(({ id }) => id);
+    const task: Task = { ...token, handle: context.handle, images: ids, dies: true };
+    const worker = new Worker(new URL(import.meta.url), { workerData: task, transferList });
+    await once(worker, 'message');
+    for (const buffer of buffers) machine.passFd(token.actor, buffer.fd);
+    assert.equal(await once(worker, 'exit'), [3]);
+    images.forEach((image) => image.close());
+    while (context.stats().images > 0) await setImmediate(); // until the dead has been recovered
+    for (const [i, buffer] of buffers.entries()) {
+      assert.throws(() => context.imageById(ids[i] ?? 0, buffer), /ENOENT/);
+    }
+    context.close();
+    buffers.forEach((buffer) => buffer.close());
   });
 
   test.run();
