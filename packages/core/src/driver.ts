@@ -24,6 +24,7 @@ export {
   type SgEntry,
   type SgTable,
 } from './dmabuf/ops.js';
+export { checkReach, notPermitted } from './dmabuf/reach.js';
 export type { Place } from './dmabuf/moves.js';
 export { Vmap } from './dmabuf/vmap.js';
 export { CACHE_LINE } from './dmabuf/cache.js';

@@ -4,9 +4,9 @@
  * Runs in the calling thread from start to end. A failure at any step gives back what the steps
  * before it took.
  */
-import { type DmaBuf, DmaBufError } from '@dmabuf/core';
-import { BUFFER_FLAG, type Reach } from '@dmabuf/core/driver';
-import type { Heap, HeapRequest } from './heap.js';
+import { type DmaBuf, DmaBufError, type Machine } from '@dmabuf/core';
+import { BUFFER_FLAG, checkReach, type Reach } from '@dmabuf/core/driver';
+import type { Heap, HeapRequest, HeapUser } from './heap.js';
 import type { Ion } from './ion.js';
 import { PRIV } from './layout.js';
 import { ION_FLAG } from './options.js';
@@ -28,19 +28,32 @@ export interface AllocOptions {
   readonly flags?: number;
   /** Name of the buffer, for bufinfo. */
   readonly name?: string;
-  /** What those who will attach can reach: only heaps that suit all of them are asked. */
-  readonly for?: readonly Reach[];
+  /**
+   * Who will use it: devices by their paths, or what somebody can reach. Only heaps that suit all of them are
+   * asked, and the buffer is aligned for all.
+   */
+  readonly for?: readonly BufferUser[];
 }
 
+/** Somebody who will use a buffer: `/dev/dri/card0`, whose driver has declared what it reaches; or that itself. */
+export type BufferUser = string | (Reach & { readonly name?: string });
+
 /** Who allocates. */
-export type Allocator = Pick<RecordOwner, 'client' | 'clientGeneration' | 'clientName' | 'actor'>;
+export interface Allocator extends Pick<
+  RecordOwner,
+  'client' | 'clientGeneration' | 'clientName' | 'actor'
+> {
+  readonly machine: Pick<Machine, 'device' | 'actorStats'>;
+}
 
 const HANDED_ON: readonly string[] = ['ENOMEM', 'ENODEV', 'EINVAL'];
 
 /** A checked request. */
 interface Request extends HeapRequest {
   readonly name: string;
+  /** Those that may be asked and suit everybody, in order; and why each of the others does not. */
   readonly heaps: readonly Heap[];
+  readonly unsuited: readonly string[];
 }
 
 /** Allocates a buffer; the caller owns its fd. EINVAL, ENODEV, ENOMEM, ENOSPC, ENFILE, EMFILE. */
@@ -50,7 +63,7 @@ export function allocate(
   who: Allocator,
   options: AllocOptions,
 ): DmaBuf {
-  const request = checkRequest(ion, options);
+  const request = checkRequest(ion, who, options);
   const failures: DmaBufError[] = [];
   for (const heap of request.heaps) {
     try {
@@ -62,7 +75,7 @@ export function allocate(
     }
   }
   const last = failures.findLast((error) => error.code === 'ENOMEM') ?? failures.at(-1);
-  if (last === undefined) throw noHeap(ion, options);
+  if (last === undefined) throw noHeap(ion, options, request.unsuited);
   throw new DmaBufError(last.code, 'ion_alloc', failures.map(({ detail }) => detail).join('; '));
 }
 
@@ -75,7 +88,9 @@ function fromHeap(
 ): DmaBuf {
   const index = ion.heaps.indexOf(heap);
   const { size, flags, name } = request;
-  const record = records.claim({ ...who, heap: index, size, flags });
+  const { client, clientGeneration, clientName, actor } = who;
+  const owner = { client, clientGeneration, clientName, actor };
+  const record = records.claim({ ...owner, heap: index, size, flags });
   const generation = records.generation(record);
   try {
     const place = heap.allocate(request, record);
@@ -100,7 +115,7 @@ function bufferFlags(heap: Heap, flags: number): number {
   return heap.bufferFlags | (cached ? BUFFER_FLAG.NEEDS_SYNC : 0);
 }
 
-function checkRequest(ion: Ion, options: AllocOptions): Request {
+function checkRequest(ion: Ion, who: Allocator, options: AllocOptions): Request {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('ion_alloc: give an object with the size in it');
   }
@@ -110,8 +125,8 @@ function checkRequest(ion: Ion, options: AllocOptions): Request {
   if (!Number.isSafeInteger(size) || size <= 0) {
     throw invalid(`a buffer of ${size} bytes; give a positive integer`);
   }
-  const reaches = options.for ?? [];
-  const align = Math.max(options.align ?? 1, ...reaches.map((reach) => reach.align ?? 1));
+  const users = usersOf(who, options.for ?? []);
+  const align = Math.max(options.align ?? 1, ...users.map(({ reach }) => reach.align ?? 1));
   if (!Number.isSafeInteger(align) || align < 1 || align > 2 ** 32 || !isPowerOfTwo(align)) {
     throw invalid(`an alignment of ${align} bytes; give a power of two`);
   }
@@ -122,10 +137,32 @@ function checkRequest(ion: Ion, options: AllocOptions): Request {
     );
   }
   if (Buffer.byteLength(name) > 31) throw invalid(`the name '${name}' is longer than 31 bytes`);
-  const heaps = candidates(ion, options.heaps).filter((heap) =>
-    reaches.every((reach) => heap.reaches(reach)),
-  );
-  return { size, align, flags, name, heaps };
+  const heaps: Heap[] = [];
+  const unsuited: string[] = [];
+  for (const heap of candidates(ion, options.heaps)) {
+    const why = users.flatMap((user) => heap.refusal(user) ?? []);
+    if (why.length === 0) heaps.push(heap);
+    else unsuited.push(`${heap.label}: ${why.join(', ')}`);
+  }
+  return { size, align, flags, name, heaps, unsuited };
+}
+
+/** ENOENT: no device of that path; EINVAL, TypeError: no such reach. */
+function usersOf(who: Allocator, users: readonly BufferUser[]): HeapUser[] {
+  const given: unknown = users;
+  if (!Array.isArray(given)) {
+    throw new TypeError('ion_alloc: `for` must be an array of device paths and reaches');
+  }
+  return users.map((user, i) => {
+    if (typeof user !== 'string') {
+      checkReach('ion_alloc', `for[${i}]`, user);
+      return { name: user.name ?? `for[${i}]`, reach: user, protected: false };
+    }
+    const { machine } = who;
+    const node = machine.device(user);
+    const { name } = machine.actorStats(node.actor);
+    return { name, reach: node.reach, protected: node.protected };
+  });
 }
 
 /** The heaps that may be asked, in the order in which they are. */
@@ -138,12 +175,12 @@ function candidates(ion: Ion, heaps: AllocOptions['heaps']): Heap[] {
   const names = typeof heaps === 'string' ? [heaps] : heaps;
   return names.map((name) => {
     const heap = ion.named(name);
-    if (heap === undefined) throw noHeap(ion, { size: 0, heaps: [name] });
+    if (heap === undefined) throw noHeap(ion, { size: 0, heaps: [name] }, []);
     return heap;
   });
 }
 
-function noHeap(ion: Ion, options: AllocOptions): DmaBufError {
+function noHeap(ion: Ion, options: AllocOptions, unsuited: readonly string[]): DmaBufError {
   const { heaps } = options;
   const wanted =
     heaps === undefined
@@ -151,13 +188,12 @@ function noHeap(ion: Ion, options: AllocOptions): DmaBufError {
       : typeof heaps === 'number'
         ? `no heap of mask 0x${(heaps >>> 0).toString(16)}`
         : `no heap '${[heaps].flat().join("' or '")}'`;
+  if (unsuited.length > 0) {
+    const detail = `there is ${wanted} that all of \`for\` can use: ${unsuited.join('; ')}`;
+    return new DmaBufError('ENODEV', 'ion_alloc', detail);
+  }
   const known = ion.heaps.map((heap) => `${heap.config.name} (${heap.config.id})`).join(', ');
-  const reach = (options.for?.length ?? 0) > 0 ? ' that all the importers reach' : '';
-  return new DmaBufError(
-    'ENODEV',
-    'ion_alloc',
-    `there is ${wanted}${reach}; heaps (ids): ${known}`,
-  );
+  return new DmaBufError('ENODEV', 'ion_alloc', `there is ${wanted}; heaps (ids): ${known}`);
 }
 
 function invalid(detail: string): DmaBufError {

@@ -1,15 +1,15 @@
 /**
  * The chunk heap (ion_chunk_heap.c): pieces of one size from the pool, anywhere in it. It never
- * fragments; what it gives is a scatter list. Devices get the list by mapping their attachment; there
- * is no CPU mapping (ENODEV), and no job, for both want one piece.
+ * fragments; what it gives is a scatter list. Devices get the list by mapping their attachment, or with a job
+ * (`job.buffer(i).sg`); there is no CPU mapping (ENODEV), which wants one piece.
  *
  * One word for each chunk: whose it is (the record's offset from the driver's base), or why it is
  * nobody's. The chunks of a buffer are those that name its record, in ascending order: nothing else
  * is kept, so a death in the middle leaves chunks that name a record which is not alive.
  */
 import { DmaBufError } from '@dmabuf/core';
-import { BUFFER_FLAG, type Reach, type SgEntry } from '@dmabuf/core/driver';
-import type { HeapEnv, HeapRequest, HeapUsage, Place, Placement } from './heap.js';
+import { BUFFER_FLAG, type SgEntry } from '@dmabuf/core/driver';
+import type { HeapEnv, HeapRequest, HeapUsage, HeapUser, Place, Placement } from './heap.js';
 import { HEAP, RECORD } from './layout.js';
 import { PoolHeap } from './pool-heap.js';
 import { bytesText } from './text.js';
@@ -36,8 +36,12 @@ export class ChunkHeap extends PoolHeap {
     return BUFFER_FLAG.NO_MMAP;
   }
 
-  override reaches(reach: Reach): boolean {
-    return reach.contiguous !== true && (reach.align ?? 1) <= this.chunk;
+  override refusal(user: HeapUser): string | undefined {
+    const { name, reach } = user;
+    if (reach.contiguous === true) return `${name} needs memory in one piece`;
+    if ((reach.align ?? 1) <= this.chunk) return super.refusal(user);
+    const [align, chunk] = [bytesText(reach.align ?? 1), bytesText(this.chunk)];
+    return `${name} needs an alignment of ${align}, its pieces are of ${chunk}`;
   }
 
   allocate(request: HeapRequest, record: number): Placement {

@@ -56,6 +56,7 @@ export class IonClient {
       clientGeneration: clients.generation(this.#index),
       clientName: this.name,
       actor: machine.self,
+      machine,
     };
   }
 

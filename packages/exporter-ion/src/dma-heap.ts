@@ -34,7 +34,7 @@ export class DmaHeap {
     this.#ion = ion;
     this.#records = new Records(ion);
     const { self: actor, name: clientName } = machine;
-    this.#who = { client: NO_CLIENT, clientGeneration: 0, clientName, actor };
+    this.#who = { client: NO_CLIENT, clientGeneration: 0, clientName, actor, machine };
   }
 
   /**

@@ -14,8 +14,9 @@ import {
   type Driver,
   type DriverDoor,
   type Importer,
+  notPermitted,
 } from '@dmabuf/core/driver';
-import type { Heap } from './heap.js';
+import { type Heap, mayUseProtected } from './heap.js';
 import { type HeapFactory, Ion } from './ion.js';
 import { PRIV } from './layout.js';
 import { recoverActor } from './recover.js';
@@ -49,7 +50,7 @@ function opsOf(ion: Ion): DmaBufOps {
   return {
     map: (buffer) => heapOf(buffer).pieces(buffer, recordOf(buffer)),
     unmap() {},
-    attach: (buffer, importer) => checkImporter(ion, buffer, importer),
+    permit: (buffer, importer, syscall) => permit(ion, buffer, importer, syscall),
     mmap() {},
     vmap: (buffer) => mustBeOnePiece(heapOf(buffer), buffer),
     vunmap() {},
@@ -68,11 +69,13 @@ function mustBeOnePiece(heap: Heap, buffer: BufferRecord): void {
   throw new DmaBufError('EINVAL', 'dma_buf_vmap', detail);
 }
 
-/** Protected memory is for the devices that its heap names. */
-function checkImporter(ion: Ion, buffer: BufferRecord, importer: Importer): void {
+/** Protected memory is for the devices that its heap names; for those that declare it if it names none. */
+function permit(ion: Ion, buffer: BufferRecord, importer: Importer, syscall: string): void {
   const { config, label } = ion.heap(buffer.priv(PRIV.HEAP));
-  if (!config.protected || config.devices.includes(importer.name)) return;
-  const allowed = config.devices.join(', ') || 'none';
-  const detail = `${label} is protected: ${importer.name} may not attach to buffer ${buffer.ino} (devices that may: ${allowed})`;
-  throw new DmaBufError('EPERM', 'attach', detail);
+  if (importer.device && mayUseProtected(config, importer)) return;
+  const whom =
+    config.devices.length > 0
+      ? `${label} is for ${config.devices.join(', ')}`
+      : `${label} is for devices that declare \`protected\``;
+  throw notPermitted(buffer, importer, syscall, whom);
 }

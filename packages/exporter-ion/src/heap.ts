@@ -62,6 +62,15 @@ export interface HeapEnv {
   readonly config: HeapConfig;
 }
 
+/** Somebody who is going to attach to a buffer that is yet to be allocated. */
+export interface HeapUser {
+  /** How messages name it. */
+  readonly name: string;
+  readonly reach: Reach;
+  /** A device that declares that it keeps protected memory to itself. */
+  readonly protected: boolean;
+}
+
 /** What of a buffer's record tells where it lies. */
 export type Place = Pick<BufferRecord, 'region' | 'offset' | 'size'>;
 
@@ -76,6 +85,15 @@ export interface HeapUsage {
   readonly dirty: number;
   /** Maximal runs of free memory. */
   readonly holes: number;
+}
+
+/** Whether a device may use the buffers of a protected heap. */
+export function mayUseProtected(
+  config: Pick<HeapConfig, 'devices'>,
+  device: Pick<HeapUser, 'name' | 'protected'>,
+): boolean {
+  const { devices } = config;
+  return devices.length > 0 ? devices.includes(device.name) : device.protected;
 }
 
 export abstract class Heap {
@@ -134,9 +152,13 @@ export abstract class Heap {
 
   abstract usage(): HeapUsage;
 
-  /** Whether an importer can get at buffers of this heap. */
-  reaches(reach: Reach): boolean {
-    return reach.pool !== true || this.config.inPool;
+  /** Why an importer cannot get at buffers of this heap; undefined: it can. */
+  refusal(user: HeapUser): string | undefined {
+    if (user.reach.pool === true && !this.config.inPool) {
+      return `${user.name} reaches the pool only`;
+    }
+    if (!this.config.protected || mayUseProtected(this.config, user)) return undefined;
+    return `it is protected, which ${user.name} does not declare`;
   }
 
   /** BUFFER_FLAG.* that its buffers have. */

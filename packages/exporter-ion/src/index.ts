@@ -30,7 +30,7 @@ export function ion(options: IonOptions = {}): DriverSpec {
 
 export { IonClient, type ClientOptions, type HeapEntry } from './client.js';
 export { IonHandle } from './handle.js';
-export type { AllocOptions } from './allocate.js';
+export type { AllocOptions, BufferUser } from './allocate.js';
 export { dmaHeap, DmaHeap, type DmaHeapAlloc, O_ACCMODE, O_CLOEXEC, O_RDWR } from './dma-heap.js';
 export type { HeapHolder, HeapStats } from './stats.js';
 export {
@@ -48,6 +48,7 @@ export {
   type HeapRequest,
   type HeapDoor,
   type HeapUsage,
+  type HeapUser,
   type Placement,
 } from './heap.js';
 export { ChunkHeap } from './chunk-heap.js';

@@ -27,7 +27,7 @@ export const ION_FLAG = { CACHED: 1, CACHED_NEEDS_SYNC: 2 } as const;
  * - `carveout`: the pool, best fit. Id 2.
  * - `chunk`: the pool, pieces of one size as a scatter list; devices only. Id 3.
  * - `cma`: the pool, first fit, aligned to the buffer's own order up to 1 MiB. Id 4.
- * - `protected`: the pool, never mapped for the CPU; only devices that it names may attach. Id 8.
+ * - `protected`: the pool, never mapped for the CPU; only devices that it names or that declare it. Id 8.
  */
 export type HeapKind = 'system' | 'system-contig' | 'carveout' | 'chunk' | 'cma' | 'protected';
 
@@ -44,7 +44,7 @@ export interface HeapOptions {
    * most that its buffers may take together; default: no limit.
    */
   readonly size?: number;
-  /** `protected`: names of the devices that may attach. Default: none. */
+  /** `protected`: names of the devices that may use it. Default: those that declare it (`DeviceSpec.protected`). */
   readonly devices?: readonly string[];
   /** `chunk`: bytes of a piece, a power of two of 4096 at least. Default 65536. */
   readonly chunk?: number;

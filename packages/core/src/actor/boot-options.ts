@@ -3,6 +3,7 @@
  * and devices as their packages should have made them.
  */
 import { wantArray, wantFlags, wantNumber, wantObject, wantString, wrongType } from '../args.js';
+import { checkReach } from '../dmabuf/reach.js';
 import { DmaBufError } from '../errno.js';
 import { DEFAULT_TABLES } from '../memory/layout.js';
 import { DEFAULT_LIMITS, MAX_LIMIT_MS } from '../sync/limits.js';
@@ -89,7 +90,8 @@ function checkDevice(device: DeviceSpec, at: string): void {
   for (const field of ['name', 'path', 'module'] as const) {
     wantString('boot', `${at}.${field}`, device[field]);
   }
-  wantFlags('boot', device, ['async']);
+  wantFlags('boot', device, ['async', 'protected']);
+  if (device.reach !== undefined) checkReach('boot', `${at}.reach`, device.reach);
 }
 
 function checkUnique(devices: readonly DeviceSpec[]): void {

@@ -102,6 +102,8 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
       driver,
       actor,
       info: spec.info ?? null,
+      reach: spec.reach ?? {},
+      protected: spec.protected === true,
     })),
   );
   const bootToken: BootToken = { control: control.token, tables, drivers, names };

@@ -11,7 +11,7 @@ import type { Kernel } from '../kernel.js';
 import { ACTOR, JOB, JOB_FLAG, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { type FrameMetadata, readMetadata, writeMetadata } from '../dmabuf/metadata.js';
-import { BufferRecord } from '../dmabuf/ops.js';
+import { BufferRecord, type SgEntry } from '../dmabuf/ops.js';
 import { firstLink, nextLink } from '../sync/job-links.js';
 import type { Jobs } from '../sync/jobs.js';
 import { limitOf } from '../sync/limits.js';
@@ -27,24 +27,41 @@ export class JobBuffer {
   readonly record: BufferRecord;
   /** Whether the job may write it. */
   readonly exclusive: boolean;
+  readonly #jobs: Jobs;
   #bytes: Uint8Array<ArrayBufferLike> | undefined;
+  #sg: readonly SgEntry[] | undefined;
 
-  constructor(kernel: Kernel, regions: Regions, target: number) {
+  constructor(kernel: Kernel, regions: Regions, jobs: Jobs, target: number) {
     this.#k = kernel;
     this.#regions = regions;
+    this.#jobs = jobs;
     const queue = target & LINK_FLAG.TARGET_MASK;
     this.record = new BufferRecord(kernel, kernel.words.get(queue + QUEUE.BUFFER));
     this.exclusive = (target & LINK_FLAG.EXCLUSIVE) !== 0;
   }
 
-  /** The buffer's memory itself. */
+  /** The buffer's memory itself. EINVAL: it is in several pieces (see {@link pieces}), or the claim is on a bare queue. */
   get bytes(): Uint8Array<ArrayBufferLike> {
-    if (this.record.pointer === 0) {
-      throw new DmaBufError('EINVAL', 'job_buffer', 'the job claims a queue without memory here');
+    this.#mustHaveMemory();
+    const { region, offset, size, ino } = this.record;
+    if (region === 0) {
+      const detail = `buffer ${ino} is a scatter list of ${this.sg.length} pieces; use \`pieces\``;
+      throw new DmaBufError('EINVAL', 'job_buffer', detail);
     }
-    const { region, offset, size } = this.record;
     this.#bytes ??= this.#regions.view(region, offset, size);
     return this.#bytes;
+  }
+
+  /** Where its memory is: the exporter's scatter list, of one entry but for heaps that deal in pieces. EINVAL: no memory. */
+  get sg(): readonly SgEntry[] {
+    this.#mustHaveMemory();
+    this.#sg ??= this.#jobs.pieces(this.record);
+    return this.#sg;
+  }
+
+  /** The memory of each entry of {@link sg}, in the buffer's order. */
+  get pieces(): readonly Uint8Array<ArrayBufferLike>[] {
+    return this.sg.map(({ region, offset, length }) => this.#regions.view(region, offset, length));
   }
 
   /** The same memory as 32-bit words (many times faster to fill and to loop over than bytes). */
@@ -66,6 +83,11 @@ export class JobBuffer {
       );
     }
     writeMetadata(this.#k, this.record.pointer, frame);
+  }
+
+  #mustHaveMemory(): void {
+    if (this.record.pointer !== 0) return;
+    throw new DmaBufError('EINVAL', 'job_buffer', 'the job claims a queue without memory here');
   }
 }
 
@@ -116,7 +138,7 @@ export class Job {
       const target = words.get(link + LINK.TARGET);
       // A cancelled job has given its claims back.
       if (target !== 0 && (target & LINK_FLAG.FENCE) === 0)
-        buffers.push(new JobBuffer(kernel, regions, target));
+        buffers.push(new JobBuffer(kernel, regions, jobs, target));
     }
     this.buffers = buffers;
   }

@@ -17,6 +17,8 @@ const node = (path: string, info: unknown = null): DeviceNode => ({
   driver: 'd',
   actor: 3,
   info,
+  reach: { pool: true, align: 64 },
+  protected: false,
 });
 
 test('a directory that went through a port has the nodes that were published', () => {

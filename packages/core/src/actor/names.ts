@@ -7,6 +7,7 @@
  * map.
  */
 import SharedMap from 'sharedmap';
+import type { Reach } from '../dmabuf/ops.js';
 
 /** A device node. */
 export interface DeviceNode {
@@ -18,6 +19,10 @@ export interface DeviceNode {
   readonly actor: number;
   /** What the driver's own half needs to know of it. */
   readonly info: unknown;
+  /** What memory it reaches (`DeviceSpec.reach`): what attach and submit go by. */
+  readonly reach: Reach;
+  /** It keeps protected memory to itself (`DeviceSpec.protected`). */
+  readonly protected: boolean;
 }
 
 const KEY_BYTES = 128;

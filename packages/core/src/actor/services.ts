@@ -110,7 +110,8 @@ export function makeServices(
   const ipc = new Ipc(kernel, bell, mail, fds);
   const holds = new Holds(kernel, jobs, callbacks, blocking);
   const holders = new Holders(kernel, references);
-  const importers = new Importers(kernel, regions, buffers, holders);
+  const importers = new Importers(kernel, regions, buffers, holders, options.devices);
+  jobs.pieces = (record) => importers.pieces(record, self, 'job_buffer');
   const claims = new CpuClaims(holds);
   const flags = words.get(HEADER.FLAGS);
   const shadows = (flags & MACHINE_FLAG.NONCOHERENT) === 0 ? undefined : new Shadows(regions);

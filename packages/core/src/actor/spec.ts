@@ -5,7 +5,7 @@
  * exporter ops run there, in the thread that calls them. Each *device half* is a module whose
  * `createDevice` runs in a worker of its own. Both are named by URL, since bundlers move them.
  */
-import type { DmaBufOps } from '../dmabuf/ops.js';
+import type { DmaBufOps, Reach } from '../dmabuf/ops.js';
 import type { IoctlHandler } from './ipc.js';
 import type { DriverDoor } from './door.js';
 import type { Machine } from './machine.js';
@@ -23,6 +23,13 @@ export interface DeviceSpec {
   readonly async?: boolean;
   /** What the driver half needs to know of it; JSON, in the directory. */
   readonly info?: unknown;
+  /**
+   * What memory it can reach. An attach that does not say otherwise and every job go by it, and so do allocators
+   * that are told for whom they allocate. Default: all.
+   */
+  readonly reach?: Reach;
+  /** It declares that it works on protected memory and lets none of it out to the CPU. Default: it does not. */
+  readonly protected?: boolean;
   /** What the device half is started with. */
   readonly options?: unknown;
 }

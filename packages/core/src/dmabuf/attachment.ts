@@ -8,7 +8,7 @@
  * exporter may move the buffer, and the importer maps it again before its next use. A move waits for the
  * jobs that were queued before it, so the old list stays valid until their fences have signalled.
  */
-import { wantFlags, wantNumber, wantObject, wrongType } from '../args.js';
+import { wantNumber, wantObject, wrongType } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { HOLDER } from '../memory/layout.js';
 import type { BufferServices } from './dmabuf.js';
@@ -16,6 +16,7 @@ import { dmaBufMmap, type MmapOptions } from './dma-buf-mmap.js';
 import { DIRECTIONS } from './importers.js';
 import type { Mapping } from './mapping.js';
 import type { BufferRecord, Direction, Importer, Reach, SgTable } from './ops.js';
+import { checkReach } from './reach.js';
 
 /** How an importer attaches. */
 export interface AttachOptions {
@@ -156,16 +157,10 @@ export class Attachment {
 
 function checkArguments(actor: unknown, reach: Reach, options: AttachOptions): void {
   wantNumber('attach', 'actor', actor);
-  wantObject('attach', 'reach', reach);
-  wantFlags('attach', reach, ['pool', 'contiguous']);
+  checkReach('attach', 'reach', reach);
   wantObject('attach', 'options', options);
   const { moveNotify } = options;
   if ('moveNotify' in options && typeof moveNotify !== 'function') {
     throw wrongType('attach', 'moveNotify', 'a function', moveNotify);
   }
-  if (reach.align === undefined) return;
-  wantNumber('attach', 'reach.align', reach.align);
-  if (Number.isInteger(reach.align) && reach.align > 0 && (reach.align & (reach.align - 1)) === 0)
-    return;
-  throw new DmaBufError('EINVAL', 'attach', `reach.align of ${reach.align}; give a power of two`);
 }

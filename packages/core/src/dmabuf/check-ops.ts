@@ -5,6 +5,7 @@ import type { DmaBufOps } from './ops.js';
 const ALL = [
   'attach',
   'detach',
+  'permit',
   'pin',
   'unpin',
   'map',

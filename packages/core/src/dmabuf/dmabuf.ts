@@ -146,11 +146,16 @@ export class DmaBuf implements Claimable {
 
   /**
    * Declares that an actor is going to use the buffer and what it can reach, and hands it the
-   * memory (blocks for some 100 µs the first time). EINVAL when it cannot reach it; the
+   * memory (blocks for some 100 µs the first time). Default: what its device has declared. EINVAL when
+   * it cannot reach it; EPERM: protected memory, and no device that may see it; the
    * exporter's own refusal passes through. The caller owns the attachment. With `moveNotify` it is
    * dynamic: the exporter may move the buffer under it.
    */
-  attach(actor: number, reach: Reach = {}, options: AttachOptions = {}): Attachment {
+  attach(
+    actor: number,
+    reach: Reach = this.#s.importers.reachOf(actor),
+    options: AttachOptions = {},
+  ): Attachment {
     this.#check('attach');
     return new Attachment(this.#s, this.record, actor, reach, options, this.#writable);
   }
@@ -229,12 +234,14 @@ export class DmaBuf implements Claimable {
     new Sharing(this.#s.sharing, this.record).importSyncFile(fences, usage);
   }
 
-  /** Sees to it that an actor has the memory, before a job can arrive there. */
+  /**
+   * Sees to it that an actor has the memory, before a job can arrive there. EPERM: it is protected, and the actor no
+   * device that may see it; EINVAL: it lies where the device has declared not to reach; ENOMEM.
+   */
   deliverTo(actor: number, syscall: string): void {
     this.#check(syscall);
     if (this.#delivered === actor) return;
-    this.#s.importers.populate(this.record, actor);
-    this.#s.regions.deliver(this.record.region, actor);
+    this.#s.importers.deliver(this.record, actor, syscall);
     this.#delivered = actor;
   }
 

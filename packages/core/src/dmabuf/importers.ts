@@ -7,13 +7,23 @@
  * also orders deferred allocation: whoever gets it first allocates, the others find the memory there.
  * A static importer (one that is told nothing of moves) pins the buffer while it has it mapped.
  */
+import type { DeviceNode } from '../actor/names.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { BUFFER, HOLDER, HOLDER_FLAG, HOLDER_KIND } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import type { Buffers } from './buffers.js';
 import type { Holders } from './holders.js';
-import type { BufferRecord, Direction, Importer, Reach, SgEntry, SgTable } from './ops.js';
+import {
+  type BufferRecord,
+  contiguousOps,
+  type Direction,
+  type Importer,
+  type Reach,
+  type SgEntry,
+  type SgTable,
+} from './ops.js';
+import { checkList, checkPermit, checkPlace, mustBeWhole, noMemory } from './reach.js';
 
 export const DIRECTIONS: readonly Direction[] = ['bidirectional', 'to_device', 'from_device'];
 
@@ -22,12 +32,25 @@ export class Importers {
   readonly #regions: Regions;
   readonly #buffers: Buffers;
   readonly #holders: Holders;
+  readonly #devices: ReadonlyMap<string, DeviceNode>;
 
-  constructor(kernel: Kernel, regions: Regions, buffers: Buffers, holders: Holders) {
+  constructor(
+    kernel: Kernel,
+    regions: Regions,
+    buffers: Buffers,
+    holders: Holders,
+    devices: ReadonlyMap<string, DeviceNode>,
+  ) {
     this.#k = kernel;
     this.#regions = regions;
     this.#buffers = buffers;
     this.#holders = holders;
+    this.#devices = devices;
+  }
+
+  /** What an actor's device has declared to reach; of a process: everything. */
+  reachOf(actor: number): Reach {
+    return this.#nodeOf(actor)?.reach ?? {};
   }
 
   /** Runs `call` under the buffer's LOCK. */
@@ -41,10 +64,12 @@ export class Importers {
     }
   }
 
-  /** A new attachment of `actor`. ESRCH, EINVAL, ENFILE, and what the exporter refuses with. */
+  /** A new attachment of `actor`. ESRCH, EINVAL, EPERM, ENFILE, and what the exporter refuses with. */
   attach(record: BufferRecord, actor: number, reach: Reach, dynamic: boolean): number {
     this.#k.mustLive(actor, 'attach');
-    const importer = { actor, name: this.#k.nameOf(actor), reach };
+    const importer = this.#importer(actor, reach);
+    const ops = this.#buffers.opsOf(record);
+    checkPermit(record, importer, ops, 'attach');
     if (record.region !== 0) {
       checkPlace(record, importer, record.offset, 'attach');
       this.#regions.deliver(record.region, actor);
@@ -62,7 +87,6 @@ export class Importers {
       },
       'attach',
     );
-    const ops = this.#buffers.opsOf(record);
     try {
       ops.attach?.(record, importer);
     } catch (error) {
@@ -156,25 +180,29 @@ export class Importers {
     });
   }
 
-  /** Sees to it that a buffer has memory, for an actor that is going to use it. ENOMEM. */
-  populate(record: BufferRecord, actor: number): void {
-    if (record.region !== 0) return;
-    const importer = { actor, name: this.#k.nameOf(actor), reach: {} };
-    this.locked(record.pointer, () => {
-      if (record.region !== 0) return;
-      const ops = this.#buffers.opsOf(record);
-      this.#listOf(record, importer, 'bidirectional');
-      ops.unmap(record, importer, 'bidirectional');
-      this.mustHaveMemory(record, 'map_attachment');
-      this.#count(record, ops.map, ops.unmap);
-    });
+  /**
+   * Hands an actor that is going to get jobs for a buffer its memory, allocating what was deferred. EPERM:
+   * protected; EINVAL: out of what its device has declared to reach; ENOMEM.
+   */
+  deliver(record: BufferRecord, actor: number, syscall: string): void {
+    const importer = this.#importer(actor, this.reachOf(actor));
+    checkPermit(record, importer, this.#buffers.opsOf(record), syscall);
+    for (const { region } of this.#piecesFor(record, importer, syscall)) {
+      this.#regions.deliver(region, actor);
+    }
+  }
+
+  /**
+   * The pieces that a buffer consists of, for an actor that gets at it by jobs: one, unless it is a scatter
+   * list. They stay where they are while a job claims the buffer. Allocates what was deferred. ENOMEM.
+   */
+  pieces(record: BufferRecord, actor: number, syscall: string): readonly SgEntry[] {
+    return this.#piecesFor(record, this.#importer(actor, {}), syscall);
   }
 
   /** For ops that should have allocated. */
   mustHaveMemory(record: BufferRecord, syscall: string): void {
-    if (record.region !== 0) return;
-    const detail = `the exporter of buffer ${record.ino} gave it no memory (door.back)`;
-    throw new DmaBufError('ENOMEM', syscall, detail);
+    if (record.region === 0) throw noMemory(record, syscall);
   }
 
   recordOf(holder: number): BufferRecord {
@@ -190,11 +218,42 @@ export class Importers {
       contiguous: (flags & HOLDER_FLAG.CONTIGUOUS) !== 0,
       align: words.get(holder + HOLDER.ALIGN),
     };
-    return { actor, name: this.#k.nameOf(actor), reach };
+    return this.#importer(actor, reach);
   }
 
   isDynamic(holder: number): boolean {
     return (this.#k.words.get(holder + HOLDER.FLAGS) & HOLDER_FLAG.DYNAMIC) !== 0;
+  }
+
+  #piecesFor(record: BufferRecord, importer: Importer, syscall: string): readonly SgEntry[] {
+    const whole = (): readonly SgEntry[] => {
+      checkPlace(record, importer, record.offset, syscall);
+      return contiguousOps.map(record, importer, 'bidirectional') ?? [];
+    };
+    if (record.region !== 0) return whole();
+    return this.locked(record.pointer, () => {
+      if (record.region !== 0) return whole();
+      const ops = this.#buffers.opsOf(record);
+      const sg = this.#listOf(record, importer, 'bidirectional', syscall);
+      ops.unmap(record, importer, 'bidirectional');
+      if (record.region === 0) mustBeWhole(record, sg, syscall);
+      this.#count(record, ops.map, ops.unmap);
+      return sg;
+    });
+  }
+
+  #importer(actor: number, reach: Reach): Importer {
+    const node = this.#nodeOf(actor);
+    const device = node !== undefined;
+    return {
+      ...{ actor, name: this.#k.nameOf(actor), reach, device },
+      protected: node?.protected === true,
+    };
+  }
+
+  #nodeOf(actor: number): DeviceNode | undefined {
+    for (const node of this.#devices.values()) if (node.actor === actor) return node;
+    return undefined;
   }
 
   #map(
@@ -228,15 +287,20 @@ export class Importers {
   }
 
   /** The exporter's scatter list, checked. */
-  #listOf(record: BufferRecord, importer: Importer, direction: Direction): readonly SgEntry[] {
+  #listOf(
+    record: BufferRecord,
+    importer: Importer,
+    direction: Direction,
+    syscall: string = 'map_attachment',
+  ): readonly SgEntry[] {
     const ops = this.#buffers.opsOf(record);
     const sg = ops.map(record, importer, direction);
     if (sg === undefined || sg === null || sg.length === 0) {
       const detail = `the exporter of buffer ${record.ino} has no memory for it`;
-      throw new DmaBufError('ENOMEM', 'map_attachment', detail);
+      throw new DmaBufError('ENOMEM', syscall, detail);
     }
     try {
-      checkList(record, importer, sg);
+      checkList(record, importer, sg, syscall);
     } catch (error) {
       ops.unmap(record, importer, direction);
       throw error;
@@ -284,35 +348,4 @@ export class Importers {
     const calls = called.filter((op) => op !== undefined).length;
     if (calls > 0) this.#k.words.add(record.pointer + BUFFER.OP_CALLS, calls);
   }
-}
-
-function checkList(record: BufferRecord, importer: Importer, sg: readonly SgEntry[]): void {
-  if (importer.reach.contiguous === true && sg.length > 1) {
-    const detail = `${importer.name} needs memory in one piece, buffer ${record.ino} is in ${sg.length}`;
-    throw new DmaBufError('EINVAL', 'map_attachment', detail);
-  }
-  const start = sg[0];
-  if (start !== undefined) checkPlace(record, importer, start.offset, 'map_attachment');
-}
-
-function checkPlace(
-  record: BufferRecord,
-  { reach, name }: Importer,
-  offset: number,
-  syscall: string,
-): void {
-  if (reach.pool === true && !record.inPool) {
-    throw new DmaBufError(
-      'EINVAL',
-      syscall,
-      `${name} reaches the pool only, buffer ${record.ino} lies outside it; allocate it from a carveout or CMA heap`,
-    );
-  }
-  const align = reach.align ?? 1;
-  if (align === 0 || offset % align === 0) return;
-  throw new DmaBufError(
-    'EINVAL',
-    syscall,
-    `${name} needs buffers aligned to ${align} bytes, buffer ${record.ino} starts at ${offset}; allocate with align: ${align}`,
-  );
 }

@@ -93,6 +93,10 @@ export interface Importer {
   readonly actor: number;
   readonly name: string;
   readonly reach: Reach;
+  /** Whether it is a device, not a process. */
+  readonly device: boolean;
+  /** A device that declares that it keeps protected memory to itself (`DeviceSpec.protected`). */
+  readonly protected: boolean;
 }
 
 /** Which way a device moves data (enum dma_data_direction). */
@@ -135,6 +139,11 @@ export interface DmaBufOps {
   /** A device is about to use the buffer: EBUSY or EINVAL when it cannot be moved to where it can. */
   attach?(buffer: BufferRecord, importer: Importer): void;
   detach?(buffer: BufferRecord, importer: Importer): void;
+  /**
+   * Protected buffers only: whether an importer may use one, before it attaches (`syscall` attach) or is given a job
+   * (submit). May refuse with EPERM. Without this op: the devices that declare `protected`.
+   */
+  permit?(buffer: BufferRecord, importer: Importer, syscall: string): void;
   /** Locked. The memory stays where it is until `unpin`. EBUSY when it cannot. */
   pin?(buffer: BufferRecord, importer: Importer): void;
   unpin?(buffer: BufferRecord, importer: Importer): void;

@@ -13,6 +13,7 @@
  * decided by a CAS of the state word.
  */
 import type { Doorbell } from '../actor/doorbell.js';
+import type { BufferRecord, SgEntry } from '../dmabuf/ops.js';
 import type { Kernel } from '../kernel.js';
 import {
   ACTOR,
@@ -54,6 +55,8 @@ export class Jobs {
   readonly dispatch: Dispatch;
   /** Told when a queue ran empty whose buffer has no reference left. */
   onOrphan: (queue: number) => void = () => {};
+  /** The pieces of memory of a claimed buffer, which its exporter knows. */
+  pieces: (buffer: BufferRecord) => readonly SgEntry[] = () => [];
 
   constructor(kernel: Kernel, bell: Doorbell) {
     this.#k = kernel;

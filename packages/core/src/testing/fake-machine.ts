@@ -10,6 +10,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:wor
 import { format } from '../actor/boot.js';
 import type { FromBroker, ToBroker } from '../actor/broker-port.js';
 import { Machine, reserveActor } from '../actor/machine.js';
+import type { DeviceNode } from '../actor/names.js';
 import { type Handlers, Server } from '../actor/server.js';
 import { makeServices, type Services } from '../actor/services.js';
 import type { DmaBufOps } from '../dmabuf/ops.js';
@@ -46,6 +47,8 @@ export interface FakeOptions {
   readonly clock?: 'real' | 'manual';
   readonly coherency?: 'coherent' | 'noncoherent';
   readonly guard?: boolean;
+  /** The directory: which of the actors are devices. Default: none. */
+  readonly devices?: readonly DeviceNode[];
 }
 
 /** One actor of the fake machine. */
@@ -89,12 +92,14 @@ export class FakeMachine {
   readonly #ports: Map<number, MessagePort> = new Map();
   readonly #tokens: Map<string, RegionToken> = new Map();
   readonly #traced: number[] = [];
+  readonly #devices: ReadonlyMap<string, DeviceNode>;
   #serving = -1;
   #sleeps = 0;
 
   constructor(options: FakeOptions = {}) {
     const { actors = 2, clock = 'manual', coherency = 'coherent', guard = false } = options;
     this.tables = { ...SMALL, ...options.tables };
+    this.#devices = new Map(options.devices?.map((node) => [node.path, node]));
     const layout = layoutOf(this.tables, []);
     const control = threadMem.makeRegion(layout.totalWords * 4);
     this.words = new (options.words ?? CountedWords)(control.buffer);
@@ -252,7 +257,7 @@ export class FakeMachine {
       tables: this.tables,
       port: port1,
       drivers: [],
-      devices: new Map(),
+      devices: this.#devices,
       bootToken: null,
     });
     if (id === 1) JobTable.format(services.kernel);
