@@ -65,7 +65,10 @@ export const FILE = {
   QUALITY: 44, // dev, S_FMT: MJPEG
   SOURCE_FOURCC: 45, // dev: encoder: format of the pictures; 0: it is a decoder
   CODED: 46, // dev: coded width and height, left and top of what is visible in it (streams)
-  EVENTS: 50, // see event-ring.ts
+  DRAIN_CUT: 50, // double, own: place in the line of packets at STREAMOFF(CAPTURE): it takes drains up to there back
+  VOID_DRAINS: 52, // double, dev: what of DRAIN_CUT it has done: not where the size changes
+  LAST_SINK: 54, // double, dev, before STOP says so: CAPTURE job that LAST is given to
+  EVENTS: 56, // see event-ring.ts
 } as const;
 
 /** Behind a record's fields and its ring of events: what the device says of each buffer (results.ts). */

@@ -49,6 +49,10 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
   readonly #context: Context;
   readonly #hooks: JobQueueHooks;
   #inFlight: InFlight[] = [];
+  /** Buffers that were given to the device since STREAMON: the number of the next. */
+  #given = 0;
+  /** The number of the newest that came back; −1 before. */
+  #sequence = -1;
 
   constructor(
     file: VideoFile,
@@ -101,15 +105,20 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
   }
 
   startStreaming(): void {
+    this.#given = 0;
+    this.#sequence = -1;
     this.#switch();
   }
 
   stopStreaming(): void {
     for (const { fence } of this.#inFlight) this.#context.cancel(fence);
     this.#inFlight = [];
-    const cut = this.#output ? FILE.SOURCE_CUT : FILE.SINK_CUT;
-    const { door, record } = this.#file;
-    door.words.setDouble(record + cut, this.#context.submitted);
+    const { door, record, source, sink } = this.#file;
+    if (this.#output) door.words.setDouble(record + FILE.SOURCE_CUT, source.submitted);
+    else {
+      door.words.setDouble(record + FILE.SINK_CUT, sink.submitted);
+      door.words.setDouble(record + FILE.DRAIN_CUT, source.submitted);
+    }
     this.#switch();
   }
 
@@ -117,10 +126,11 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
     const { memories, planes } = planesOf(buffer);
     const { index, timestamp } = buffer;
     const payload: SourcePayload | SinkPayload = this.#output
-      ? ['source', index, timestamp, planes, this.#hooks.parameters()]
-      : ['sink', index, planes];
+      ? ['source', index, this.#given, timestamp, planes, this.#hooks.parameters()]
+      : ['sink', index, this.#given, planes];
     const buffers = memories.map((memory) => memory.use(!this.#output));
     const fence = this.#context.submit({ buffers, payload });
+    this.#given++;
     this.#inFlight.push({ buffer, fence });
   }
 
@@ -129,7 +139,9 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
       const [first] = this.#inFlight;
       if (first === undefined || first.fence.status === 0) return;
       this.#inFlight.shift();
-      this.queue.bufferDone(first.buffer, this.#resultOf(first));
+      const result = this.#resultOf(first);
+      this.#sequence = result.sequence;
+      this.queue.bufferDone(first.buffer, result);
     }
   }
 
@@ -159,8 +171,11 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
     this.#file.ioctl('sync');
   }
 
-  /** What the device wrote of it; where it never came to that, an error whatever the fence says. */
-  #resultOf({ buffer, fence }: InFlight): BufferResult {
+  /**
+   * What the device wrote of it; where it never came to that, since it died, an error whatever the fence says, and
+   * the number that was next.
+   */
+  #resultOf({ buffer, fence }: InFlight): BufferResult & { readonly sequence: number } {
     const { door, record } = this.#file;
     const at = fileResult(record, this.#output, buffer.index);
     const result = readResult(door.words, at, fence.seqno);
@@ -169,7 +184,9 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
     const told = status === 1 || status === -errno.ENODATA || status === -errno.ESTALE;
     if (result === undefined || !told) {
       const error = status < 0 ? status : -errno.EIO;
-      if (result === undefined) return { error, bytesused: buffer.planes.map(() => 0) };
+      if (result === undefined) {
+        return { error, sequence: this.#sequence + 1, bytesused: buffer.planes.map(() => 0) };
+      }
       return { ...resultFlags(result.flags), ...pick(result), error };
     }
     return { ...pick(result), flags: result.flags & ~V4L2_BUF_FLAG_ERROR, error: result.error };
@@ -188,7 +205,7 @@ function pick({
   sequence: number;
   timestamp: number;
   bytesused: readonly number[];
-}): Pick<BufferResult, 'sequence' | 'timestamp' | 'bytesused'> {
+}): { sequence: number; timestamp: number; bytesused: readonly number[] } {
   return { sequence, timestamp, bytesused };
 }
 

@@ -227,7 +227,7 @@ export class StreamingDevice {
 
   /** VIDIOC_STREAMON. EINVAL: type, no buffers. Already on: nothing. */
   streamon(type: number): void {
-    this.streams.owned('VIDIOC_STREAMON', type).queue.streamon(type);
+    this.streams.streamon('VIDIOC_STREAMON', type);
   }
 
   /**
@@ -235,8 +235,7 @@ export class StreamingDevice {
    * with ECANCELED. Of a decoder's OUTPUT: a seek. EINVAL: type. Already off: nothing.
    */
   streamoff(type: number): void {
-    this.streams.owned('VIDIOC_STREAMOFF', type).queue.streamoff(type);
-    this.streams.publishHeld();
+    this.streams.streamoff('VIDIOC_STREAMOFF', type);
   }
 
   /**

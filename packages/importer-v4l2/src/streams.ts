@@ -6,7 +6,7 @@
  * to one file handle (vb2_queue_is_busy): others get EBUSY. OUTPUT and CAPTURE may have different owners.
  */
 import { type Context, DmaBufError, errno, errnoName, type Fence } from '@dmabuf/core';
-import { STOP } from './device/m2m-session.js';
+import { STOP } from './device/m2m.js';
 import { EventQueue } from './events.js';
 import { FILE } from './file-table.js';
 import type { FormatSet } from './formats.js';
@@ -162,6 +162,22 @@ export class Streams {
     this.#sink.queue.clearLastBufferDequeued();
   }
 
+  /** VIDIOC_STREAMON. Of OUTPUT after a drain: CAPTURE goes on behind the buffer with LAST. */
+  streamon(call: string, type: number): void {
+    const { queue } = this.owned(call, type);
+    const { door, record } = this.#file;
+    const stopped = door.words.load(record + FILE.STOP) === STOP.STOPPED;
+    const resumes = isOutput(type) && stopped && !queue.streaming;
+    queue.streamon(type);
+    if (resumes) this.#sink.queue.clearLastBufferDequeued();
+  }
+
+  /** VIDIOC_STREAMOFF. */
+  streamoff(call: string, type: number): void {
+    this.owned(call, type).queue.streamoff(type);
+    this.publishHeld();
+  }
+
   /** poll(2), without waiting: EPOLL* of what is so. */
   ready(): number {
     this.#mendDrain();
@@ -195,6 +211,7 @@ export class Streams {
       const ready = this.ready() & (events | EPOLLERR);
       if (ready !== 0) return ready;
       const fences = this.#pending(events);
+      if (fences.length > 0) fences.push(...this.#drainUnderWay());
       if (fences.length === 0) {
         const detail = 'nothing is queued and no event is subscribed to: nothing will ever come';
         throw new DmaBufError('EDEADLK', 'poll', detail);
@@ -205,8 +222,9 @@ export class Streams {
 
   /** Resolves when the next buffer of a queue may be done. */
   async next(queue: JobQueue): Promise<void> {
+    this.#mendDrain();
     const fence = queue.next;
-    if (fence !== undefined) return anySettled([fence]);
+    if (fence !== undefined) return anySettled([fence, ...this.#drainUnderWay()]);
     // Nothing is queued: the thread may queue something in the meantime.
     await new Promise<void>((resolve) => {
       setTimeout(resolve, LOOK_MS);
@@ -280,17 +298,28 @@ export class Streams {
     return stop === STOP.STOPPED ? 'the codec has been drained: START it again' : undefined;
   }
 
-  /** A worker that died before it knew of the drain in hand is told again. */
+  /** A worker that died before it had noted the drain in hand is told again. */
   #mendDrain(): void {
     const { door, record } = this.#file;
     if (this.#drain?.status !== -errno.EOWNERDEAD) return;
-    const knew = door.words.load(record + FILE.STOP) !== STOP.RUNNING;
-    this.#drain = knew ? undefined : this.#source?.drain();
+    const stop = door.words.load(record + FILE.STOP);
+    const noted = stop === STOP.DRAINING || stop === STOP.STOPPED;
+    this.#drain = noted ? undefined : this.#source?.drain();
+  }
+
+  /** The fence of a drain whose marker the worker has not come to, or which owes its LAST. */
+  #drainUnderWay(): Fence[] {
+    const drain = this.#drain;
+    if (drain?.status !== 0) return [];
+    const { door, record } = this.#file;
+    return drain.seqno > door.words.getDouble(record + FILE.VOID_DRAINS) ? [drain] : [];
   }
 
   #notDraining(call: string): void {
     this.#mendDrain();
-    if (this.#drain?.status !== 0) return;
+    const { door, record } = this.#file;
+    const owed = door.words.load(record + FILE.STOP) === STOP.DRAINING;
+    if (!owed && this.#drainUnderWay().length === 0) return;
     const detail = 'a drain is under way; dequeue CAPTURE buffers up to the one with LAST';
     throw new DmaBufError('EBUSY', call, detail);
   }

@@ -5,7 +5,9 @@
 import { DmaBufError } from '@dmabuf/core';
 import type { Words } from '@dmabuf/core/driver';
 import { codecOf, type CodecInfo, type Decoder } from '../codec/index.js';
-import { FILE, readGeometry } from '../file-table.js';
+import { FILE, fileResult, readGeometry } from '../file-table.js';
+import { readResult } from '../results.js';
+import { VIDEO_MAX_FRAME } from '../videodev2.js';
 import { DecoderCoder, fillPicture, geometryOf, type PictureResult } from './decoder-coder.js';
 import {
   DecoderSession,
@@ -13,7 +15,8 @@ import {
   type SessionCounters,
   type SessionFailure,
 } from './decoder-session.js';
-import { type Geometry, M2mSession, type M2mState, type M2mHooks, STOP } from './m2m-session.js';
+import { type Geometry, type M2mHooks, type M2mState, STOP } from './m2m.js';
+import { M2mSession } from './m2m-session.js';
 import { type JobPlace, StreamSink, type StreamSource } from './stream-jobs.js';
 import type { Job } from '@dmabuf/core';
 
@@ -53,12 +56,14 @@ export function resumeOf(words: Words, record: number, lostPackets: number): Res
   const cuts = {
     source: words.getDouble(record + FILE.SOURCE_CUT),
     sink: words.getDouble(record + FILE.SINK_CUT),
+    drain: words.getDouble(record + FILE.VOID_DRAINS),
   };
   return {
     lostPackets,
     failure,
     state: {
-      stop: words.get(record + FILE.STOP),
+      stop: stopOf(words, record),
+      lastSink: words.getDouble(record + FILE.LAST_SINK),
       size: size.width === 0 ? undefined : size,
       sinkOn: (words.get(record + FILE.SEEN_SINK) & 1) === 1,
       cuts,
@@ -67,14 +72,25 @@ export function resumeOf(words: Words, record: number, lostPackets: number): Res
   };
 }
 
+/** STOP.*; LAST is still owed where the worker died before it had written that a buffer has it. */
+function stopOf(words: Words, record: number): number {
+  const stop = words.get(record + FILE.STOP);
+  if (stop !== STOP.STOPPED && stop !== STOP.CHANGED) return stop;
+  const seqno = words.getDouble(record + FILE.LAST_SINK);
+  for (let index = 0; index < VIDEO_MAX_FRAME; index++) {
+    if (readResult(words, fileResult(record, false, index), seqno) !== undefined) return stop;
+  }
+  return stop === STOP.STOPPED ? STOP.DRAINING : STOP.CHANGING;
+}
+
 /** A file that has just been given a format starts from here. */
 export function startOf(words: Words, record: number): Resume {
   const { state } = resumeOf(words, record, 0);
-  const { cuts, sinkOn } = state;
+  const { cuts, sinkOn, lastSink } = state;
   return {
     lostPackets: 0,
     failure: undefined,
-    state: { stop: STOP.RUNNING, size: undefined, sinkOn, cuts },
+    state: { stop: STOP.RUNNING, size: undefined, sinkOn, cuts, lastSink },
   };
 }
 

@@ -5,7 +5,7 @@ import type { Decoded, Decoder, Picture } from '../codec/index.js';
 import { tightLayout, type PlaneLayout } from '../codec/planes.js';
 import { pictureMetadata } from '../capture-format.js';
 import { V4L2_BUF_FLAG_KEYFRAME, V4L2_BUF_FLAG_PFRAME } from '../videodev2.js';
-import type { Coded, Coder, Geometry, Result } from './m2m-session.js';
+import type { Coded, Coder, Geometry, Result } from './m2m.js';
 import type { Filled, StreamSource } from './stream-jobs.js';
 import { DmaBufError } from '@dmabuf/core';
 

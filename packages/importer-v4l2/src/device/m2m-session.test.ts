@@ -10,12 +10,12 @@ import {
   type Coded,
   type Coder,
   type Geometry,
-  M2mSession,
   type M2mState,
   type Result,
   type Source,
   STOP,
-} from './m2m-session.js';
+} from './m2m.js';
+import { M2mSession } from './m2m-session.js';
 
 function size(width: number): Geometry {
   return { width, height: 16, codedWidth: width, codedHeight: 16, left: 0, top: 0 };
@@ -53,7 +53,8 @@ const FRESH: M2mState = {
   stop: STOP.RUNNING,
   size: undefined,
   sinkOn: false,
-  cuts: { source: 0, sink: 0 },
+  cuts: { source: 0, sink: 0, drain: 0 },
+  lastSink: 0,
 };
 
 class Rig {
@@ -100,7 +101,7 @@ class Rig {
       const end = this.#once(`out #${seqno}`);
       this.session.addSink({
         seqno,
-        put: ({ timestamp }, _sequence, last) => {
+        put: ({ timestamp }, last) => {
           end(0, `${timestamp}${last ? ' LAST' : ''}`);
           return 1;
         },
@@ -177,7 +178,7 @@ test('a drain marks the last result that is held back, then EOS; START goes on',
   rig.feed(1, 'drain', 2);
   assert.is(rig.take(), 'in 1');
   rig.offer(3);
-  assert.is(rig.take(), 'eos, out #2 1 LAST, drain');
+  assert.is(rig.take(), 'eos, drain, out #2 1 LAST');
   assert.is(rig.session.stop, STOP.STOPPED);
   rig.session.start();
   while (rig.session.step());
@@ -186,11 +187,11 @@ test('a drain marks the last result that is held back, then EOS; START goes on',
 
 test('a drain with nothing left gives an empty LAST, at once or with the next buffer', () => {
   const rig = running().offer(1).feed('drain');
-  assert.is(rig.take(), 'eos, out #2 empty LAST, drain');
+  assert.is(rig.take(), 'eos, drain, out #2 empty LAST');
   const late = running().feed('drain');
   assert.is(late.take(), '');
   late.offer(1);
-  assert.is(late.take(), 'eos, out #2 empty LAST, drain');
+  assert.is(late.take(), 'eos, drain, out #2 empty LAST');
 });
 
 test('another size: the event, LAST, then new buffers; what was queued behind waits', () => {
@@ -200,7 +201,7 @@ test('another size: the event, LAST, then new buffers; what was queued behind wa
   assert.is(rig.take(), 'change 64, out #2 empty LAST');
   assert.is(rig.session.stop, STOP.CHANGED);
   return (async () => {
-    await rig.session.sinkStops(rig.sinks);
+    await rig.session.sinkStops(rig.sinks, rig.sources);
     assert.is(rig.take(), 'out #3 -125');
     rig.offer(2).start();
     assert.is(rig.take(), 'in 1, out #4 1, in 2, out #5 2');
@@ -242,29 +243,139 @@ test('a seek during a drain completes it with an empty LAST; STREAMON goes on', 
   await rig.session.sourceStops(rig.sources);
   assert.is(rig.take(), '');
   rig.offer(1);
-  assert.is(rig.take(), 'eos, out #3 empty LAST, drain');
+  assert.is(rig.take(), 'eos, drain, out #3 empty LAST');
   rig.session.sourceStarts();
   assert.is(rig.session.stop, STOP.RUNNING);
 });
 
-test('STREAMOFF(CAPTURE) ends a drain and gives all buffers back; results are kept', async () => {
-  const rig = running().feed(1, 'drain');
-  rig.take();
-  await rig.session.sinkStops(rig.sinks);
-  assert.is(rig.take(), '');
-  rig.start().offer(1);
-  assert.is(rig.take(), 'out #2 1');
-  const drained = running().feed('drain');
-  await drained.session.sinkStops(drained.sinks);
-  assert.is(drained.take(), 'drain -125');
-  assert.is(drained.session.stop, STOP.RUNNING);
+test('STREAMOFF(CAPTURE) takes a drain back, reached or not, and gives all buffers back', async () => {
+  const reached = running().feed('drain');
+  await reached.session.sinkStops(reached.sinks, reached.sources);
+  assert.is(reached.take(), 'drain -125');
+  assert.is(reached.session.stop, STOP.RUNNING);
+
+  // The picture of packet 1 waits, so the marker behind it has not been reached.
+  const unreached = running().feed(1, 'drain');
+  unreached.take();
+  await unreached.session.sinkStops(unreached.sinks, unreached.sources);
+  assert.is(unreached.take(), 'drain -125');
+  unreached.start().offer(2);
+  assert.is(unreached.take(), 'out #2 1', 'what was decoded is kept, and no LAST comes');
+
+  const late = running();
+  await late.session.sinkStops(late.sinks, late.sources + 1);
+  late.start().feed('drain', 1).offer(2);
+  assert.is(late.take(), 'drain -125, in 1, out #2 1');
+});
+
+test('STREAMOFF(OUTPUT) completes a drain at once, reached or not, with an empty LAST', async () => {
+  const unreached = running().feed(1, 2, 'drain');
+  unreached.take();
+  await unreached.session.sourceStops(unreached.sources);
+  assert.is(unreached.take(), 'in 2 -125');
+  unreached.offer(1);
+  assert.is(unreached.take(), 'eos, drain, out #2 empty LAST');
+  assert.is(unreached.session.stop, STOP.STOPPED);
+
+  const late = running().offer(1);
+  await late.session.sourceStops(late.sources + 2);
+  late.feed(1, 'drain');
+  assert.is(late.take(), 'in 1 -125, eos, drain, out #2 empty LAST');
+});
+
+test('after STREAMOFF of both queues there is no drain left, in either order', async () => {
+  for (const capturesFirst of [true, false]) {
+    const rig = running().feed(1, 'drain');
+    const marker = rig.sources + 1;
+    const steps = [
+      () => rig.session.sinkStops(rig.sinks, marker),
+      () => rig.session.sourceStops(marker),
+    ];
+    for (const step of capturesFirst ? steps : steps.reverse()) await step();
+    rig.feed('drain'); // one that was queued before, and arrives only now
+    rig.session.sourceStarts();
+    rig.take();
+    rig.start().feed(2).offer(2);
+    assert.is(rig.take(), 'in 2, out #2 2');
+  }
+});
+
+test('a drain behind a change of size outlives the set-up of CAPTURE', async () => {
+  const rig = running();
+  rig.coder.width = 64;
+  rig.feed(1, 'drain').offer(1);
+  assert.is(rig.take(), 'change 64, out #2 empty LAST');
+  await rig.session.sinkStops(rig.sinks, rig.sources);
+  rig.start().offer(2);
+  assert.is(rig.take(), 'in 1, out #3 1, eos, drain, out #4 empty LAST');
+});
+
+test('whoever has LAST in hand may go on: the drain is over by then', () => {
+  const rig = running().feed('drain');
+  let open = -1;
+  let stop = -1;
+  rig.session.addSink({
+    seqno: 9,
+    put: () => 1,
+    end: () => {
+      open = rig.open;
+      stop = rig.session.stop;
+      rig.session.start();
+    },
+  });
+  assert.is(open, 0, 'the marker has ended');
+  assert.is(stop, STOP.STOPPED);
+  assert.is(rig.session.lastSink, 9);
+  assert.is(rig.session.stop, STOP.RUNNING);
+});
+
+test('a last result that does not fit its buffer leaves LAST on it', () => {
+  const rig = running();
+  rig.coder.held.push(rig.coder.picture(1));
+  rig.feed('drain');
+  const told: boolean[] = [];
+  const put = (_: Result, last: boolean): number => {
+    told.push(last);
+    return -22;
+  };
+  rig.session.addSink({ seqno: 9, put, end: () => told.push(false) });
+  assert.equal(told, [true]);
+  assert.is(rig.session.counters.errors, 1);
+});
+
+test('a codec that holds pictures back: those of the old size come out before LAST', () => {
+  const rig = running();
+  const older = rig.coder.picture(1);
+  rig.coder.width = 64;
+  // The headers of packet 2 state the new size while its picture is still held back.
+  rig.coder.script.set(2, () => ({ results: [], fault: undefined, stated: size(64) }));
+  rig.coder.script.set(3, () => ({ results: [older, rig.coder.picture(2)], fault: undefined }));
+  rig.feed(2, 3, 4);
+  assert.is(rig.take(), 'in 2');
+  rig.offer(2);
+  assert.is(rig.take(), 'out #2 1, change 64, out #3 empty LAST');
+  rig.session.start();
+  rig.offer(2);
+  assert.is(rig.take(), 'in 3, out #4 2, in 4, out #5 4');
+});
+
+test('a drain that gives pictures of two sizes ends after the second', () => {
+  const rig = running();
+  rig.coder.held.push(rig.coder.picture(1));
+  rig.coder.width = 64;
+  rig.coder.held.push(rig.coder.picture(2));
+  rig.feed('drain').offer(2);
+  assert.is(rig.take(), 'out #2 1, change 64, out #3 empty LAST');
+  rig.session.start();
+  rig.offer(1);
+  assert.is(rig.take(), 'eos, drain, out #4 2 LAST');
 });
 
 test('an encoder starts anew when its CAPTURE queue does', async () => {
   const rig = new Rig(FRESH, true).feed(0).offer(1).start();
   rig.feed(1);
   rig.take();
-  await rig.session.sinkStops(rig.sinks);
+  await rig.session.sinkStops(rig.sinks, rig.sources);
   assert.is(rig.coder.resets, 1);
   rig.start().offer(1);
   assert.is(rig.take(), '', 'what was coded for the old buffers is gone');
@@ -302,7 +413,7 @@ test('what an earlier life of the worker owed is given by the next', () => {
   const changed = new Rig({ ...FRESH, stop: STOP.CHANGING, size: size(64), sinkOn: true });
   changed.offer(1);
   assert.is(changed.take(), 'out #1 empty LAST');
-  const cut = new Rig({ ...FRESH, sinkOn: true, cuts: { source: 1, sink: 1 } });
+  const cut = new Rig({ ...FRESH, sinkOn: true, cuts: { source: 1, sink: 1, drain: 0 } });
   cut.feed(1).offer(1);
   assert.is(cut.take(), 'in 1 -125, out #1 -125');
 });

@@ -6,107 +6,36 @@
  * oldest sink, so results come out in bitstream order whatever the order in which buffers become
  * free. Nothing is coded while a result waits for its sink, for it lies in the coder's memory.
  * Every source and sink that goes in is ended exactly once. Owned by OpenFile.
+ *
+ * A drain is a marker in the line of sources. Whether STREAMOFF comes before the marker was reached or after
+ * is chance, so it makes no difference: of OUTPUT it completes the drain at once, with an empty LAST; of
+ * CAPTURE it takes it back, unless it belongs to a change of size (v4l2_m2m_update_stop_streaming_state).
  */
-import { DmaBufError, errno } from '@dmabuf/core';
+import { errno } from '@dmabuf/core';
 import { UnsupportedStream } from '../codec/unsupported.js';
+import { CoderCall } from './coder-call.js';
 import type { SessionCounters, SessionFailure } from './decoder-session.js';
-
-/** What codes: a decoder or an encoder behind its adapter. */
-export interface Coder<S, T extends Result> {
-  code(source: S): Coded<T> | Promise<Coded<T>>;
-  /** All that is still held back. */
-  drain(): Coded<T> | Promise<Coded<T>>;
-  /** Goes on with a key frame. */
-  reset(): void | Promise<void>;
-  close(): void | Promise<void>;
-}
-
-/** What became of a source. */
-export interface Coded<T extends Result> {
-  readonly results: readonly T[];
-  readonly fault: DmaBufError | undefined;
-  /** Size that the source's headers state, where it gave no picture. */
-  readonly stated?: Geometry | undefined;
-}
-
-/** Size of the pictures of a stream: what is visible, and where that lies in what is coded. */
-export interface Geometry {
-  readonly width: number;
-  readonly height: number;
-  readonly codedWidth: number;
-  readonly codedHeight: number;
-  readonly left: number;
-  readonly top: number;
-}
-
-/** A picture or a packet, in the coder's memory until it is next called. */
-export interface Result {
-  readonly timestamp: number;
-  readonly damaged: boolean;
-  /** Of a decoded picture: another one than before is a change of resolution. */
-  readonly geometry: Geometry | undefined;
-}
-
-/** An OUTPUT buffer, or the marker that ends a drain. Ended once. */
-export interface Source {
-  readonly seqno: number;
-  readonly drain: boolean;
-  /** −errno where its bytes could not be had; 0. */
-  readonly lost: number;
-  begin(): void;
-  end(error: number, sequence: number): void;
-}
-
-/** A CAPTURE buffer. Ended once, by `put` or `end`. */
-export interface Sink<T extends Result> {
-  readonly seqno: number;
-  /** Copies a result in; returns the bytes, or −errno when it does not fit: the sink has ended either way. */
-  put(result: T, sequence: number, last: boolean): number;
-  /** Ends it without content: with 0 and LAST, or −errno (the ERROR flag). */
-  end(error: number, sequence: number, timestamp: number): void;
-}
-
-/** Where a session stands; FILE.STOP has it as a number, so that it outlives the worker. */
-export const STOP = {
-  RUNNING: 0,
-  /** The stream has told its size: the application sets its CAPTURE queue up. */
-  SETUP: 1,
-  /** DEC_CMD_STOP was reached: LAST is to come. */
-  DRAINING: 2,
-  /** The size changes: LAST is to come. */
-  CHANGING: 3,
-  /** LAST has been given after a drain. */
-  STOPPED: 4,
-  /** LAST has been given because the size changes: the application sets its CAPTURE queue up anew. */
-  CHANGED: 5,
-} as const;
-
-/** What a session tells its owner. */
-export interface M2mHooks {
-  wake(): void;
-  /** Counters, `stop` or `waiting` have changed; before whatever ends because of it. */
-  publish(): void;
-  /** The stream's size is known, or another one now: V4L2_EVENT_SOURCE_CHANGE. */
-  sourceChange(size: Geometry): void;
-  /** A drain has ended: V4L2_EVENT_EOS. */
-  endOfStream(): void;
-}
+import {
+  type Coded,
+  type Coder,
+  type Cuts,
+  type Geometry,
+  isChange,
+  type M2mHooks,
+  type M2mState,
+  type Result,
+  type Sink,
+  type Source,
+  STOP,
+} from './m2m.js';
 
 const EIO = -errno.EIO;
 const ECANCELED = -errno.ECANCELED;
 
-/** What outlives a worker (see FILE). */
-export interface M2mState {
-  readonly stop: number;
-  readonly size: Geometry | undefined;
-  readonly sinkOn: boolean;
-  readonly cuts: { readonly source: number; readonly sink: number };
-  readonly failure?: SessionFailure | undefined;
-}
-
 export class M2mSession<S extends Source, T extends Result> {
   readonly counters: SessionCounters;
   readonly #coder: Coder<S, T>;
+  readonly #call: CoderCall;
   readonly #hooks: M2mHooks;
   /** An encoder starts anew when its CAPTURE queue does. */
   readonly #resetWithSink: boolean;
@@ -120,11 +49,10 @@ export class M2mSession<S extends Source, T extends Result> {
   #stop: number;
   #size: Geometry | undefined;
   #sinkOn: boolean;
-  readonly #cuts: { source: number; sink: number };
-  #busy: Promise<void> | undefined;
+  readonly #cuts: Cuts;
+  #lastSink: number;
   #failure: SessionFailure | undefined;
   #seenResult = false;
-  readonly #sequence = { source: 0, sink: 0 };
 
   constructor(
     coder: Coder<S, T>,
@@ -132,8 +60,9 @@ export class M2mSession<S extends Source, T extends Result> {
     counters: SessionCounters,
     options: { readonly resetWithSink: boolean; readonly from: M2mState },
   ) {
-    const { stop, size, sinkOn, cuts } = options.from;
+    const { stop, size, sinkOn, cuts, lastSink, failure } = options.from;
     this.#coder = coder;
+    this.#call = new CoderCall(() => hooks.wake());
     this.#hooks = hooks;
     this.counters = counters;
     this.#resetWithSink = options.resetWithSink;
@@ -141,7 +70,8 @@ export class M2mSession<S extends Source, T extends Result> {
     this.#size = size;
     this.#sinkOn = sinkOn;
     this.#cuts = { ...cuts };
-    this.#failure = options.from.failure;
+    this.#lastSink = lastSink;
+    this.#failure = failure;
   }
 
   /** STOP.* */
@@ -157,6 +87,16 @@ export class M2mSession<S extends Source, T extends Result> {
     return this.#failure;
   }
 
+  /** Markers of drains up to this place in the line of sources mean nothing any more. */
+  get voidDrains(): number {
+    return this.#cuts.drain;
+  }
+
+  /** See M2mState. */
+  get lastSink(): number {
+    return this.#lastSink;
+  }
+
   /** A result, or LAST, waits for a CAPTURE buffer. */
   get waiting(): boolean {
     return this.#lastOwed || (this.#stop === STOP.RUNNING && this.#results.length > 0);
@@ -164,19 +104,13 @@ export class M2mSession<S extends Source, T extends Result> {
 
   /** Whether {@link step} has something to do. */
   get ready(): boolean {
-    return (
-      this.#busy === undefined &&
-      this.#stop === STOP.RUNNING &&
-      this.#results.length === 0 &&
-      this.#sources.length > 0
-    );
+    return this.#free && this.#sources.length > 0;
   }
 
   /** Whether a source can be taken in: only what is coded next, so that the rest outlives the device. */
   wantsSource(seqno: number): boolean {
     if (seqno <= this.#cuts.source || this.#failure !== undefined) return true;
-    const idle = this.#busy === undefined && this.#sources.length === 0;
-    return idle && this.#stop === STOP.RUNNING && this.#results.length === 0;
+    return this.#free && this.#sources.length === 0;
   }
 
   /** Whether a sink can be taken in: one that is filled, or ended, at once. */
@@ -185,14 +119,16 @@ export class M2mSession<S extends Source, T extends Result> {
   }
 
   addSource(source: S): void {
-    if (source.seqno <= this.#cuts.source) this.#endSource(source, ECANCELED);
+    const { seqno, drain } = source;
+    if (seqno <= this.#cuts.source) this.#takenBack(source);
     else if (this.#failure !== undefined) this.#endSource(source, EIO);
+    else if (drain && seqno <= this.#cuts.drain) this.#endSource(source, ECANCELED);
     else this.#sources.push(source);
   }
 
   addSink(sink: Sink<T>): void {
-    if (sink.seqno <= this.#cuts.sink) sink.end(ECANCELED, 0, 0);
-    else if (this.#failure !== undefined) sink.end(EIO, 0, 0);
+    if (sink.seqno <= this.#cuts.sink) sink.end(ECANCELED, 0);
+    else if (this.#failure !== undefined) sink.end(EIO, 0);
     else {
       this.#sinks.push(sink);
       this.#deliver();
@@ -216,19 +152,21 @@ export class M2mSession<S extends Source, T extends Result> {
     this.#deliver();
   }
 
-  /** STREAMOFF(CAPTURE): all sinks come back, a drain or a change is over with them. */
-  async sinkStops(upTo: number): Promise<void> {
-    while (this.#busy !== undefined) await this.#busy;
+  /**
+   * STREAMOFF(CAPTURE): sinks up to a place in their line come back. Takes back a drain whose marker stands
+   * up to a place in the line of sources, unless the size changes.
+   */
+  async sinkStops(upTo: number, drains: number): Promise<void> {
+    await this.#call.idle();
     this.#cuts.sink = upTo;
     this.#sinkOn = false;
-    for (const sink of this.#sinks.splice(0)) sink.end(ECANCELED, 0, 0);
-    const anew = [STOP.CHANGING, STOP.CHANGED, STOP.SETUP].some((stop) => stop === this.#stop);
-    this.#stop = anew ? STOP.SETUP : STOP.RUNNING;
-    this.#endDrain(ECANCELED);
-    this.#sequence.sink = 0;
+    if (isChange(this.#stop)) this.#stop = STOP.SETUP;
+    else this.#takeDrainBack(drains);
+    this.#hooks.publish();
+    for (const sink of this.#sinks.splice(0)) sink.end(ECANCELED, 0);
     if (this.#resetWithSink) {
       this.#dropResults();
-      await this.#coder.reset();
+      await this.#reset();
     }
     this.#hooks.publish();
     this.#hooks.wake();
@@ -240,18 +178,17 @@ export class M2mSession<S extends Source, T extends Result> {
   }
 
   /**
-   * STREAMOFF(OUTPUT): a seek. Sources come back, what was coded from them and not delivered is dropped;
-   * a drain under way completes at once, with an empty LAST.
+   * STREAMOFF(OUTPUT): a seek. Sources come back, what was coded from them and not delivered is dropped; a
+   * drain is over with an empty LAST.
    */
   async sourceStops(upTo: number): Promise<void> {
-    while (this.#busy !== undefined) await this.#busy;
+    await this.#call.idle();
     this.#cuts.source = upTo;
-    for (const source of this.#sources.splice(0)) this.#endSource(source, ECANCELED);
+    for (const source of this.#sources.splice(0)) this.#takenBack(source);
     this.#endTrigger(ECANCELED);
     this.#dropResults();
     this.#failure = undefined;
-    this.#sequence.source = 0;
-    await this.#coder.reset();
+    await this.#reset();
     this.#deliver();
   }
 
@@ -264,9 +201,14 @@ export class M2mSession<S extends Source, T extends Result> {
 
   /** Ends everything with ECANCELED, what arrives later too, and gives the coder up. */
   async close(): Promise<void> {
-    while (this.#busy !== undefined) await this.#busy;
+    await this.#call.idle();
     this.#fail(ECANCELED, 'the file is closed');
     await this.#coder.close();
+  }
+
+  /** Nothing is being coded, and no result is kept. */
+  get #free(): boolean {
+    return !this.#call.busy && this.#stop === STOP.RUNNING && this.#results.length === 0;
   }
 
   get #lastOwed(): boolean {
@@ -279,75 +221,40 @@ export class M2mSession<S extends Source, T extends Result> {
       this.counters.errors++;
       this.#endSource(source, source.lost);
       // What refers to the picture that is missing would be wrong without notice.
-      this.#await(this.#coder.reset());
+      void this.#reset();
       return;
     }
     source.begin();
-    this.#run(
+    this.#call.run<Coded<T>>(
       () => this.#coder.code(source),
       (coded) => this.#coded(source, coded),
-      () => this.#endSource(source, EIO),
+      (why) => {
+        this.#endSource(source, EIO);
+        this.#fail(EIO, why);
+      },
     );
   }
 
-  #drainNow(source: S): void {
-    this.#drain = source;
-    this.#run(
+  #drainNow(marker: S): void {
+    this.#drain = marker;
+    this.#call.run<Coded<T>>(
       () => this.#coder.drain(),
       ({ results }) => {
         this.#results.push(...results);
         this.#setStop(STOP.DRAINING);
         this.#deliver();
       },
-      () => this.#endDrain(EIO),
+      (why) => this.#fail(EIO, why),
     );
   }
 
-  /** Calls the coder; a promise holds everything else up. What it throws ends the stream. */
-  #run(
-    call: () => Coded<T> | Promise<Coded<T>>,
-    done: (coded: Coded<T>) => void,
-    lost: () => void,
-  ): void {
-    const over = (error: unknown): void => {
-      lost();
-      if (!(error instanceof DmaBufError)) throw error;
-      this.#fail(EIO, error.detail);
-    };
-    let coded: Coded<T> | Promise<Coded<T>>;
-    try {
-      coded = call();
-    } catch (error) {
-      over(error);
-      return;
-    }
-    if (coded instanceof Promise) this.#await(this.#coming(coded, done, over));
-    else done(coded);
-  }
-
-  async #coming(
-    coded: Promise<Coded<T>>,
-    done: (coded: Coded<T>) => void,
-    over: (error: unknown) => void,
-  ): Promise<void> {
-    let value: Coded<T>;
-    try {
-      value = await coded;
-    } catch (error) {
-      over(error);
-      return;
-    }
-    done(value);
-  }
-
-  #await(result: void | Promise<void>): void {
-    if (result instanceof Promise) this.#busy = this.#settled(result);
-  }
-
-  async #settled(result: Promise<void>): Promise<void> {
-    await result;
-    this.#busy = undefined;
-    this.#hooks.wake();
+  async #reset(): Promise<void> {
+    this.#call.run<void>(
+      () => this.#coder.reset(),
+      () => {},
+      (why) => this.#fail(EIO, why),
+    );
+    await this.#call.idle();
   }
 
   #coded(source: S, { results, fault, stated }: Coded<T>): void {
@@ -361,15 +268,26 @@ export class M2mSession<S extends Source, T extends Result> {
     else if (results.length === 0) this.counters.hidden++;
     if (results.length > 0) this.#seenResult = true;
     this.#results.push(...results);
-    const size = results[0]?.geometry ?? stated;
-    if (size !== undefined && !sameSize(size, this.#size)) this.#change(source, size);
+    // Headers count before the first picture only: later on pictures of the old size may still be held back.
+    const first = results.length === 0 && this.#size === undefined ? stated : undefined;
+    if (first !== undefined || this.#sizeChanges) this.#trigger = source;
     else this.#endSource(source, fault?.errno ?? 0);
+    if (first !== undefined) this.#change(first);
     this.#deliver();
   }
 
+  /** A result that waits is of another size than the stream so far. */
+  get #sizeChanges(): boolean {
+    return this.#results.some(({ geometry }) => this.#differs(geometry));
+  }
+
+  #differs(size: Geometry | undefined): boolean {
+    if (size === undefined) return false;
+    return size.width !== this.#size?.width || size.height !== this.#size.height;
+  }
+
   /** The stream has another size from here on (the first time: has one). */
-  #change(source: S, size: Geometry): void {
-    this.#trigger = source;
+  #change(size: Geometry): void {
     this.#size = size;
     this.#setStop(this.#sinkOn ? STOP.CHANGING : STOP.SETUP);
     this.#hooks.sourceChange(size);
@@ -378,58 +296,92 @@ export class M2mSession<S extends Source, T extends Result> {
   /** Puts results into sinks, then LAST if it is owed. */
   #deliver(): void {
     while (this.#stop === STOP.RUNNING || this.#stop === STOP.DRAINING) {
-      const result = this.#results[0];
-      const sink = this.#sinks[0];
-      if (result === undefined || sink === undefined) break;
+      const [result] = this.#results;
+      if (result === undefined) break;
+      if (result.geometry !== undefined && this.#differs(result.geometry)) {
+        this.#change(result.geometry);
+        break;
+      }
+      const sink = this.#sinks.shift();
+      if (sink === undefined) break;
       this.#results.shift();
-      this.#sinks.shift();
       this.#put(result, sink);
     }
     if (this.#lastOwed && (this.#results.length === 0 || this.#stop === STOP.CHANGING)) {
       const sink = this.#sinks.shift();
-      if (sink !== undefined) {
-        this.#lastGiven(() => sink.end(0, this.#sequence.sink++, 0));
-        return;
-      }
+      if (sink !== undefined) this.#giveLast(sink, () => sink.end(0, 0));
     }
     this.#hooks.publish();
   }
 
   #put(result: T, sink: Sink<T>): void {
-    const sequence = this.#sequence.sink++;
     if (result.damaged) {
       this.counters.errors++;
-      sink.end(EIO, sequence, result.timestamp);
+      this.#hooks.publish();
+      sink.end(EIO, result.timestamp);
       return;
     }
     const last = this.#stop === STOP.DRAINING && this.#results.length === 0;
     const put = (): void => {
-      const bytes = sink.put(result, sequence, last);
+      const bytes = sink.put(result, last);
       if (bytes < 0) this.counters.errors++;
       else {
         this.counters.decoded++;
         this.counters.bytesCopied += bytes;
       }
     };
-    if (last) this.#lastGiven(put);
+    if (last) this.#giveLast(sink, put);
     else put();
   }
 
-  /** LAST goes out: nothing does after it until the application says so. */
-  #lastGiven(give: () => void): void {
+  /**
+   * LAST goes out: nothing does after it until the application says so. The drain ends first, so that whoever
+   * has LAST in hand may START; should the worker die in between, its next life sees by `lastSink` that the
+   * buffer never got it.
+   */
+  #giveLast(sink: Sink<T>, give: () => void): void {
     const drained = this.#stop === STOP.DRAINING;
+    this.#lastSink = sink.seqno;
     this.#stop = drained ? STOP.STOPPED : STOP.CHANGED;
-    if (drained) this.#hooks.endOfStream();
     this.#hooks.publish();
+    if (drained) {
+      this.#hooks.endOfStream();
+      this.#endDrain(0);
+    }
     give();
-    if (drained) this.#endDrain(0);
-    this.#hooks.publish();
   }
 
+  /** CAPTURE is set up, or LAST was seen: goes on where the stream stood, which may be in a drain. */
   #resume(): void {
-    this.#setStop(STOP.RUNNING);
-    this.#endTrigger(0);
+    this.#setStop(this.#drain === undefined ? STOP.RUNNING : STOP.DRAINING);
+    if (!this.#sizeChanges) this.#endTrigger(0);
     this.#hooks.wake();
+  }
+
+  /** A source that STREAMOFF(OUTPUT) took back. A marker is a drain that is over with an empty LAST. */
+  #takenBack(source: S): void {
+    const over = !source.drain || this.#drain !== undefined || source.seqno <= this.#cuts.drain;
+    if (over) {
+      this.#endSource(source, ECANCELED);
+      return;
+    }
+    this.#drain = source;
+    if (this.#stop !== STOP.RUNNING) return;
+    this.#setStop(STOP.DRAINING);
+    this.#deliver();
+  }
+
+  /** STREAMOFF(CAPTURE) outside a change of size: a drain is off, whether its marker was reached or not. */
+  #takeDrainBack(upTo: number): void {
+    this.#stop = STOP.RUNNING;
+    this.#cuts.drain = upTo;
+    this.#hooks.publish();
+    this.#endDrain(ECANCELED);
+    const voided = this.#sources.filter(({ drain }) => drain);
+    for (const marker of voided) {
+      this.#sources.splice(this.#sources.indexOf(marker), 1);
+      this.#endSource(marker, ECANCELED);
+    }
   }
 
   #endTrigger(error: number): void {
@@ -441,12 +393,12 @@ export class M2mSession<S extends Source, T extends Result> {
   #endDrain(error: number): void {
     const drain = this.#drain;
     this.#drain = undefined;
-    drain?.end(error, 0);
+    drain?.end(error);
   }
 
   #endSource(source: S, error: number): void {
     this.#hooks.publish();
-    source.end(error, source.drain ? 0 : this.#sequence.source++);
+    source.end(error);
   }
 
   #setStop(stop: number): void {
@@ -468,10 +420,6 @@ export class M2mSession<S extends Source, T extends Result> {
     this.#endTrigger(error);
     this.#endDrain(error);
     for (const source of sources) this.#endSource(source, error);
-    for (const sink of sinks) sink.end(error, 0, 0);
+    for (const sink of sinks) sink.end(error, 0);
   }
-}
-
-function sameSize(a: Geometry, b: Geometry | undefined): boolean {
-  return a.width === b?.width && a.height === b.height;
 }

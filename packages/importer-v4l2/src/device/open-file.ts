@@ -19,7 +19,7 @@ import {
 } from '../videodev2.js';
 import { DecoderState, type OutputFormat, resumeOf, startOf } from './codec-state.js';
 import { PacketJob, readSlot, SlotJob } from './jobs.js';
-import type { M2mHooks } from './m2m-session.js';
+import type { M2mHooks } from './m2m.js';
 import { StreamSource, streamTag } from './stream-jobs.js';
 
 export class OpenFile {
@@ -229,7 +229,12 @@ export class OpenFile {
       on ? stream?.sourceStarts() : stream?.sourceStops(words.getDouble(record + FILE.SOURCE_CUT)),
     );
     await catchUp(record + FILE.SINK_ON, record + FILE.SEEN_SINK, (on) =>
-      on ? stream?.sinkStarts() : stream?.sinkStops(words.getDouble(record + FILE.SINK_CUT)),
+      on
+        ? stream?.sinkStarts()
+        : stream?.sinkStops(
+            words.getDouble(record + FILE.SINK_CUT),
+            words.getDouble(record + FILE.DRAIN_CUT),
+          ),
     );
     const starts = words.load(record + FILE.STARTS);
     if (words.get(record + FILE.SEEN_STARTS) < starts) stream?.start();
@@ -276,7 +281,9 @@ export class OpenFile {
       words.set(record + FILE.WIDTH, size.width);
       words.set(record + FILE.HEIGHT, size.height);
     }
-    words.set(record + FILE.STOP, stream.stop);
+    words.setDouble(record + FILE.VOID_DRAINS, stream.voidDrains);
+    words.setDouble(record + FILE.LAST_SINK, stream.lastSink);
+    words.store(record + FILE.STOP, stream.stop);
     const fed = this.sink.submitted > this.sink.completed;
     words.store(record + FILE.STARVED, stream.waiting && !fed ? 1 : 0);
     words.store(record + FILE.ERROR, (bound.failure ?? stream.failure)?.error ?? 0);

@@ -9,22 +9,28 @@ import { TRACE_KIND, type DriverDoor } from '@dmabuf/core/driver';
 import { fileResult } from '../file-table.js';
 import { writeResult, type Finished } from '../results.js';
 import { V4L2_BUF_FLAG_ERROR, V4L2_BUF_FLAG_LAST } from '../videodev2.js';
-import type { Result, Sink, Source } from './m2m-session.js';
+import type { Result, Sink, Source } from './m2m.js';
 
 /** Where a plane lies: which of the job's buffers, bytes from its start, bytes. */
 export type PlanePayload = readonly [buffer: number, offset: number, length: number];
 
-/** Payload of an OUTPUT buffer's job; `parameters` are an encoder's. */
+/** Payload of an OUTPUT buffer's job; `sequence` counts them since STREAMON, `parameters` are an encoder's. */
 export type SourcePayload = readonly [
   tag: 'source',
   index: number,
+  sequence: number,
   timestamp: number,
   planes: readonly PlanePayload[],
   parameters: readonly number[],
 ];
 
 /** Payload of a CAPTURE buffer's job. */
-export type SinkPayload = readonly [tag: 'sink', index: number, planes: readonly PlanePayload[]];
+export type SinkPayload = readonly [
+  tag: 'sink',
+  index: number,
+  sequence: number,
+  planes: readonly PlanePayload[],
+];
 
 /** Payload of the marker that ends a drain. */
 export type DrainPayload = readonly [tag: 'drain'];
@@ -83,6 +89,7 @@ export class StreamSource implements Source {
   readonly #job: Job;
   readonly #place: JobPlace;
   readonly #index: number = 0;
+  readonly #sequence: number = 0;
   readonly #planes: readonly PlanePayload[] = [];
   #begun = false;
 
@@ -90,7 +97,7 @@ export class StreamSource implements Source {
   constructor(job: Job, place: JobPlace) {
     const { payload } = job;
     const fields: readonly unknown[] = Array.isArray(payload) ? payload : [];
-    const [tag, index, timestamp, planes, parameters] = fields;
+    const [tag, index, sequence, timestamp, planes, parameters] = fields;
     this.#job = job;
     this.#place = place;
     this.seqno = job.seqno;
@@ -98,7 +105,9 @@ export class StreamSource implements Source {
     this.drain = tag === 'drain';
     if (this.drain) return;
     if (typeof index !== 'number' || typeof timestamp !== 'number') throw malformed(job);
+    if (typeof sequence !== 'number') throw malformed(job);
     this.#index = index;
+    this.#sequence = sequence;
     this.timestamp = timestamp;
     this.#planes = readPlanes(job, planes);
     const list: readonly unknown[] = Array.isArray(parameters) ? parameters : [];
@@ -120,7 +129,7 @@ export class StreamSource implements Source {
     this.#place.door.trace(TRACE_KIND.START, this.seqno, this.#job.context, 0);
   }
 
-  end(error: number, sequence: number): void {
+  end(error: number): void {
     if (this.#begun) this.#place.door.trace(TRACE_KIND.END, this.seqno, this.#job.context, 0);
     if (this.drain) {
       this.#job.finish(error);
@@ -129,7 +138,8 @@ export class StreamSource implements Source {
     const at = fileResult(this.#place.record, true, this.#index);
     const flags = error === 0 ? 0 : V4L2_BUF_FLAG_ERROR;
     const { timestamp } = this;
-    finish(this.#place, this.#job, at, error, { timestamp, flags, sequence, error, bytesused: [] });
+    const finished = { timestamp, flags, sequence: this.#sequence, error, bytesused: [] };
+    finish(this.#place, this.#job, at, error, finished);
   }
 }
 
@@ -158,35 +168,37 @@ export class StreamSink<T extends Result> implements Sink<T> {
   readonly #place: JobPlace;
   readonly #fill: Fill<T>;
   readonly #at: number;
+  readonly #sequence: number;
   readonly #planes: readonly PlanePayload[];
 
   /** Throws `EINVAL` for a payload that is none. */
   constructor(job: Job, place: JobPlace, fill: Fill<T>) {
     const { payload } = job;
     const fields: readonly unknown[] = Array.isArray(payload) ? payload : [];
-    const [, index, planes] = fields;
-    if (typeof index !== 'number') throw malformed(job);
+    const [, index, sequence, planes] = fields;
+    if (typeof index !== 'number' || typeof sequence !== 'number') throw malformed(job);
     this.#job = job;
     this.#place = place;
     this.#fill = fill;
     this.seqno = job.seqno;
     this.#at = fileResult(place.record, false, index);
+    this.#sequence = sequence;
     this.#planes = readPlanes(job, planes);
     if (job.buffers.some(({ exclusive }) => !exclusive)) throw malformed(job);
   }
 
-  put(result: T, sequence: number, last: boolean): number {
+  put(result: T, last: boolean): number {
     const job = this.#job;
     let filled: Filled;
     try {
       filled = this.#fill(
         result,
         this.#planes.map((plane) => planeBytes(job, plane)),
-        sequence,
+        this.#sequence,
       );
     } catch (error) {
       if (!(error instanceof DmaBufError)) throw error;
-      this.end(error.errno, sequence, result.timestamp);
+      this.#endEmpty(error.errno, result.timestamp, last);
       return error.errno;
     }
     const { bytesused, copied, metadata } = filled;
@@ -194,17 +206,21 @@ export class StreamSink<T extends Result> implements Sink<T> {
     if (metadata !== undefined) for (const buffer of job.buffers) buffer.metadata = metadata;
     const flags = filled.flags | (last ? V4L2_BUF_FLAG_LAST : 0);
     const { timestamp } = result;
-    const finished = { timestamp, flags, sequence, error: 0, bytesused };
+    const finished = { timestamp, flags, sequence: this.#sequence, error: 0, bytesused };
     finish(this.#place, job, this.#at, 0, finished);
     return copied;
   }
 
-  end(error: number, sequence: number, timestamp: number): void {
-    const flags = error === 0 ? V4L2_BUF_FLAG_LAST : V4L2_BUF_FLAG_ERROR;
+  end(error: number, timestamp: number): void {
+    this.#endEmpty(error, timestamp, error === 0);
+  }
+
+  #endEmpty(error: number, timestamp: number, last: boolean): void {
+    const flags = (error === 0 ? 0 : V4L2_BUF_FLAG_ERROR) | (last ? V4L2_BUF_FLAG_LAST : 0);
     // An empty buffer has no content: whoever is queued to read it must not find an old picture.
     const fence = error === 0 ? -errno.ENODATA : error;
     const bytesused = this.#planes.map(() => 0);
-    const finished = { timestamp, flags, sequence, error, bytesused };
+    const finished = { timestamp, flags, sequence: this.#sequence, error, bytesused };
     finish(this.#place, this.#job, this.#at, fence, finished);
   }
 }
