@@ -21,6 +21,13 @@ import type { Command } from './command.js';
 import { GpuImage, type FrameRequest, type ImageRequest, type ImageServices } from './image.js';
 import { ImageTable } from './image-table.js';
 import { IOCTL, SCRATCH_TAG } from './ioctl.js';
+import { PixelBuffer } from './pixel-buffer.js';
+import {
+  readPixels,
+  texSubImage2D,
+  type ReadPixelsOptions,
+  type TexSubImageOptions,
+} from './pixel-access.js';
 import { isGpuInfo } from './spec.js';
 import { readStats, type GpuStats } from './stats.js';
 import { apply, checkingKernels, encodeSteps, toStep, type Step } from './step.js';
@@ -81,9 +88,8 @@ export class GpuContext {
     this.path = path;
     this.#machine = machine;
     this.#door = machine.driver(node.driver);
-    const reach = node.info.poolOnly ? { pool: true } : {};
     const { actor } = node;
-    this.#images = { door: this.#door, table: new ImageTable(this.#door), actor, reach };
+    this.#images = { door: this.#door, table: new ImageTable(this.#door), actor };
     this.#owner = owner;
     this.#context = open(actor);
   }
@@ -197,6 +203,41 @@ export class GpuContext {
     }
   }
 
+  /**
+   * glReadPixels: pixels of an image, packed without gaps; the caller's own. Blocks until the jobs that were
+   * queued to write it are done. A read bracket: nothing is flushed after it.
+   *
+   * EINVAL: a rectangle outside the image, or one that cuts a block of a subsampled format; a format that it
+   * cannot be converted to; no room in `into`. ETIME: `timeout` ran out. What the exporter's mmap refuses
+   * with (ENODEV, EPERM); the errno of a writer that failed; of a frame, as of a job (see importFrame).
+   */
+  readPixels(image: GpuImage, options: ReadPixelsOptions = {}): Uint8Array<ArrayBufferLike> {
+    this.#check('read_pixels');
+    this.#own('readPixels', image);
+    return readPixels(image, options);
+  }
+
+  /**
+   * glTexSubImage2D: writes the caller's pixels into an image, converted to its format. Blocks until nobody
+   * else has the buffer. Only the lines in the rectangle's range are flushed. Errors as of {@link readPixels};
+   * EACCES: it was imported by an fd that is for reading only.
+   */
+  texSubImage2D(image: GpuImage, pixels: Uint8Array, options: TexSubImageOptions = {}): void {
+    this.#check('tex_sub_image');
+    this.#own('texSubImage2D', image);
+    texSubImage2D(image, pixels, options);
+  }
+
+  /**
+   * A dma-buf as a pixel buffer object (GL_PIXEL_PACK_BUFFER, GL_PIXEL_UNPACK_BUFFER): transfers to and from it
+   * are jobs, and it is mapped when they are done. The caller closes it, and may close its own handle.
+   * Errors as of importImage.
+   */
+  createPixelBuffer(buffer: DmaBuf): PixelBuffer {
+    this.#check('create_pixel_buffer');
+    return new PixelBuffer(this, buffer, this.#images);
+  }
+
   /** Counters of the GPU, all contexts together. Does not block. */
   stats(): GpuStats {
     return readStats(this.#door);
@@ -246,21 +287,23 @@ export class GpuContext {
   }
 
   #indexOf(images: GpuImage[], image: GpuImage): number {
-    if (!(image instanceof GpuImage)) {
-      throw new TypeError(
-        'submit: src and dst must be images that importImage or importFrame gave',
-      );
-    }
+    this.#own('submit', image);
     const known = images.findIndex((i) => i.id === image.id);
-    if (known >= 0) return known;
+    return known >= 0 ? known : images.push(image) - 1;
+  }
+
+  /** TypeError: no image; ENOENT: closed; EINVAL: another GPU's. */
+  #own(call: string, image: GpuImage): void {
+    if (!(image instanceof GpuImage)) {
+      throw new TypeError(`${call}: images are what importImage, importFrame or imageById gave`);
+    }
     if (!image.isOpen) {
-      throw new DmaBufError('ENOENT', 'submit', `image ${image.id} is closed`);
+      throw new DmaBufError('ENOENT', call, `image ${image.id} is closed`);
     }
     if (image.actor !== this.#images.actor) {
       const detail = `image ${image.id} was imported into another GPU (actor ${image.actor})`;
-      throw new DmaBufError('EINVAL', 'submit', detail);
+      throw new DmaBufError('EINVAL', call, detail);
     }
-    return images.push(image) - 1;
   }
 }
 

@@ -6,8 +6,14 @@
  * application may close the handle that it imported from. Closing an image that queued jobs use is
  * allowed: they still run.
  */
-import { DmaBufError, type Attachment, type DmaBuf } from '@dmabuf/core';
-import type { DriverDoor, Reach } from '@dmabuf/core/driver';
+import {
+  DmaBufError,
+  type Attachment,
+  type DmaBuf,
+  type Mapping,
+  type MmapOptions,
+} from '@dmabuf/core';
+import type { DriverDoor } from '@dmabuf/core/driver';
 import {
   DRM_FORMATS,
   formatInfo,
@@ -23,6 +29,7 @@ import { DEFAULT_COLOR, type ColorSpec } from './kernels/color.js';
 import type { Image } from './kernels/kernels.js';
 import { MAX_SIZE } from './kernels/scale-map.js';
 import type { Surface } from './step.js';
+import { frameOf } from './surfaces.js';
 
 /** The one layout that this GPU takes: rows one after the other. */
 export const DRM_FORMAT_MOD_LINEAR: bigint = 0n;
@@ -58,7 +65,6 @@ export interface ImageServices {
   readonly table: ImageTable;
   /** Actor id of the device. */
   readonly actor: number;
-  readonly reach: Reach;
 }
 
 export class GpuImage {
@@ -164,7 +170,7 @@ export class GpuImage {
     const own = buffer.dup();
     let attachment: Attachment | undefined;
     try {
-      attachment = own.attach(services.actor, services.reach);
+      attachment = own.attach(services.actor);
       return new GpuImage(services, handleOf(), info, own, attachment);
     } catch (error) {
       attachment?.detach();
@@ -175,6 +181,22 @@ export class GpuImage {
 
   get isOpen(): boolean {
     return this.#open;
+  }
+
+  /**
+   * A CPU mapping of the buffer, by its exporter's own op and with its refusal (ENODEV, EPERM, …): the one
+   * way to one, which the buffer counts (`bufinfo`). The caller closes it. ENOENT: the image is closed.
+   */
+  mmap(options: MmapOptions = {}): Mapping {
+    if (this.#open) return this.#attachment.mmap(options);
+    throw new DmaBufError('ENOENT', 'mmap', `image ${this.id} is closed`);
+  }
+
+  /** What a frame's buffer holds now, by its metadata. For whoever has a claim on it. Errors as of a job's. */
+  describeFrame(call: string): Surface {
+    const { record, metadata } = this.buffer;
+    const bytes = this.#s.door.view(record.region, record.offset, record.size);
+    return frameOf(this, { ino: record.ino, metadata, bytes }, call);
   }
 
   /**

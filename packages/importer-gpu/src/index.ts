@@ -32,6 +32,9 @@ export {
   type FillCommand,
   type Size,
 } from './command.js';
+export { PixelBuffer, type MapOptions, type TransferOptions } from './pixel-buffer.js';
+export type { ReadPixelsOptions, TexSubImageOptions } from './pixel-access.js';
+export { DRM_CLOEXEC, DRM_RDWR, DrmFile } from './drm-file.js';
 export type { GpuStats } from './stats.js';
 export type { BlendMode, Rect } from './kernels/kernels.js';
 export type { ColorEncoding, ColorRange, ColorSpec } from './kernels/color.js';

@@ -23,7 +23,6 @@ export interface GpuOptions {
 /** What the driver half reads in the directory. */
 export interface GpuInfo {
   readonly class: 'gpu';
-  readonly poolOnly: boolean;
 }
 
 /** A GPU for `boot({ drivers: [gpu()] })`. RangeError for a bad `images`. */
@@ -32,14 +31,15 @@ export function gpu(options: GpuOptions = {}): DriverSpec {
   if (!Number.isInteger(images) || images < 1 || images > MAX_IMAGES) {
     throw new RangeError(`gpu: images must be an integer from 1 to ${MAX_IMAGES}, not ${images}`);
   }
-  const info: GpuInfo = { class: 'gpu', poolOnly };
+  const info: GpuInfo = { class: 'gpu' };
+  const reach = { contiguous: true, pool: poolOnly };
   const { urls } = options;
   const device = urls?.device ?? new URL('./device.js', import.meta.url).href;
   return {
     name: options.driver ?? 'gpu',
     module: urls?.driver ?? new URL('./driver.js', import.meta.url).href,
     words: gpuWords(images),
-    devices: [{ name, path, module: device, info }],
+    devices: [{ name, path, module: device, info, reach }],
   };
 }
 

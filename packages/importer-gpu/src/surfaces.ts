@@ -45,7 +45,11 @@ export class Surfaces {
       const detail = `image ${id} is one of buffer ${info.ino}, which the job does not claim`;
       throw new DmaBufError('EINVAL', 'gpu_job', detail);
     }
-    if (info.frame) return { ...frameOf(info, buffer), frame: true, buffer };
+    if (info.frame) {
+      const { metadata, bytes } = buffer;
+      const surface = frameOf(info, { ino: info.ino, metadata, bytes });
+      return { ...surface, frame: true, buffer };
+    }
     const image = this.#imageOf(id, info, buffer);
     const { width, height, color } = info;
     return { image, x: 0, y: 0, width, height, color, frame: false, buffer };
@@ -69,27 +73,37 @@ export class Surfaces {
     if (known?.region === region && known.image.byteOffset === offset && known.info === info) {
       return known.image;
     }
-    const image = placed(buffer, info);
+    const image = placed(buffer.bytes, info);
     this.#known.set(id, { info, region, image });
     return image;
   }
 }
 
-function placed(
-  buffer: JobBuffer,
+/** An image of known geometry where its buffer lies. */
+export function placed(
+  bytes: Uint8Array<ArrayBufferLike>,
   shape: Pick<Image, 'fourcc' | 'width' | 'height' | 'planes'>,
 ): Image {
-  const { offset, size } = buffer.record;
+  const { buffer: memory, byteOffset, byteLength } = bytes;
   const { fourcc, width, height, planes } = shape;
-  const memory = buffer.bytes.buffer;
-  return { memory, byteOffset: offset, byteLength: size, fourcc, width, height, planes };
+  return { memory, byteOffset, byteLength, fourcc, width, height, planes };
 }
 
-/** A frame as its writer described it. */
-function frameOf(limit: ImageInfo, buffer: JobBuffer): Surface & { readonly image: Image } {
-  const frame = buffer.metadata;
+/** The content of a frame's buffer. */
+export interface FrameContent {
+  readonly ino: number;
+  readonly metadata: FrameMetadata;
+  readonly bytes: Uint8Array<ArrayBufferLike>;
+}
+
+/** A frame of at most `limit`'s size, as its writer described it. Errors: {@link Surfaces.resolve}. */
+export function frameOf(
+  limit: { readonly width: number; readonly height: number },
+  { ino, metadata: frame, bytes }: FrameContent,
+  call: string = 'gpu_job',
+): Surface & { readonly image: Image } {
   const refuse = (code: 'EINVAL' | 'ENODATA' | 'EOVERFLOW', what: string): never => {
-    throw new DmaBufError(code, 'gpu_job', `the frame in buffer ${buffer.record.ino} ${what}`);
+    throw new DmaBufError(code, call, `the frame in buffer ${ino} ${what}`);
   };
   if (frame.fourcc === 0) {
     return refuse('ENODATA', 'has no description; its writer must set the buffer’s metadata');
@@ -113,8 +127,8 @@ function frameOf(limit: ImageInfo, buffer: JobBuffer): Surface & { readonly imag
     offset: (frame.offsets[i] ?? 0) >>> 0,
     pitch: frame.pitches[i] ?? 0,
   }));
-  const image = placed(buffer, { ...frame, fourcc: frame.fourcc >>> 0, planes });
-  checkImage('gpu_job', 'the frame’s', image);
+  const image = placed(bytes, { ...frame, fourcc: frame.fourcc >>> 0, planes });
+  checkImage(call, 'the frame’s', image);
   const color = { encoding: frame.matrix, range: frame.range };
   return { image, x: left, y: top, width, height, color };
 }

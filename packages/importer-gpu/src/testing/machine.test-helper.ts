@@ -2,7 +2,15 @@
  * A driver for the tests alone: hands out pool buffers, and has one device, a "camera" that writes
  * test frames with their metadata into buffers, or fails.
  */
-import { boot, DmaBufError, discard, type DmaBuf, type Fence, type Machine } from '@dmabuf/core';
+import {
+  boot,
+  type BootOptions,
+  DmaBufError,
+  discard,
+  type DmaBuf,
+  type Fence,
+  type Machine,
+} from '@dmabuf/core';
 import {
   contiguousOps,
   type DeviceFactory,
@@ -35,16 +43,16 @@ export function testDriver(): DriverSpec {
 /** A machine with a pool, a GPU and the test driver. */
 export async function bootMachine(
   options: GpuOptions = {},
-  pool: number = 32 << 20,
+  more: Omit<BootOptions, 'drivers'> = {},
 ): Promise<Machine> {
-  return boot({ pool, drivers: [gpu(options), testDriver()] });
+  return boot({ pool: 32 << 20, ...more, drivers: [gpu(options), testDriver()] });
 }
 
 /** A buffer in the pool, at an odd place on purpose. Pool memory is not taken back. */
-export function poolBuffer(machine: Machine, bytes: number): DmaBuf {
+export function poolBuffer(machine: Machine, bytes: number, flags: number = 0): DmaBuf {
   const door = machine.driver('test');
   const offset = door.words.add(door.base, ((bytes + 64) & ~63) + 4);
-  return door.export({ region: door.pool, offset, size: bytes, flags: 0, name: 'pool', priv: [] });
+  return door.export({ region: door.pool, offset, size: bytes, flags, name: 'pool', priv: [] });
 }
 
 /** A picture that the camera writes. */
