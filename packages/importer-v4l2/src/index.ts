@@ -89,6 +89,7 @@ export type {
 } from './codec/codec.js';
 export type { PlaneLayout } from './codec/planes.js';
 export type { Colour, ColourMatrix, Rect } from './bitstream/picture-format.js';
+export { isAvi, parseAvi, type AviFile, type AviFrame } from './bitstream/avi.js';
 export { isIvf, parseIvf, type IvfFile, type IvfFrame } from './bitstream/ivf.js';
 export { splitAccessUnits, type AccessUnit } from './bitstream/access-unit.js';
 export { avcToAnnexB, parseAvcConfig, type AvcConfig } from './bitstream/avcc.js';

@@ -18,6 +18,7 @@ export const V4L2_PIX_FMT_NV12 = 'NV12';
 /** One buffer a plane: Y, Cb, Cr (multi-planar API). */
 export const V4L2_PIX_FMT_YUV420M = 'YM12';
 export const V4L2_PIX_FMT_MJPEG = 'MJPG';
+export const V4L2_PIX_FMT_JPEG = 'JPEG';
 
 /** enum v4l2_buf_type */
 export const V4L2_BUF_TYPE_VIDEO_CAPTURE = 1;

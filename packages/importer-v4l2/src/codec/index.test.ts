@@ -17,10 +17,10 @@ async function faultOf(packet: Uint8Array): Promise<Decoded['fault']> {
   return fault;
 }
 
-test('H.264, VP8 and VP9 are listed and here', () => {
+test('H.264, VP8, VP9 and JPEG are listed and here', () => {
   assert.equal(
     codecs.map(({ fourcc }) => fourcc),
-    ['H264', 'VP80', 'VP90'],
+    ['H264', 'VP80', 'VP90', 'MJPG', 'JPEG'],
   );
   for (const codec of codecs) {
     assert.is(codecOf(codec.fourcc), codec);
@@ -34,7 +34,6 @@ test('a foreign format is refused by name, with what is accepted', () => {
     /^EINVAL.*AV1 \('AV01'\).*H\.264 Baseline.*VP8.*VP9 profile 0/,
   );
   assert.throws(() => codecOf('HEVC'), /H\.265/);
-  assert.throws(() => codecOf('MJPG'), /Motion JPEG/);
   assert.throws(() => codecOf('XYZ1'), /the format 'XYZ1'/);
 });
 
@@ -43,6 +42,7 @@ test('a codec string tells the codec and its profile', () => {
   assert.is(codecOfString('avc1.42801f').fourcc, 'H264');
   assert.is(codecOfString('avc1.4d800d').fourcc, 'H264'); // Main that promises Baseline
   assert.is(codecOfString('vp8').fourcc, 'VP80');
+  assert.is(codecOfString('mjpeg').fourcc, 'MJPG');
   assert.is(codecOfString('vp09.00.31.08').fourcc, 'VP90');
   assert.throws(() => codecOfString('avc1.64001f'), /^EINVAL.*High \(profile_idc 100\).*accepted/);
   assert.throws(() => codecOfString('avc1.4d400d'), /Main \(profile_idc 77\)/);

@@ -8,6 +8,7 @@ import { h264ProfileName } from '../bitstream/h264-sps.js';
 import type { CodecInfo } from './codec.js';
 import { h264 } from './h264.js';
 import { vp8, vp9 } from './libav.js';
+import { jpeg, mjpeg } from './mjpeg.js';
 import { UnsupportedStream } from './unsupported.js';
 
 export type {
@@ -42,14 +43,12 @@ export {
 } from './planes.js';
 
 /** Every codec, installed or not; `probe()` tells. */
-export const codecs: readonly CodecInfo[] = [h264, vp8, vp9];
+export const codecs: readonly CodecInfo[] = [h264, vp8, vp9, mjpeg, jpeg];
 
 /** Formats that people bring along, for an answer better than "unknown". */
 const FOREIGN: Readonly<Record<string, string>> = {
   AV01: 'AV1',
   HEVC: 'H.265/HEVC',
-  MJPG: 'Motion JPEG',
-  JPEG: 'JPEG',
   MPG1: 'MPEG-1',
   MPG2: 'MPEG-2',
   MPG4: 'MPEG-4 part 2',

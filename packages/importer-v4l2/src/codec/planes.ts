@@ -61,6 +61,22 @@ function check(size: number, plane: SourcePlane, index: number, to: PlaneLayout)
   );
 }
 
+/** Throws `EINVAL` where a plane does not fit into a buffer of `size` bytes, or has no layout. */
+export function checkPlanes(
+  size: number,
+  layout: readonly PlaneLayout[],
+  planes: readonly SourcePlane[],
+): void {
+  if (layout.length !== planes.length) {
+    const found = `${layout.length} plane layouts for a picture of ${planes.length} planes`;
+    throw new DmaBufError('EINVAL', 'copy_picture', found);
+  }
+  layout.forEach((to, i) => {
+    const plane = planes[i];
+    if (plane !== undefined) check(size, plane, i, to);
+  });
+}
+
 /**
  * Copies planes from `src` to `dst` and returns the bytes copied.
  *
@@ -72,14 +88,7 @@ export function copyPlanes(
   src: Uint8Array<ArrayBufferLike>,
   planes: readonly SourcePlane[],
 ): number {
-  if (layout.length !== planes.length) {
-    const found = `${layout.length} plane layouts for a picture of ${planes.length} planes`;
-    throw new DmaBufError('EINVAL', 'copy_picture', found);
-  }
-  layout.forEach((to, i) => {
-    const plane = planes[i];
-    if (plane !== undefined) check(dst.length, plane, i, to);
-  });
+  checkPlanes(dst.length, layout, planes);
   let bytes = 0;
   layout.forEach((to, i) => {
     const plane = planes[i];

@@ -2,6 +2,11 @@
 export class BitWriter {
   readonly #bits: number[] = [];
 
+  /** Bits written so far. */
+  get length(): number {
+    return this.#bits.length;
+  }
+
   u(count: number, value: number): this {
     for (let i = count - 1; i >= 0; i--) this.#bits.push(Math.floor(value / 2 ** i) % 2);
     return this;

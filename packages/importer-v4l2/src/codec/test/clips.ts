@@ -10,6 +10,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { splitAccessUnits } from '../../bitstream/access-unit.js';
 import { avcToAnnexB, parseAvcConfig } from '../../bitstream/avcc.js';
+import { isAvi, parseAvi } from '../../bitstream/avi.js';
 import { isIvf, parseIvf } from '../../bitstream/ivf.js';
 import type { Decoded, Decoder, Packet, Picture } from '../codec.js';
 import { codecOfString } from '../index.js';
@@ -47,6 +48,10 @@ export async function loadClip(name: string): Promise<Clip> {
   });
   if (isIvf(bytes)) {
     const { fourcc, frames } = parseIvf(bytes);
+    return { name, fourcc, packets: frames.map(({ data }, i) => number(data, i)) };
+  }
+  if (isAvi(bytes)) {
+    const { fourcc, frames } = parseAvi(bytes);
     return { name, fourcc, packets: frames.map(({ data }, i) => number(data, i)) };
   }
   if (basename(path).endsWith('.h264')) {
