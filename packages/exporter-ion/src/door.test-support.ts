@@ -43,6 +43,7 @@ export function fakeIon(world: World, words: Words, actor: number): Ion {
     base: BASE,
     words,
     locks: new Locks(words, seam, actor, () => {}),
+    coherent: true,
     hasPool: world.pool.byteLength > 0,
     pool: 1,
     regionBytes: () => world.pool.byteLength,

@@ -42,6 +42,7 @@ export type HeapDoor = Pick<
   | 'base'
   | 'words'
   | 'locks'
+  | 'coherent'
   | 'hasPool'
   | 'pool'
   | 'regionBytes'

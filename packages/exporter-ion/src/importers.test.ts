@@ -73,13 +73,13 @@ test('a job on chunk memory gets its pieces, and the next one finds there what i
   using gap = client.alloc({ size: CHUNK, heaps: 'chunk' });
   gap.close();
   using buffer = client.alloc({ size: 2 * CHUNK + 100, heaps: 'chunk' });
-  const seen = (): unknown => machine.ioctl(context.target, 'seen');
+  const seen = (): Seen => machine.ioctl(context.target, 'seen') as Seen;
   const write = context.submit({ buffers: [exclusive(buffer)] });
   context.submit({ buffers: [exclusive(first)] });
   context.submit({ buffers: [shared(buffer)] }).wait(10_000);
   assert.is(write.status, 1);
-  const expected: Seen = { lengths: [CHUNK, CHUNK, 100], ends: [1, 1, 2, 2, 3, 3] };
-  assert.equal(seen(), expected);
+  const { lengths, ends } = seen();
+  assert.equal({ lengths, ends }, { lengths: [CHUNK, CHUNK, 100], ends: [1, 1, 2, 2, 3, 3] });
   refused('EINVAL', /plain needs memory in one piece, buffer \d+ is in 3/, () =>
     contextOf('/dev/plain').submit({ buffers: [shared(buffer)] }),
   );
@@ -92,7 +92,7 @@ test('protected memory takes jobs of the devices that declare it, or that its he
   const vault = contextOf('/dev/vault');
   const plain = contextOf('/dev/plain');
   assert.is(vault.submit({ buffers: [exclusive(secret)] }).wait(10_000), 1);
-  assert.equal(machine.ioctl(vault.target, 'seen'), { lengths: [PAGE], ends: [1, 1] });
+  assert.equal((machine.ioctl(vault.target, 'seen') as Seen).ends, [1, 1]);
   assert.is(plain.submit({ buffers: [exclusive(named)] }).wait(10_000), 1);
   refused('EPERM', /is protected, and plain does not.*'protected' \(id 8\) is for devices/, () =>
     plain.submit({ buffers: [exclusive(secret)] }),

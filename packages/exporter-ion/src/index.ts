@@ -31,7 +31,16 @@ export function ion(options: IonOptions = {}): DriverSpec {
 export { IonClient, type ClientOptions, type HeapEntry } from './client.js';
 export { IonHandle } from './handle.js';
 export type { AllocOptions, BufferUser } from './allocate.js';
-export { dmaHeap, DmaHeap, type DmaHeapAlloc, O_ACCMODE, O_CLOEXEC, O_RDWR } from './dma-heap.js';
+export {
+  dmaHeap,
+  dmaHeaps,
+  DmaHeap,
+  type DmaHeapAlloc,
+  O_ACCMODE,
+  O_CLOEXEC,
+  O_RDONLY,
+  O_RDWR,
+} from './dma-heap.js';
 export type { HeapHolder, HeapStats } from './stats.js';
 export {
   type HeapKind,

@@ -49,9 +49,9 @@ async function runAll(machine: Machine, steps: number, seed: number): Promise<nu
       const peers = actors.filter((actor) => actor !== token.actor);
       const task: StressTask = { token, peers, steps, seed: seed + i };
       const worker = new Worker(url, { workerData: task, transferList });
-      const messages: unknown[] = await once(worker, 'message');
-      await once(worker, 'exit');
-      const [counts] = messages;
+      // Both at once: the end may come with the message, in one turn.
+      const ended: unknown[][] = await Promise.all([once(worker, 'message'), once(worker, 'exit')]);
+      const counts = ended[0]?.[0];
       return Array.isArray(counts) ? counts.map(Number) : [];
     }),
   );

@@ -68,6 +68,11 @@ export class DriverDoor {
     return this.#s.moves.move(buffer, to, timeout);
   }
 
+  /** Whether CPU mappings are the memory itself: false in `boot({ coherency: 'noncoherent' })`. */
+  get coherent(): boolean {
+    return this.#s.shadows === undefined;
+  }
+
   /** Actor id of this thread. */
   get self(): number {
     return this.#k.self;

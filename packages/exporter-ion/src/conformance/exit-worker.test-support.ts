@@ -1,9 +1,9 @@
 /**
- * For exit.test.ts: a process that ends without leaving, with buffers in its hands.
+ * For libion-exit.test.ts: a process that ends without leaving, with buffers in its hands.
  */
 import { workerData } from 'node:worker_threads';
 import { join, type JoinToken } from '@dmabuf/core';
-import { IonClient } from './index.js';
+import { IonClient } from '../index.js';
 
 export interface ExitTask {
   readonly token: JoinToken;
