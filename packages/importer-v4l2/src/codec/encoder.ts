@@ -57,6 +57,8 @@ export interface EncoderOptions {
   readonly gop?: number;
   /** 1 (worst) to 100: V4L2_CID_JPEG_COMPRESSION_QUALITY. For codecs without a rate. Default 80. */
   readonly quality?: number;
+  /** JPEG: MCUs (16x16 pixels) between restart markers, 0 (default) for none: V4L2_CID_JPEG_RESTART_INTERVAL. */
+  readonly restartInterval?: number;
   /**
    * `'realtime'` (default) gives each packet with its own picture and encodes fastest; `'good'` may
    * look ahead and takes several times longer.
@@ -87,6 +89,11 @@ export interface Encoder {
    * `EOPNOTSUPP` for a codec without a rate.
    */
   setBitrate(bitsPerSecond: number): void;
+  /**
+   * From the next picture on: V4L2_CID_JPEG_COMPRESSION_QUALITY. Throws `EINVAL` for what is no whole number
+   * from 1 to 100, `EOPNOTSUPP` for a codec with a rate.
+   */
+  setQuality(quality: number): void;
   /** Drain: what is still held back. Encoding may go on, with a key frame. */
   flush(): Encoded | Promise<Encoded>;
   /** Gives the encoder's memory back. Closing again does nothing. */
@@ -120,6 +127,7 @@ export interface EncoderSettings {
   readonly bitrate: number;
   readonly gop: number;
   readonly quality: number;
+  readonly restartInterval: number;
   readonly deadline: 'realtime' | 'good';
   readonly colour: Colour;
 }
@@ -141,6 +149,11 @@ export function checkBitrate(bitrate: number): number {
   return whole('bitrate (bit/s)', bitrate, 1000, MAX_BITRATE);
 }
 
+/** Checks a quality. Throws `EINVAL`. */
+export function checkQuality(quality: number): number {
+  return whole('quality', quality, 1, 100);
+}
+
 /** Checks options and fills in defaults. Throws `EINVAL`, naming the option. */
 export function encoderSettings(options: EncoderOptions): EncoderSettings {
   const width = whole('width', options.width, 1, 16383);
@@ -153,13 +166,15 @@ export function encoderSettings(options: EncoderOptions): EncoderSettings {
   const tenth = Math.ceil((width * height * num) / den / 10);
   const bitrate = checkBitrate(options.bitrate ?? Math.min(MAX_BITRATE, Math.max(10_000, tenth)));
   const gop = whole('gop', options.gop ?? 60, 1, 100_000);
-  const quality = whole('quality', options.quality ?? 80, 1, 100);
+  const quality = checkQuality(options.quality ?? 80);
+  const restartInterval = whole('restartInterval', options.restartInterval ?? 0, 0, 65535);
   const deadline = options.deadline ?? 'realtime';
   if (deadline !== 'realtime' && deadline !== 'good') {
     throw bad(`deadline is '${String(deadline)}'; known are 'realtime' and 'good'`);
   }
   const colour = options.colour ?? { range: 'limited', matrix: 'unspecified' };
-  return { width, height, frameRate, bitrate, gop, quality, deadline, colour };
+  const rate = { frameRate, bitrate, gop, deadline };
+  return { width, height, ...rate, quality, restartInterval, colour };
 }
 
 /**

@@ -6,9 +6,10 @@
 import { DmaBufError } from '@dmabuf/core';
 import type { Encoder, EncoderInfo, EncoderOptions } from './encoder.js';
 import { vp8Encoder, vp9Encoder } from './libav-encoder.js';
+import { jpegEncoder, mjpegEncoder } from './mjpeg-encoder.js';
 
 /** Every encoder, installed or not; `probe()` tells. */
-export const encoders: readonly EncoderInfo[] = [vp8Encoder, vp9Encoder];
+export const encoders: readonly EncoderInfo[] = [vp8Encoder, vp9Encoder, mjpegEncoder, jpegEncoder];
 
 /** What can be encoded to, in one line, with what to install for those that are missing. */
 function known(): string {

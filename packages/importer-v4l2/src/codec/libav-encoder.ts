@@ -160,6 +160,12 @@ export class LibAvEncoder implements Encoder {
     this.#left = this.#drain(libav);
   }
 
+  setQuality(_quality: number): void {
+    this.#open('setQuality');
+    const detail = `${this.#codec.name} has a bitrate instead of a quality: call setBitrate`;
+    throw new DmaBufError('EOPNOTSUPP', 'setQuality', detail);
+  }
+
   flush(): Encoded | Promise<Encoded> {
     const libav = this.#open('flush');
     try {
