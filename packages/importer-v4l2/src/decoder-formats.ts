@@ -7,6 +7,7 @@ import { FILE, readGeometry } from './file-table.js';
 import {
   adjustSide,
   adjustSizeimage,
+  CODED_BYTES,
   codedFormat,
   type FormatDescription,
   type FormatSet,
@@ -46,9 +47,10 @@ export class DecoderFormats implements FormatSet {
 
   enumFmt(type: number): readonly FormatDescription[] {
     if (isOutput(type)) {
-      const flags = V4L2_FMT_FLAG_COMPRESSED | V4L2_FMT_FLAG_DYN_RESOLUTION;
+      const coded = V4L2_FMT_FLAG_COMPRESSED | V4L2_FMT_FLAG_DYN_RESOLUTION;
       return codecs.map((codec) => {
         const { fourcc, description } = codec;
+        const flags = codec.raw === true ? 0 : coded;
         return { fourcc, description, flags, ...codec.probe() };
       });
     }
@@ -57,7 +59,7 @@ export class DecoderFormats implements FormatSet {
   }
 
   gFmt(type: number): V4l2Format {
-    if (isOutput(type)) return codedFormat(type, this.#coded, this.#size, this.#sizeimage);
+    if (isOutput(type)) return outputFormat(type, this.#coded, this.#size, this.#sizeimage);
     if (isCapture(type)) return rawFormat(type, rawPixelformat(type, this.#raw), this.#size);
     throw noQueue('VIDIOC_G_FMT', type, QUEUES);
   }
@@ -71,12 +73,13 @@ export class DecoderFormats implements FormatSet {
     if (!isOutput(type)) throw noQueue('VIDIOC_TRY_FMT', type, QUEUES);
     const known = codecs.some(({ fourcc }) => fourcc === pixelformat);
     const coded = known && pixelformat !== undefined ? pixelformat : this.#coded;
-    const sizeimage = adjustSizeimage(planes?.[0]?.sizeimage, MIN_PACKET);
+    const fallback = isRaw(coded) ? MIN_PACKET : CODED_BYTES;
+    const sizeimage = adjustSizeimage(planes?.[0]?.sizeimage, MIN_PACKET, fallback);
     const size = {
       width: adjustSide(request.width, this.#size.width),
       height: adjustSide(request.height, this.#size.height),
     };
-    return codedFormat(type, coded, size, sizeimage);
+    return outputFormat(type, coded, size, sizeimage);
   }
 
   /** OUTPUT opens the decoder: blocks for up to a second. */
@@ -120,4 +123,24 @@ export class DecoderFormats implements FormatSet {
       height: adjustSide(request.height, SIZE_UNKNOWN.height),
     };
   }
+}
+
+function isRaw(fourcc: string): boolean {
+  return codecs.some((codec) => codec.fourcc === fourcc && codec.raw === true);
+}
+
+/** OUTPUT of raw pictures: a buffer holds one at least, and may hold a line of text before it (Y4M). */
+function outputFormat(
+  type: number,
+  fourcc: string,
+  size: { readonly width: number; readonly height: number },
+  sizeimage: number,
+): V4l2Format {
+  if (!isRaw(fourcc)) return codedFormat(type, fourcc, size, sizeimage);
+  const format = rawFormat(type, fourcc, size);
+  const planes = format.planes.map((plane) => ({
+    ...plane,
+    sizeimage: Math.max(plane.sizeimage, sizeimage),
+  }));
+  return { ...format, planes };
 }

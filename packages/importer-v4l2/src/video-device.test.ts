@@ -106,6 +106,8 @@ test('a file tells what it is, what it takes and what it gives', async () => {
       ['VP90', true],
       ['MJPG', true],
       ['JPEG', true],
+      ['YU12', true],
+      ['NV12', true],
     ],
   );
   assert.is(video.enumFmt(V4L2_BUF_TYPE_VIDEO_CAPTURE)[0]?.fourcc, 'YU12');

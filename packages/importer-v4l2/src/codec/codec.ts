@@ -117,8 +117,14 @@ export type Availability =
   | { readonly available: false; readonly reason: string };
 
 export interface OpenOptions {
-  /** Parameter sets to start with, as a packet would carry them (H.264: SPS and PPS, Annex B). */
+  /**
+   * What the packets may lack, as a packet would carry it: SPS and PPS (H.264, Annex B), tables (JPEG), the
+   * first line (Y4M).
+   */
   readonly header?: Uint8Array<ArrayBufferLike>;
+  /** Visible size, for formats that do not state it (raw pictures). */
+  readonly width?: number;
+  readonly height?: number;
 }
 
 /** A codec of the registry. */
@@ -129,6 +135,8 @@ export interface CodecInfo {
   readonly description: string;
   /** What it takes, in words for error messages. */
   readonly accepts: string;
+  /** Its packets are pictures as they are: ENUM_FMT has no V4L2_FMT_FLAG_COMPRESSED. Default false. */
+  readonly raw?: boolean;
   /** Looks for the code it needs; loads and starts nothing. */
   probe(): Availability;
   /**

@@ -7,9 +7,17 @@ import { DmaBufError } from '@dmabuf/core';
 import type { Encoder, EncoderInfo, EncoderOptions } from './encoder.js';
 import { vp8Encoder, vp9Encoder } from './libav-encoder.js';
 import { jpegEncoder, mjpegEncoder } from './mjpeg-encoder.js';
+import { rawI420Encoder, rawNv12Encoder } from './raw-encoder.js';
 
 /** Every encoder, installed or not; `probe()` tells. */
-export const encoders: readonly EncoderInfo[] = [vp8Encoder, vp9Encoder, mjpegEncoder, jpegEncoder];
+export const encoders: readonly EncoderInfo[] = [
+  vp8Encoder,
+  vp9Encoder,
+  mjpegEncoder,
+  jpegEncoder,
+  rawI420Encoder,
+  rawNv12Encoder,
+];
 
 /** What can be encoded to, in one line, with what to install for those that are missing. */
 function known(): string {

@@ -17,10 +17,10 @@ async function faultOf(packet: Uint8Array): Promise<Decoded['fault']> {
   return fault;
 }
 
-test('H.264, VP8, VP9 and JPEG are listed and here', () => {
+test('H.264, VP8, VP9, JPEG and raw pictures are listed and here', () => {
   assert.equal(
     codecs.map(({ fourcc }) => fourcc),
-    ['H264', 'VP80', 'VP90', 'MJPG', 'JPEG'],
+    ['H264', 'VP80', 'VP90', 'MJPG', 'JPEG', 'YU12', 'NV12'],
   );
   for (const codec of codecs) {
     assert.is(codecOf(codec.fourcc), codec);

@@ -9,6 +9,7 @@ import type { CodecInfo } from './codec.js';
 import { h264 } from './h264.js';
 import { vp8, vp9 } from './libav.js';
 import { jpeg, mjpeg } from './mjpeg.js';
+import { rawI420, rawNv12 } from './raw.js';
 import { UnsupportedStream } from './unsupported.js';
 
 export type {
@@ -43,7 +44,7 @@ export {
 } from './planes.js';
 
 /** Every codec, installed or not; `probe()` tells. */
-export const codecs: readonly CodecInfo[] = [h264, vp8, vp9, mjpeg, jpeg];
+export const codecs: readonly CodecInfo[] = [h264, vp8, vp9, mjpeg, jpeg, rawI420, rawNv12];
 
 /** Formats that people bring along, for an answer better than "unknown". */
 const FOREIGN: Readonly<Record<string, string>> = {

@@ -161,3 +161,36 @@ export function writeI420(
   }
   return copied + chroma.width * chroma.rows;
 }
+
+/**
+ * Writes a picture as NV12 to two planes of `dst`, joining the chroma of I420 on the way.
+ *
+ * Returns the bytes written. Throws `EINVAL` as `copyPlanes` does.
+ */
+export function writeNv12(
+  dst: Uint8Array<ArrayBufferLike>,
+  layout: readonly PlaneLayout[],
+  { fourcc, data, planes, width, height }: PlanarPicture,
+): number {
+  const targets = planeSizes('NV12', width, height);
+  const places = targets.map((size): SourcePlane => ({ offset: 0, pitch: 0, ...size }));
+  checkPlanes(dst.length, layout, places);
+  const [y, uv] = layout;
+  const [luma, chroma] = targets;
+  const [fromY, fromU, fromV] = planes;
+  if (y === undefined || uv === undefined || luma === undefined || chroma === undefined) return 0;
+  if (fromY === undefined || fromU === undefined) return 0;
+  const copied = copyPlanes(dst, [y], data, [{ ...luma, ...fromY }]);
+  if (fourcc === 'NV12') return copied + copyPlanes(dst, [uv], data, [{ ...chroma, ...fromU }]);
+  if (fromV === undefined) return copied;
+  for (let row = 0; row < chroma.rows; row++) {
+    const to = uv.offset + row * uv.pitch;
+    const u = fromU.offset + row * fromU.pitch;
+    const v = fromV.offset + row * fromV.pitch;
+    for (let x = 0; 2 * x < chroma.width; x++) {
+      dst[to + 2 * x] = data[u + x] ?? 0;
+      dst[to + 2 * x + 1] = data[v + x] ?? 0;
+    }
+  }
+  return copied + chroma.width * chroma.rows;
+}

@@ -126,7 +126,9 @@ export class DecoderState {
     const { fourcc, header } = format;
     const codec = codecOf(fourcc);
     try {
-      const decoder = await codec.open(header === undefined ? {} : { header });
+      // What the stream has told outlives the worker, for formats whose packets do not tell it.
+      const { width, height } = from.state.size ?? format;
+      const decoder = await codec.open({ width, height, ...(header && { header }) });
       return new DecoderState(codec, decoder, header !== undefined, hooks, from);
     } catch (error) {
       throw codecError(error);
