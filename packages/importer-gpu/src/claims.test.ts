@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deriveClaims } from './claims.js';
-import type { Step } from './step.js';
+import type { PixelStep, Step } from './step.js';
 
 const A = { key: 100, width: 8, height: 4 };
 const B = { key: 200, width: 8, height: 4 };
@@ -10,7 +10,7 @@ const A2 = { key: 100, width: 8, height: 4 };
 const WHOLE = { x: 0, y: 0, width: 8, height: 4 };
 const PART = { x: 0, y: 0, width: 8, height: 3 };
 
-function step(op: Step['op'], dst: number, src = -1, to?: Step['to']): Step {
+function step(op: PixelStep['op'], dst: number, src = -1, to?: PixelStep['to']): Step {
   const rest = { filter: 'bilinear', mode: 'premultiplied', alpha: 255, pixel: 0 } as const;
   return { op, dst, src, to, from: undefined, ...rest };
 }

@@ -7,7 +7,7 @@
  * A buffer that is read and written has one claim.
  */
 import type { Access } from '@dmabuf/core';
-import { overwritesAll, type Step } from './step.js';
+import { touches, type Step, type Touch } from './step.js';
 
 /** What of an image decides. */
 export interface ClaimImage {
@@ -34,16 +34,21 @@ export function deriveClaims(
     if (use === undefined) uses.set(image.key, { written: false, discards: -1 });
     else if (use.discards !== index) use.discards = -1;
   };
+  const write = ({ image: index, whole }: Touch, image: ClaimImage): void => {
+    const use = uses.get(image.key);
+    if (use !== undefined) use.written = true;
+    else uses.set(image.key, { written: true, discards: whole ? index : -1 });
+  };
   for (const step of steps) {
-    const source = images[step.src];
-    if (source !== undefined) read(step.src, source);
-    const target = images[step.dst];
-    if (target === undefined) continue;
-    if (step.op === 'blend') read(step.dst, target);
-    const use = uses.get(target.key);
-    const discards = overwritesAll(step, target) ? step.dst : -1;
-    if (use === undefined) uses.set(target.key, { written: true, discards });
-    else use.written = true;
+    const touched = touches(step, images);
+    for (const reads of [true, false]) {
+      for (const touch of touched) {
+        const image = images[touch.image];
+        if (image === undefined) continue;
+        if (reads && touch.reads) read(touch.image, image);
+        if (!reads && touch.writes) write(touch, image);
+      }
+    }
   }
   const access = ({ written, discards }: Use): Access => {
     if (!written) return 'shared';

@@ -7,6 +7,7 @@
  */
 import type { GpuImage } from './image.js';
 import type { BlendMode, Rect } from './kernels/kernels.js';
+import type { GpuKernel, KernelImageUse } from './user-kernel.js';
 
 /** A size in pixels. */
 export interface Size {
@@ -61,8 +62,25 @@ export interface CopyCommand {
   readonly to?: Rect;
 }
 
+export interface DispatchCommand {
+  readonly op: 'dispatch';
+  readonly kernel: GpuKernel;
+  /** Each image once. */
+  readonly images: readonly KernelImageUse[];
+  /** Numbers that the kernel is given. */
+  readonly args?: readonly number[];
+  /** Default: as large as the first image that is written. */
+  readonly grid?: Size;
+}
+
 /** One command of a job. */
-export type Command = BlitCommand | BlendCommand | FillCommand | ClearCommand | CopyCommand;
+export type Command =
+  | BlitCommand
+  | BlendCommand
+  | FillCommand
+  | ClearCommand
+  | CopyCommand
+  | DispatchCommand;
 
 /**
  * Draws `src` into `dst`: YCbCr to RGB conversion and scaling in one pass. `src` is XRGB8888,
@@ -91,6 +109,11 @@ export function clear(command: Omit<ClearCommand, 'op'>): ClearCommand {
 /** Copies pixels verbatim between images of one format, or between XRGB8888 and ARGB8888. */
 export function copy(command: Omit<CopyCommand, 'op'>): CopyCommand {
   return { ...command, op: 'copy' };
+}
+
+/** Runs a kernel of the user's over a grid. See {@link KernelCall} for what it is called with. */
+export function dispatch(command: Omit<DispatchCommand, 'op'>): DispatchCommand {
+  return { ...command, op: 'dispatch' };
 }
 
 /**

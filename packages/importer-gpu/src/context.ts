@@ -30,7 +30,12 @@ import {
 } from './pixel-access.js';
 import { isGpuInfo } from './spec.js';
 import { readStats, type GpuStats } from './stats.js';
-import { apply, checkingKernels, encodeSteps, toStep, type Step } from './step.js';
+import { checkDispatch } from './dispatch.js';
+import { KernelTable } from './kernel-table.js';
+import type { RecordHandle, RecordTable } from './record-table.js';
+import { apply, checkingKernels, toStep, type Step } from './step.js';
+import { encodeSteps } from './step-codec.js';
+import { GpuKernel, kernelInfo, type KernelRequest } from './user-kernel.js';
 
 export interface GpuContextOptions {
   /** Path of the GPU; default `'/dev/dri/renderD128'`. */
@@ -69,6 +74,7 @@ export class GpuContext {
   readonly #door: DriverDoor;
   readonly #context: Context;
   readonly #images: ImageServices;
+  readonly #kernels: KernelTable;
   /** Whether this object made the context, and so closes it. */
   readonly #owner: boolean;
   #scratch = false;
@@ -90,6 +96,7 @@ export class GpuContext {
     this.#door = machine.driver(node.driver);
     const { actor } = node;
     this.#images = { door: this.#door, table: new ImageTable(this.#door), actor };
+    this.#kernels = new KernelTable(this.#door);
     this.#owner = owner;
     this.#context = open(actor);
   }
@@ -188,19 +195,53 @@ export class GpuContext {
     const images: GpuImage[] = [];
     const indexOf = (image: GpuImage): number => this.#indexOf(images, image);
     const steps = commands.map((command, i) =>
-      explained(i, command.op, () => toStep(command, indexOf)),
+      explained(i, command.op, () => {
+        if (command.op === 'dispatch') this.#ownKernel(command.kernel);
+        return toStep(command, indexOf);
+      }),
     );
-    steps.forEach((step, i) => explained(i, step.op, () => dryRun(step, images)));
+    steps.forEach((step, i) => explained(i, step.op, () => this.#dryRun(step, images)));
     const { table } = this.#images;
     const ids = images.map((image) => image.id);
-    for (const id of ids) table.ref(id);
+    const payload = encodeSteps(ids, steps);
+    const taken: (() => void)[] = [];
     try {
-      const payload = encodeSteps(ids, steps);
+      for (const id of ids) taken.push(referenced(table, id));
+      for (const step of steps) {
+        if (step.op === 'dispatch') taken.push(referenced(this.#kernels, step.kernel));
+      }
       return this.#context.submit({ buffers: usesOf(steps, images), inFences, onError, payload });
     } catch (error) {
-      for (const id of ids) table.unref(id);
+      for (const giveBack of taken) giveBack();
       throw error;
     }
+  }
+
+  /**
+   * Registers a kernel of the user's (see {@link KernelCall}), which the device loads at once. Any context of the
+   * same GPU takes it. The caller closes it. Modules are loaded once: a changed file is seen by the device's next life
+   * alone. Blocks for the load.
+   *
+   * EINVAL: no `file:` URL, a module that cannot be loaded (one with a top-level await, say), that exports no such
+   * function or, of wasm, imports more than `env.memory`; ENOENT: no such file; ENODEV: wasm without a
+   * pool; E2BIG: URL and name are longer than some 500 bytes; ENOSPC: the kernel table is full.
+   */
+  loadKernel(request: KernelRequest): GpuKernel {
+    this.#check('load_kernel');
+    const kernel = this.#kernelOf(this.#kernels.register(kernelInfo(request)));
+    try {
+      this.#machine.ioctl(this.#images.actor, IOCTL.LOAD_KERNEL, kernel.id);
+      return kernel;
+    } catch (error) {
+      kernel.close();
+      throw error;
+    }
+  }
+
+  /** A kernel that another thread registered. The caller closes it. ENOENT: nobody holds it any more. */
+  kernelById(id: number): GpuKernel {
+    this.#check('load_kernel');
+    return this.#kernelOf(this.#kernels.open(id));
   }
 
   /**
@@ -286,6 +327,30 @@ export class GpuContext {
     this.#scratch = true;
   }
 
+  #kernelOf(handle: RecordHandle): GpuKernel {
+    const { door, actor } = this.#images;
+    // The device may hold on to the module of a kernel that is gone: it looks when it is rung.
+    return new GpuKernel(this.#kernels, handle, actor, () => door.ring(actor));
+  }
+
+  /** TypeError: no kernel; ENOENT: closed; EINVAL: another GPU's. */
+  #ownKernel(kernel: GpuKernel): void {
+    if (!(kernel instanceof GpuKernel)) {
+      throw new TypeError('submit: a kernel is what loadKernel or kernelById gave');
+    }
+    if (!kernel.isOpen) throw new DmaBufError('ENOENT', 'submit', `kernel ${kernel.id} is closed`);
+    if (kernel.actor === this.#images.actor) return;
+    const detail = `kernel ${kernel.id} was loaded by another GPU (actor ${kernel.actor})`;
+    throw new DmaBufError('EINVAL', 'submit', detail);
+  }
+
+  /** Runs all checks of a step, with kernels that do nothing else. */
+  #dryRun(step: Step, images: readonly GpuImage[]): void {
+    if (step.op === 'dispatch') return checkDispatch(step, images, this.#kernels);
+    const dst = images[step.dst];
+    if (dst !== undefined) apply(checkingKernels, step, dst.surface, images[step.src]?.surface);
+  }
+
   #indexOf(images: GpuImage[], image: GpuImage): number {
     this.#own('submit', image);
     const known = images.findIndex((i) => i.id === image.id);
@@ -307,10 +372,10 @@ export class GpuContext {
   }
 }
 
-/** Runs all checks of a step, with kernels that do nothing else. */
-function dryRun(step: Step, images: readonly GpuImage[]): void {
-  const dst = images[step.dst];
-  if (dst !== undefined) apply(checkingKernels, step, dst.surface, images[step.src]?.surface);
+/** Takes a job's reference; what gives it back. */
+function referenced(table: RecordTable, id: number): () => void {
+  table.ref(id);
+  return () => table.unref(id);
 }
 
 /** Adds to a refusal which command it is about. */

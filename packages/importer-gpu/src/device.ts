@@ -22,13 +22,16 @@ import { type JobSurface, Surfaces } from './surfaces.js';
 import {
   apply,
   checkingKernels,
-  decodeSteps,
+  type DispatchStep,
   isYuv,
   originOf,
-  overwritesAll,
+  type PixelStep,
   targetOf,
+  touches,
   type Step,
 } from './step.js';
+import { decodeSteps } from './step-codec.js';
+import { DeviceKernels } from './device-kernels.js';
 
 class GpuDevice {
   readonly #door: DriverDoor;
@@ -37,6 +40,7 @@ class GpuDevice {
   readonly #scratch: Scratch;
   readonly #failures: Failures = new Failures();
   readonly #pool: WebAssembly.Memory | undefined;
+  readonly #userKernels: DeviceKernels;
   #kernels: Kernels;
   #scratchBytes = 0;
   #freed = 0;
@@ -48,6 +52,7 @@ class GpuDevice {
     this.#scratch = new Scratch(machine);
     this.#pool = door.hasPool ? door.poolMemory() : undefined;
     this.#kernels = eitherKernels(this.#pool);
+    this.#userKernels = new DeviceKernels(door, this.#pool);
     if (restarts > 0) this.#resume();
   }
 
@@ -68,17 +73,22 @@ class GpuDevice {
     this.#useScratch();
   }
 
-  /** Drops the reference of an image of the job in hand, once: who dies in it leaves it taken, never dropped twice. */
+  /** Drops a reference of the job in hand, once: who dies in it leaves it taken, never dropped twice. */
   #letGo(i: number): void {
     const { words, base } = this.#door;
     const id = words.get(base + GPU.HELD_IDS + i);
     words.set(base + GPU.HELD_IDS + i, 0);
-    if (id !== 0) this.#table.unref(id);
+    this.#unref(id);
   }
 
-  #hold(images: readonly number[]): void {
+  #unref(id: number): void {
+    if (id > 0) this.#table.unref(id);
+    else if (id < 0) this.#userKernels.unref(-id);
+  }
+
+  #hold(ids: readonly number[]): void {
     const { words, base } = this.#door;
-    const noted = images.slice(0, HELD_MAX);
+    const noted = ids.slice(0, HELD_MAX);
     noted.forEach((id, i) => words.set(base + GPU.HELD_IDS + i, id));
     words.set(base + GPU.HELD, noted.length);
   }
@@ -97,7 +107,7 @@ class GpuDevice {
 
   failed(job: Job): void {
     this.#countFailed();
-    for (const id of imagesOf(job)) this.#table.unref(id);
+    for (const id of referencesOf(job)) this.#unref(id);
     job.finish(job.blocker);
   }
 
@@ -106,6 +116,7 @@ class GpuDevice {
     if (freed !== this.#freed) {
       this.#freed = freed;
       this.#surfaces.sweep();
+      this.#userKernels.sweep();
     }
     return Infinity;
   }
@@ -120,6 +131,11 @@ class GpuDevice {
       if (request === IOCTL.SCRATCH) this.#scratch.accept(context);
       else this.#scratch.drop(context);
       this.#useScratch();
+      return null;
+    }
+    if (request === IOCTL.LOAD_KERNEL) {
+      const [id = 0] = integers(request, [args], 1);
+      this.#userKernels.load(id);
       return null;
     }
     const known = Object.values(IOCTL).join(', ');
@@ -144,23 +160,43 @@ class GpuDevice {
 
   #render(job: Job): void {
     const { images, steps } = decodeSteps(job.payload);
-    this.#hold(images);
+    const held = [...images, ...kernelsOf(steps)];
+    this.#hold(held);
     try {
       const surfaces = images.map((id) => this.#surfaces.resolve(id, job));
-      if (surfaces.some(({ frame }) => frame)) {
-        for (const step of steps) {
-          apply(checkingKernels, step, writable(surfaces, step), surfaces[step.src]);
-        }
+      this.#checkAll(steps, surfaces);
+      for (const step of steps) {
+        if (step.op === 'dispatch') this.#dispatch(step, surfaces);
+        else this.#do(job, step, writable(surfaces, step.op, step.dst), surfaces[step.src]);
       }
-      for (const step of steps) this.#do(job, step, writable(surfaces, step), surfaces[step.src]);
       describeTargets(steps, surfaces);
     } finally {
-      images.forEach((id, i) => (i < HELD_MAX ? this.#letGo(i) : this.#table.unref(id)));
+      held.forEach((id, i) => (i < HELD_MAX ? this.#letGo(i) : this.#unref(id)));
       this.#door.words.set(this.#door.base + GPU.HELD, 0);
     }
   }
 
-  #do(job: Job, step: Step, dst: JobSurface, src: JobSurface | undefined): void {
+  /** Finds what submit could not know: what frames turn out to be. Nothing has been touched then. */
+  #checkAll(steps: readonly Step[], surfaces: readonly JobSurface[]): void {
+    const frames = surfaces.some(({ frame }) => frame);
+    for (const step of steps) {
+      if (step.op === 'dispatch') this.#userKernels.check(step, usedBy(step, surfaces));
+      else if (frames) {
+        const dst = writable(surfaces, step.op, step.dst);
+        apply(checkingKernels, step, dst, surfaces[step.src]);
+      }
+    }
+  }
+
+  #dispatch(step: DispatchStep, surfaces: readonly JobSurface[]): void {
+    const { words, base } = this.#door;
+    this.#userKernels.run(step, usedBy(step, surfaces), { x: 0, y: 0, ...step.grid });
+    const counter = base + (this.#userKernels.isWasm(step.kernel) ? GPU.WASM : GPU.PLAIN);
+    words.set(counter, words.get(counter) + 1);
+    this.#countPixels(step.grid.width * step.grid.height);
+  }
+
+  #do(job: Job, step: PixelStep, dst: JobSurface, src: JobSurface | undefined): void {
     const { words, base } = this.#door;
     const wasm = this.#inPool(dst.image) && (src === undefined || this.#inPool(src.image));
     const enough = !wasm || this.#scratchBytes >= scratchFor(step, dst, src);
@@ -169,11 +205,11 @@ class GpuDevice {
     words.set(counter, words.get(counter) + 1);
     if (!enough) words.set(base + GPU.NO_SCRATCH, words.get(base + GPU.NO_SCRATCH) + 1);
     const { width, height } = targetOf(step, dst);
-    words.setDouble(base + GPU.PIXELS, words.getDouble(base + GPU.PIXELS) + width * height);
+    this.#countPixels(width * height);
     if (step.op === 'copy') this.#countCopied(job, step, dst);
   }
 
-  #countCopied(job: Job, step: Step, dst: JobSurface): void {
+  #countCopied(job: Job, step: PixelStep, dst: JobSurface): void {
     const { words, base } = this.#door;
     const format = formatInfo(dst.image.fourcc);
     if (format === undefined) return;
@@ -181,6 +217,11 @@ class GpuDevice {
     const bytes = planes.reduce((sum, { rowBytes, rows }) => sum + rowBytes * rows, 0);
     words.setDouble(base + GPU.COPIED, words.getDouble(base + GPU.COPIED) + bytes);
     job.countCopied(bytes);
+  }
+
+  #countPixels(pixels: number): void {
+    const { words, base } = this.#door;
+    words.setDouble(base + GPU.PIXELS, words.getDouble(base + GPU.PIXELS) + pixels);
   }
 
   #countFailed(): void {
@@ -193,25 +234,39 @@ class GpuDevice {
   }
 }
 
-/** Ids of a job that is not run; none when its payload makes no sense. */
-function imagesOf(job: Job): readonly number[] {
+/** Kernels of a job, once for each dispatch, negative: so they are told from images where both are noted. */
+function kernelsOf(steps: readonly Step[]): readonly number[] {
+  return steps.flatMap((step) => (step.op === 'dispatch' ? [-step.kernel] : []));
+}
+
+/** What a job that is not run has references of; nothing when its payload makes no sense. */
+function referencesOf(job: Job): readonly number[] {
   try {
-    return decodeSteps(job.payload).images;
+    const { images, steps } = decodeSteps(job.payload);
+    return [...images, ...kernelsOf(steps)];
   } catch {
     return [];
   }
 }
 
-/** The destination of a step. EPERM when the job claims its buffer shared. */
-function writable(surfaces: readonly JobSurface[], step: Step): JobSurface {
-  const dst = surfaces[step.dst];
+/** An image that a step writes. EPERM when the job claims its buffer shared. */
+function writable(surfaces: readonly JobSurface[], op: string, index: number): JobSurface {
+  const dst = surfaces[index];
   if (dst?.buffer.exclusive === true && !dst.frame) return dst;
-  const detail = `command '${step.op}' writes a buffer that the job claims only to read`;
+  const detail = `command '${op}' writes a buffer that the job claims only to read`;
   throw new DmaBufError('EPERM', 'gpu_job', detail);
 }
 
+/** The surfaces of a dispatch. EPERM as of {@link writable}. */
+function usedBy({ op, uses }: DispatchStep, surfaces: readonly JobSurface[]): JobSurface[] {
+  return uses.flatMap(({ image, access }) => {
+    if (access !== 'read') return [writable(surfaces, op, image)];
+    return surfaces.slice(image, image + 1);
+  });
+}
+
 /** Bytes of scratch that a step needs to run in wasm. */
-function scratchFor(step: Step, dst: JobSurface, src: JobSurface | undefined): number {
+function scratchFor(step: PixelStep, dst: JobSurface, src: JobSurface | undefined): number {
   if (step.op !== 'blit' || src === undefined) return 0;
   const to = targetOf(step, dst);
   const from = originOf(step, src);
@@ -225,12 +280,13 @@ function scratchFor(step: Step, dst: JobSurface, src: JobSurface | undefined): n
  * first picture that was drawn into it; without one they stay, or go when all was overwritten.
  */
 function describeTargets(steps: readonly Step[], surfaces: readonly JobSurface[]): void {
+  const touched = steps.map((step) => ({ step, touches: touches(step, surfaces) }));
   for (const [index, dst] of surfaces.entries()) {
-    const writes = steps.filter((step) => step.dst === index);
+    const writes = touched.filter((t) => t.touches.some((u) => u.writes && u.image === index));
     if (writes.length === 0) continue;
-    const drawn = writes.find(({ op }) => op === 'blit' || op === 'copy');
-    const source = drawn === undefined ? undefined : surfaces[drawn.src];
-    const erased = source === undefined && writes.some((step) => overwritesAll(step, dst));
+    const source = writes.map((t) => drawnFrom(t.step, surfaces)).find((s) => s !== undefined);
+    const whole = writes.some((t) => t.touches.some((u) => u.whole && u.image === index));
+    const erased = source === undefined && whole;
     const { sequence, timestamp } = (source ?? dst).buffer.metadata;
     const { fourcc, width, height, planes } = dst.image;
     const yuv = isYuv(dst.image);
@@ -247,6 +303,13 @@ function describeTargets(steps: readonly Step[], surfaces: readonly JobSurface[]
       timestamp: erased ? 0 : timestamp,
     };
   }
+}
+
+/** The picture that a step draws, as against what it blends over it or paints. */
+function drawnFrom(step: Step, surfaces: readonly JobSurface[]): JobSurface | undefined {
+  if (step.op === 'blit' || step.op === 'copy') return surfaces[step.src];
+  if (step.op !== 'dispatch') return undefined;
+  return surfaces[step.uses.find(({ access }) => access === 'read')?.image ?? -1];
 }
 
 function integers(request: string, args: unknown, count: number): readonly number[] {

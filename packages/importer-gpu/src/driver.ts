@@ -1,6 +1,8 @@
 /** The driver half that every thread of a machine loads. The GPU imports buffers and exports none. */
 import type { Driver } from '@dmabuf/core/driver';
 import { ImageTable } from './image-table.js';
+import { KernelTable } from './kernel-table.js';
+import { GPU } from './layout.js';
 
 export const driver: Driver = {
   init() {
@@ -8,5 +10,7 @@ export const driver: Driver = {
   },
   died(door, dead) {
     new ImageTable(door).died(dead);
+    new KernelTable(door).died(dead);
+    door.freeLockOf(dead, door.base + GPU.LOCK); // a record is there when its STATE is
   },
 };

@@ -2,14 +2,15 @@ import { Words } from '@dmabuf/core/driver';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
-import { type ImageHandle, type ImageInfo, ImageTable } from './image-table.js';
+import { type ImageInfo, ImageTable } from './image-table.js';
+import type { RecordHandle } from './record-table.js';
 import { DEFAULT_COLOR } from './kernels/color.js';
 import { GPU, gpuWords, HANDLES, JOB_REFS } from './layout.js';
 import { gpu } from './spec.js';
 import { Death, doorOf, DyingWords } from './testing/dying.test-helper.js';
 
 const IMAGES = 4;
-const [MORTAL, OTHER, RECOVERER] = [1002, 1003, 1004];
+const [MORTAL, OTHER, FIRST, RECOVERER] = [1002, 1003, 1004, 1005];
 const info: ImageInfo = {
   ...{ buffer: 64, ino: 7, frame: false, fourcc: DRM_FORMAT_XRGB8888, width: 4, height: 2 },
   planes: [{ offset: 0, pitch: 16 }],
@@ -18,20 +19,32 @@ const info: ImageInfo = {
 
 /** The table as several actors see it, one of whom is going to die. */
 function bench() {
-  const memory = new ArrayBuffer(4 * gpuWords(IMAGES));
-  const spec = gpu({ images: IMAGES });
+  const memory = new ArrayBuffer(4 * gpuWords({ images: IMAGES, kernels: 1 }));
+  const spec = gpu({ images: IMAGES, kernels: 1 });
   const words = new DyingWords(memory);
   const tableOf = (self: number): ImageTable => {
     return new ImageTable(doorOf(new Words(memory), self, spec));
   };
   const mortal = new ImageTable(doorOf(words, MORTAL, spec));
   const raw = new Int32Array(memory);
-  return { words, mortal, other: tableOf(OTHER), recoverer: tableOf(RECOVERER), raw };
+  const recover = (by: Words, self: number, dead: number): void => {
+    const door = doorOf(by, self, spec);
+    new ImageTable(door).died(dead);
+    door.freeLockOf(dead, GPU.LOCK);
+  };
+  const recoverer = {
+    dies: () => recover(words, FIRST, MORTAL),
+    // The next one recovers its predecessor first.
+    lives: () => {
+      for (const dead of [FIRST, MORTAL]) recover(new Words(memory), RECOVERER, dead);
+    },
+  };
+  return { words, mortal, other: tableOf(OTHER), recoverer, raw };
 }
 
 test('an image lives as long as a handle of any process or a job', () => {
   const { mortal, other } = bench();
-  const made = mortal.add(info);
+  const made = mortal.import(info);
   const second = other.open(made.id);
   other.ref(made.id);
   assert.equal(other.info(made.id), info);
@@ -48,7 +61,7 @@ test('an image lives as long as a handle of any process or a job', () => {
 
 test('an image has so many handles and jobs, and their places come back', () => {
   const { mortal, other, raw } = bench();
-  const made = mortal.add(info);
+  const made = mortal.import(info);
   const more = Array.from({ length: HANDLES - 1 }, () => other.open(made.id));
   assert.throws(() => other.open(made.id), /ENFILE.*15 handles/);
   const [first] = more;
@@ -64,7 +77,7 @@ test('an image has so many handles and jobs, and their places come back', () => 
 
 /** What the mortal does: everything that changes the table. Calls `mine` for the handles that it has. */
 function life(table: ImageTable, theirs: number): void {
-  const a = table.add(info);
+  const a = table.import(info);
   const b = table.open(theirs);
   const c = table.open(theirs);
   table.close(b);
@@ -72,7 +85,7 @@ function life(table: ImageTable, theirs: number): void {
   table.close(a);
   table.close(again);
   table.close(c);
-  const d = table.add(info);
+  const d = table.import(info);
   table.open(d.id);
 }
 
@@ -81,7 +94,7 @@ test('a process that dies at whatever access keeps no image, slot or lock; nor w
   for (let at = 0, over = false; !over; at++) {
     for (const recovererDies of [Infinity, 0, 1, 2, 3, 5]) {
       const { words, mortal, other, recoverer, raw } = bench();
-      const theirs = other.add(info);
+      const theirs = other.import(info);
       words.dieAt(at);
       try {
         life(mortal, theirs.id);
@@ -92,17 +105,17 @@ test('a process that dies at whatever access keeps no image, slot or lock; nor w
       }
       words.dieAt(recovererDies);
       try {
-        mortal.died(MORTAL); // by a recoverer that dies in it
+        recoverer.dies();
       } catch (error) {
         assert.instance(error, Death);
       }
-      for (let i = 0; i < 2; i++) recoverer.died(MORTAL);
+      for (let i = 0; i < 2; i++) recoverer.lives();
       assert.is(other.live, 1, `died at ${at}`);
       assert.not(raw.includes(MORTAL, GPU.IMAGES), `a slot is still taken, died at ${at}`);
       assert.is(raw[GPU.LOCK], 0);
-      const all: ImageHandle[] = [];
-      for (let i = 1; i < IMAGES; i++) all.push(other.add(info));
-      assert.throws(() => other.add(info), /ENOSPC/);
+      const all: RecordHandle[] = [];
+      for (let i = 1; i < IMAGES; i++) all.push(other.import(info));
+      assert.throws(() => other.import(info), /ENOSPC/);
       for (const handle of [theirs, ...all]) assert.ok(other.close(handle));
       assert.is(other.live, 0);
     }

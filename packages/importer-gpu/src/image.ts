@@ -23,7 +23,8 @@ import {
   type FourCC,
   type PlaneLayout,
 } from './fourcc.js';
-import type { ImageHandle, ImageInfo, ImageTable } from './image-table.js';
+import type { ImageInfo, ImageTable } from './image-table.js';
+import type { RecordHandle } from './record-table.js';
 import { checkImage } from './kernels/check.js';
 import { DEFAULT_COLOR, type ColorSpec } from './kernels/color.js';
 import type { Image } from './kernels/kernels.js';
@@ -84,13 +85,13 @@ export class GpuImage {
   /** What commands are checked against. */
   readonly surface: Surface;
   readonly #attachment: Attachment;
-  readonly #handle: ImageHandle;
+  readonly #handle: RecordHandle;
   readonly #s: ImageServices;
   #open = true;
 
   private constructor(
     services: ImageServices,
-    handle: ImageHandle,
+    handle: RecordHandle,
     info: ImageInfo,
     buffer: DmaBuf,
     attachment: Attachment,
@@ -157,7 +158,7 @@ export class GpuImage {
     if (!info.frame) {
       checkImage('import_image', 'imported', describe(services.door, buffer, info));
     }
-    return GpuImage.#hold(services, buffer, info, () => services.table.add(info));
+    return GpuImage.#hold(services, buffer, info, () => services.table.import(info));
   }
 
   /** Takes an fd and an attachment; a failure gives both back. */
@@ -165,7 +166,7 @@ export class GpuImage {
     services: ImageServices,
     buffer: DmaBuf,
     info: ImageInfo,
-    handleOf: () => ImageHandle,
+    handleOf: () => RecordHandle,
   ): GpuImage {
     const own = buffer.dup();
     let attachment: Attachment | undefined;

@@ -22,6 +22,7 @@ export {
   blit,
   clear,
   copy,
+  dispatch,
   fill,
   fit,
   type BlendCommand,
@@ -29,11 +30,23 @@ export {
   type ClearCommand,
   type Command,
   type CopyCommand,
+  type DispatchCommand,
   type FillCommand,
   type Size,
 } from './command.js';
 export { PixelBuffer, type MapOptions, type TransferOptions } from './pixel-buffer.js';
 export type { ReadPixelsOptions, TexSubImageOptions } from './pixel-access.js';
+export {
+  type GpuKernel,
+  type KernelAccess,
+  type KernelCall,
+  type KernelFunction,
+  type KernelImage,
+  type KernelImageUse,
+  type KernelPlane,
+  type KernelRequest,
+} from './user-kernel.js';
+export type { KernelKind } from './kernel-table.js';
 export { DRM_CLOEXEC, DRM_RDWR, DrmFile } from './drm-file.js';
 export type { GpuStats } from './stats.js';
 export type { BlendMode, Rect } from './kernels/kernels.js';

@@ -7,6 +7,8 @@ export const IOCTL = {
   DROP_SCRATCH: 'gpu_drop_scratch',
   /** args: [context id, seqno]; the reply is a text, or null. */
   EXPLAIN: 'gpu_explain',
+  /** args: a kernel id; the device loads it. */
+  LOAD_KERNEL: 'gpu_load_kernel',
 } as const;
 
 export const SCRATCH_TAG = 'gpu-scratch';

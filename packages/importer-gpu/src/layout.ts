@@ -1,5 +1,6 @@
 /**
- * The GPU's words of kernel memory: counters of the device, and the table of imported images.
+ * The GPU's words of kernel memory: counters of the device, and the tables of imported images and of the
+ * user's kernels.
  *
  * As in core's layout: offsets in words, each field with its writer. "device" = the device half
  * alone; "at import" = the importing thread, before it publishes STATE; "any" = atomic adds.
@@ -7,8 +8,8 @@
 
 /** Offsets from the driver's base. Doubles sit at even offsets. */
 export const GPU = {
-  LOCK: 0, // owner lock of the image table's allocation
-  FREED: 1, // any: image records ever freed; the device then forgets what it kept of them
+  LOCK: 0, // owner lock of the tables' allocation
+  FREED: 1, // any: records ever freed; the device then forgets what it kept of them
   JOBS: 4, // device: jobs that it ran without a fault
   FAILED: 5, // device: jobs that failed or were cancelled
   WASM: 6, // device: kernel runs in wasm, on pool memory
@@ -25,11 +26,16 @@ export const GPU = {
   IMAGES: 32, // the table of images
 } as const;
 
-/** An imported image. */
-export const IMAGE = {
-  STATE: 0, // generation if live, 0 if free; the last store of an import
+/** How the records of all tables begin, and where they name their handles. See RecordTable. */
+export const RECORD = {
+  STATE: 0, // generation if live, 0 if free; the last store of an addition
   GEN: 1, // L(LOCK)
   REFS: 2, // any, by CAS: jobs in flight in bits 0 to 15, bit 16 + i for the handle of slot i
+  OWNERS: 16, // HANDLES words: actor id of the handle of each slot, 0: free. CAS from 0 by whoever takes it
+} as const;
+
+/** An imported image: a {@link RECORD}. */
+export const IMAGE = {
   BUFFER: 3, // at import, as all below: pointer of the buffer's record
   INO: 4, // its inode number
   FRAME: 5, // 1: geometry is read from the buffer's metadata when a job runs
@@ -39,31 +45,63 @@ export const IMAGE = {
   COLOR: 9, // index into COLORS
   PITCHES: 10, // 3 words, bytes
   OFFSETS: 13, // 3 words, bytes, unsigned
-  OWNERS: 16, // HANDLES words: actor id of the handle of each slot, 0: free. CAS from 0 by whoever takes it
   WORDS: 32,
 } as const;
 
-/** Handles that an image can have in all processes together. */
+/** A kernel of the user's: a {@link RECORD}. */
+export const KERNEL = {
+  KIND: 3, // at registration, as all below but ARITY: index into KERNEL_KINDS
+  ARITY: 4, // device, when it has loaded it: parameters of a wasm function
+  URL_BYTES: 5,
+  ENTRY_BYTES: 6,
+  TEXT: 31, // TEXT_WORDS words: UTF-8 of the URL, then of the name of the export
+  WORDS: 160,
+} as const;
+
+/** Bytes that the URL and the export's name of a kernel may take together. */
+export const KERNEL_TEXT_BYTES: number = (KERNEL.WORDS - KERNEL.TEXT) * 4;
+
+/** Handles that a record can have in all processes together. */
 export const HANDLES = 15;
 
-/** {@link IMAGE.REFS}: the part that counts jobs. */
+/** {@link RECORD.REFS}: the part that counts jobs. */
 export const JOB_REFS = 0xffff;
 
 /** Images of one job that {@link GPU.HELD} has room for; a job may name more, those are then lost with it. */
 export const HELD_MAX: number = GPU.IMAGES - GPU.HELD_IDS;
 
-/** Image ids: generation << IMAGE_BITS | index. Positive int32, short in msgpack. */
-export const IMAGE_BITS = 12;
+/** Ids: generation << INDEX_BITS | index. Positive int32, short in msgpack. */
+export const INDEX_BITS = 12;
 
-/** Most images that a GPU's table can be given room for. */
-export const MAX_IMAGES: number = 1 << IMAGE_BITS;
+/** Most records that a table can be given room for. */
+export const MAX_RECORDS: number = 1 << INDEX_BITS;
 
-/** Words for a table of `images`. */
-export function gpuWords(images: number): number {
+/** How many records the tables have; in the driver's options, so that all threads know. */
+export interface GpuSizes {
+  readonly images: number;
+  readonly kernels: number;
+}
+
+/** Offset of the table of kernels. */
+export function kernelsAt({ images }: GpuSizes): number {
   return GPU.IMAGES + images * IMAGE.WORDS;
 }
 
-/** Images that `words` have room for. */
-export function imagesIn(words: number): number {
-  return Math.floor((words - GPU.IMAGES) / IMAGE.WORDS);
+/** Words that a GPU needs. */
+export function gpuWords(sizes: GpuSizes): number {
+  return kernelsAt(sizes) + sizes.kernels * KERNEL.WORDS;
+}
+
+/** The sizes that a GPU was booted with. */
+export function sizesOf(options: unknown): GpuSizes {
+  if (
+    typeof options === 'object' &&
+    options !== null &&
+    'images' in options &&
+    'kernels' in options
+  ) {
+    const { images, kernels } = options;
+    if (typeof images === 'number' && typeof kernels === 'number') return { images, kernels };
+  }
+  throw new TypeError('the options of a GPU are what gpu() made');
 }

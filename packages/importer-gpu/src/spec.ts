@@ -1,6 +1,6 @@
 /** gpu(): the GPU as boot takes it. */
 import type { DriverSpec } from '@dmabuf/core';
-import { gpuWords, MAX_IMAGES } from './layout.js';
+import { gpuWords, MAX_RECORDS } from './layout.js';
 
 export interface GpuOptions {
   /** Name of the device's actor; default `'gpu0'`. */
@@ -11,6 +11,8 @@ export interface GpuOptions {
   readonly driver?: string;
   /** Images that can be imported at one time, 128 bytes each; default 256, at most 4096. */
   readonly images?: number;
+  /** Kernels of the user's that can be registered at one time, 640 bytes each; default 16, at most 4096. */
+  readonly kernels?: number;
   /**
    * Refuse buffers outside the pool, which only the slower TypeScript kernels reach; default
    * false.
@@ -25,11 +27,13 @@ export interface GpuInfo {
   readonly class: 'gpu';
 }
 
-/** A GPU for `boot({ drivers: [gpu()] })`. RangeError for a bad `images`. */
+/** A GPU for `boot({ drivers: [gpu()] })`. RangeError for a bad `images` or `kernels`. */
 export function gpu(options: GpuOptions = {}): DriverSpec {
-  const { name = 'gpu0', path = '/dev/dri/renderD128', images = 256, poolOnly = false } = options;
-  if (!Number.isInteger(images) || images < 1 || images > MAX_IMAGES) {
-    throw new RangeError(`gpu: images must be an integer from 1 to ${MAX_IMAGES}, not ${images}`);
+  const { name = 'gpu0', path = '/dev/dri/renderD128', poolOnly = false } = options;
+  const { images = 256, kernels = 16 } = options;
+  for (const [what, count] of Object.entries({ images, kernels })) {
+    if (Number.isInteger(count) && count >= 1 && count <= MAX_RECORDS) continue;
+    throw new RangeError(`gpu: ${what} must be an integer from 1 to ${MAX_RECORDS}, not ${count}`);
   }
   const info: GpuInfo = { class: 'gpu' };
   const reach = { contiguous: true, pool: poolOnly };
@@ -38,7 +42,8 @@ export function gpu(options: GpuOptions = {}): DriverSpec {
   return {
     name: options.driver ?? 'gpu',
     module: urls?.driver ?? new URL('./driver.js', import.meta.url).href,
-    words: gpuWords(images),
+    words: gpuWords({ images, kernels }),
+    options: { images, kernels },
     devices: [{ name, path, module: device, info, reach }],
   };
 }

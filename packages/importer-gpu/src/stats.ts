@@ -1,6 +1,7 @@
 /** Counters of a GPU, read from its words by any thread. A snapshot, not atomic as a whole. */
 import type { DriverDoor } from '@dmabuf/core/driver';
 import { ImageTable } from './image-table.js';
+import { KernelTable } from './kernel-table.js';
 import { GPU } from './layout.js';
 
 export interface GpuStats {
@@ -21,6 +22,8 @@ export interface GpuStats {
   readonly scratch: number;
   /** Images now imported, those included that only queued jobs hold. */
   readonly images: number;
+  /** Kernels of the user's now registered, those included that only queued jobs hold. */
+  readonly kernels: number;
 }
 
 export function readStats(door: DriverDoor): GpuStats {
@@ -35,5 +38,6 @@ export function readStats(door: DriverDoor): GpuStats {
     plainForScratch: words.get(base + GPU.NO_SCRATCH),
     scratch: words.get(base + GPU.SCRATCH),
     images: new ImageTable(door).live,
+    kernels: new KernelTable(door).live,
   };
 }

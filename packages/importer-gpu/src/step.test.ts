@@ -1,17 +1,25 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fit } from './command.js';
-import { decodeSteps, encodeSteps, type Step } from './step.js';
+import type { PixelStep, Step } from './step.js';
+import { decodeSteps, encodeSteps } from './step-codec.js';
 
 const rect = { x: 100, y: 2000, width: 16000, height: 12000 };
-const some: (Partial<Step> & Pick<Step, 'op'>)[] = [
+const some: (Partial<PixelStep> & Pick<PixelStep, 'op'>)[] = [
   { op: 'clear', filter: 'bilinear', mode: 'premultiplied', alpha: 255 },
   { op: 'fill', to: rect, pixel: 0xff804020 },
   { op: 'blit', src: 1, to: rect, from: rect, filter: 'nearest' },
   { op: 'blend', src: 1, to: rect, from: rect, mode: 'none', alpha: 0 },
   { op: 'copy', src: 1, from: rect },
 ];
-const steps: Step[] = some.map((step) => ({
+const dispatched: Step = {
+  ...{ op: 'dispatch', kernel: 4097, grid: { width: 1920, height: 1080 }, args: [0.5, -7] },
+  uses: [
+    { image: 1, access: 'read' },
+    { image: 0, access: 'overwrite' },
+  ],
+};
+const pixels: Step[] = some.map((step) => ({
   dst: 0,
   src: -1,
   to: undefined,
@@ -22,6 +30,7 @@ const steps: Step[] = some.map((step) => ({
   pixel: 0,
   ...step,
 }));
+const steps = [...pixels, dispatched];
 
 test('a job comes out of its payload as it went in', () => {
   const images = [4097, 0x7ffff001];
@@ -42,6 +51,10 @@ test('what is no command list is EINVAL', () => {
     [1, 5, 1.5, 0],
     [1, null],
     [1, 5, 192, 0],
+    [1, 5, 13, 9, 1, 1, 0, 0],
+    [1, 5, 5, 9, 1, 1, 1, 0, 3, 0],
+    [1, 5, 5, 9, 1, 1, 1, 1, 0, 0],
+    [1, 5, 5, 9, 1, 1, 99, 0],
   ];
   for (const payload of [...bad, good.slice(0, -1), [...good, 1]]) {
     assert.throws(() => decodeSteps(payload), /EINVAL.*no command list/, JSON.stringify(payload));

@@ -1,11 +1,12 @@
 /**
- * Steps: commands with images replaced by their place in the job's list. The driver half makes and
- * packs them, the device unpacks and does them; `apply` is the one meaning that both share, so that
- * what submit checks is what the device runs.
+ * Steps: commands with images replaced by their place in the job's list. The driver half makes
+ * them, the device does them; `apply` is the one meaning of fixed functions that both share, so that
+ * what submit checks is what the device runs. step-codec.ts packs them.
  */
 import { DmaBufError } from '@dmabuf/core';
-import type { Command } from './command.js';
+import type { Command, DispatchCommand, Size } from './command.js';
 import type { GpuImage } from './image.js';
+import { KERNEL_ACCESS, type KernelAccess } from './user-kernel.js';
 import type { ColorSpec } from './kernels/color.js';
 import { checkImage, checkRect, checkSameSize, RGB32 } from './kernels/check.js';
 import { makeFront } from './kernels/front.js';
@@ -13,13 +14,13 @@ import type { BlendMode, Image, Kernels, Rect } from './kernels/kernels.js';
 import type { KernelOps } from './kernels/ops.js';
 import { DRM_FORMAT_XRGB8888, formatInfo } from './fourcc.js';
 
-/** In the order of their numbers in a payload. */
-const OPS = ['blit', 'blend', 'fill', 'clear', 'copy'] as const;
-const FILTERS = ['bilinear', 'nearest'] as const;
-const MODES: readonly BlendMode[] = ['premultiplied', 'coverage', 'none'];
+/** Fixed functions, in the order of their numbers in a payload. */
+export const OPS = ['blit', 'blend', 'fill', 'clear', 'copy'] as const;
+export const FILTERS = ['bilinear', 'nearest'] as const;
+export const MODES: readonly BlendMode[] = ['premultiplied', 'coverage', 'none'];
 
-/** A command of a job; `dst` and `src` are indexes into its list of images (−1: no source). */
-export interface Step {
+/** A command of fixed function; `dst` and `src` are indexes into the job's list of images (−1: no source). */
+export interface PixelStep {
   readonly op: (typeof OPS)[number];
   readonly dst: number;
   readonly src: number;
@@ -30,6 +31,29 @@ export interface Step {
   readonly mode: BlendMode;
   readonly alpha: number;
   readonly pixel: number;
+}
+
+/** A run of a user's kernel. */
+export interface DispatchStep {
+  readonly op: 'dispatch';
+  /** Id in the kernel table. */
+  readonly kernel: number;
+  /** Its images, by their indexes. */
+  readonly uses: readonly { readonly image: number; readonly access: KernelAccess }[];
+  readonly grid: Size;
+  readonly args: readonly number[];
+}
+
+/** A command of a job, as its payload carries it. */
+export type Step = PixelStep | DispatchStep;
+
+/** What a step does with an image. */
+export interface Touch {
+  readonly image: number;
+  readonly reads: boolean;
+  readonly writes: boolean;
+  /** It overwrites all of it. */
+  readonly whole: boolean;
 }
 
 /** An image as a step finds it. */
@@ -46,13 +70,13 @@ export interface Surface {
 
 /** Turns a command into a step. `indexOf` gives an image its place. TypeError: no such command. */
 export function toStep(command: Command, indexOf: (image: GpuImage) => number): Step {
+  if (command.op === 'dispatch') return toDispatch(command, indexOf);
   const { op, dst } = command;
   if (!OPS.includes(op)) {
-    throw new TypeError(
-      `submit: a command's op must be one of ${OPS.join(', ')}, got ${String(op)}`,
-    );
+    const known = [...OPS, 'dispatch'].join(', ');
+    throw new TypeError(`submit: a command's op must be one of ${known}, got ${String(op)}`);
   }
-  const bare: Step = {
+  const bare: PixelStep = {
     op,
     dst: indexOf(dst),
     src: 'src' in command ? indexOf(command.src) : -1,
@@ -73,6 +97,24 @@ export function toStep(command: Command, indexOf: (image: GpuImage) => number): 
   return { ...bare, mode: named(command.mode, MODES, 'mode'), alpha };
 }
 
+function toDispatch(command: DispatchCommand, indexOf: (image: GpuImage) => number): DispatchStep {
+  const { kernel, images, args = [], grid } = command;
+  const uses = images.map(({ image, access }) => {
+    return { image: indexOf(image), access: named(access, KERNEL_ACCESS, 'access') };
+  });
+  const written = images.find(({ access }) => access !== 'read')?.image;
+  const size = grid ?? written;
+  if (size === undefined) {
+    throw new DmaBufError('EINVAL', 'dispatch', 'it writes no image, so say how large its grid is');
+  }
+  for (const arg of args) {
+    if (typeof arg !== 'number') throw new TypeError(`submit: args are numbers, got ${typeof arg}`);
+  }
+  const width = integer(size.width, 'grid.width');
+  const height = integer(size.height, 'grid.height');
+  return { op: 'dispatch', kernel: kernel.id, uses, grid: { width, height }, args: [...args] };
+}
+
 function named<T>(value: T | undefined, names: readonly T[], what: string): T {
   const found = value ?? names[0];
   if (found !== undefined && names.includes(found)) return found;
@@ -84,8 +126,26 @@ function integer(value: number, what: string): number {
   throw new TypeError(`submit: ${what} must be an integer, got ${String(value)}`);
 }
 
+/** What a step does with each image that it names; `sizes` of the images, by their indexes. */
+export function touches(step: Step, sizes: readonly (Size | undefined)[]): readonly Touch[] {
+  if (step.op === 'dispatch') {
+    return step.uses.map(({ image, access }) => ({
+      image,
+      reads: access !== 'overwrite',
+      writes: access !== 'read',
+      whole: access === 'overwrite',
+    }));
+  }
+  const { src, dst, op } = step;
+  const size = sizes[dst];
+  const whole = size !== undefined && overwritesAll(step, size);
+  const written = { image: dst, reads: op === 'blend', writes: true, whole };
+  if (src < 0) return [written];
+  return [{ image: src, reads: true, writes: false, whole: false }, written];
+}
+
 /** Whether a step overwrites every pixel of its destination. */
-export function overwritesAll(step: Step, dst: { width: number; height: number }): boolean {
+export function overwritesAll(step: PixelStep, dst: Size): boolean {
   if (step.op === 'blend') return false;
   const { to } = step;
   if (to === undefined) return true;
@@ -93,17 +153,22 @@ export function overwritesAll(step: Step, dst: { width: number; height: number }
 }
 
 /** The destination rectangle of a step. */
-export function targetOf(step: Step, dst: Surface): Rect {
+export function targetOf(step: PixelStep, dst: Surface): Rect {
   return step.to ?? { x: 0, y: 0, width: dst.width, height: dst.height };
 }
 
 /** The source rectangle of a step, in the coordinates of the visible part. */
-export function originOf(step: Step, src: Surface): Rect {
+export function originOf(step: PixelStep, src: Surface): Rect {
   return step.from ?? { x: 0, y: 0, width: src.width, height: src.height };
 }
 
 /** Does a step with some kernels. Their errors pass through; nothing is touched before them. */
-export function apply(kernels: Kernels, step: Step, dst: Surface, src: Surface | undefined): void {
+export function apply(
+  kernels: Kernels,
+  step: PixelStep,
+  dst: Surface,
+  src: Surface | undefined,
+): void {
   const to = targetOf(step, dst);
   const target = known(step, dst);
   if (step.op === 'clear') return kernels.clear(target);
@@ -120,7 +185,7 @@ export function apply(kernels: Kernels, step: Step, dst: Surface, src: Surface |
   return kernels.scale(target, to, src.image, from, { filter: step.filter, color: src.color });
 }
 
-function known(step: Step, dst: Surface): Image {
+function known(step: PixelStep, dst: Surface): Image {
   if (dst.image !== undefined) return dst.image;
   const detail =
     'the destination is a frame, whose geometry is its writer’s; import it as an image';
@@ -128,7 +193,7 @@ function known(step: Step, dst: Surface): Image {
 }
 
 /** What can be said before the geometry of the source is known. */
-function checkUnknown(step: Step, dst: Image, to: Rect, from: Rect): void {
+function checkUnknown(step: PixelStep, dst: Image, to: Rect, from: Rect): void {
   const formats = step.op === 'copy' ? undefined : RGB32;
   checkImage(step.op, 'destination', dst, step.op === 'blend' ? [DRM_FORMAT_XRGB8888] : formats);
   checkRect(step.op, 'destination', dst, to);
@@ -149,78 +214,6 @@ export const checkingKernels: Kernels = makeFront(
   () => true,
   () => NOTHING,
 );
-
-// Head word of a packed step: op (3 bits), TO, FROM, filter (1), mode (2), alpha (8).
-const TO = 8;
-const FROM = 16;
-const FILTER_SHIFT = 5;
-const MODE_SHIFT = 6;
-const ALPHA_SHIFT = 8;
-
-/** Packs a job into small integers: [images, id …, step …]. msgpack keeps most in 1 to 3 bytes. */
-export function encodeSteps(images: readonly number[], steps: readonly Step[]): number[] {
-  const out = [images.length, ...images];
-  for (const step of steps) {
-    const alpha = step.op === 'blend' ? step.alpha << ALPHA_SHIFT : 0;
-    const flags = (step.to === undefined ? 0 : TO) | (step.from === undefined ? 0 : FROM);
-    const filter = FILTERS.indexOf(step.filter) << FILTER_SHIFT;
-    const mode = MODES.indexOf(step.mode) << MODE_SHIFT;
-    out.push(OPS.indexOf(step.op) | flags | filter | mode | alpha, step.dst);
-    if (step.src >= 0) out.push(step.src);
-    for (const rect of [step.to, step.from]) {
-      if (rect !== undefined) out.push(rect.x, rect.y, rect.width, rect.height);
-    }
-    if (step.op === 'fill') out.push(step.pixel);
-  }
-  return out;
-}
-
-/** Unpacks a job; EINVAL for anything that {@link encodeSteps} cannot have made. */
-export function decodeSteps(payload: unknown): { images: number[]; steps: Step[] } {
-  if (!Array.isArray(payload)) throw malformed('it is no array');
-  const values: unknown[] = payload;
-  let at = 0;
-  const next = (): number => {
-    const value = values[at++];
-    if (typeof value === 'number' && Number.isInteger(value)) return value;
-    throw malformed(`entry ${at - 1} is no integer`);
-  };
-  const rect = (): Rect => ({ x: next(), y: next(), width: next(), height: next() });
-  const images: number[] = [];
-  for (let count = next(); count > 0; count--) images.push(next());
-  const index = (): number => {
-    const i = next();
-    if (i >= 0 && i < images.length) return i;
-    throw malformed(`image ${i} of ${images.length}`);
-  };
-  const steps: Step[] = [];
-  while (at < values.length) {
-    const head = next();
-    const op = OPS[head & 7];
-    const mode = MODES[(head >> MODE_SHIFT) & 3];
-    if (op === undefined || mode === undefined) throw malformed(`command word ${head}`);
-    steps.push({
-      op,
-      dst: index(),
-      src: op === 'fill' || op === 'clear' ? -1 : index(),
-      to: (head & TO) === 0 ? undefined : rect(),
-      from: (head & FROM) === 0 ? undefined : rect(),
-      filter: ((head >> FILTER_SHIFT) & 1) === 1 ? 'nearest' : 'bilinear',
-      mode,
-      alpha: op === 'blend' ? (head >> ALPHA_SHIFT) & 255 : 255,
-      pixel: op === 'fill' ? next() >>> 0 : 0,
-    });
-  }
-  return { images, steps };
-}
-
-function malformed(what: string): DmaBufError {
-  return new DmaBufError(
-    'EINVAL',
-    'gpu_job',
-    `the payload is no command list of a GpuContext: ${what}`,
-  );
-}
 
 /** Whether a format is known to be YCbCr. */
 export function isYuv(image: Image): boolean {

@@ -1,6 +1,6 @@
 /** For tests: the door of an actor that dies at a chosen access of kernel memory, without a machine behind it. */
 import { type DriverSpec, Locks, Words } from '@dmabuf/core/driver';
-import type { TableDoor } from '../image-table.js';
+import type { TableDoor } from '../record-table.js';
 
 export class Death extends Error {}
 

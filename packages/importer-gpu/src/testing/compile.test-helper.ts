@@ -1,0 +1,44 @@
+/** Compiles a kernel from AssemblyScript for a test, into a file of its own. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import asc from 'assemblyscript/asc';
+
+export interface Compiled {
+  readonly url: URL;
+  remove(): void;
+}
+
+export async function compileKernel(source: string): Promise<Compiled> {
+  const flags = ['--runtime', 'stub', '--importMemory', '--sharedMemory', '--noExportMemory'];
+  let binary: Uint8Array | undefined;
+  const { error } = await asc.main(
+    [
+      ...['kernel.ts', '--outFile', 'kernel.wasm', '--optimizeLevel', '2', ...flags],
+      ...[
+        '--enable',
+        'threads',
+        '--initialMemory',
+        '1',
+        '--maximumMemory',
+        '65536',
+        '--use',
+        'abort=',
+      ],
+    ],
+    {
+      readFile: (name) => (name === 'kernel.ts' ? source : null),
+      writeFile: (_name, contents) => {
+        if (typeof contents !== 'string') binary = contents;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error !== null) throw error;
+  if (binary === undefined) throw new Error('the compiler wrote nothing');
+  const folder = mkdtempSync(join(tmpdir(), 'gpu-kernel-'));
+  const file = join(folder, 'kernel.wasm');
+  writeFileSync(file, binary);
+  return { url: pathToFileURL(file), remove: () => rmSync(folder, { recursive: true }) };
+}
