@@ -33,7 +33,7 @@ export class ChunkHeap extends PoolHeap {
   }
 
   override get bufferFlags(): number {
-    return BUFFER_FLAG.NO_MMAP;
+    return BUFFER_FLAG.NO_MMAP | BUFFER_FLAG.SCATTER;
   }
 
   override refusal(user: HeapUser): string | undefined {
@@ -54,7 +54,8 @@ export class ChunkHeap extends PoolHeap {
     const dirty = this.takeOnceOrTwice(() => this.#take(wanted, record));
     if (dirty === undefined) throw this.#full(request);
     for (const chunk of dirty) this.#zero(chunk, HEAP.ZEROED_FRONT);
-    return { region: 0, offset: 0 };
+    const [first = 0] = this.#chunksOf(record);
+    return { region: this.door.pool, offset: this.offset + first * this.chunk };
   }
 
   override pieces(buffer: Place, record: number): SgEntry[] {

@@ -53,6 +53,7 @@ export function fakeIon(world: World, words: Words, actor: number): Ion {
         ? new Uint8Array(length)
         : new Uint8Array(world.pool, offset, length),
     makeRegion: () => 2,
+    adoptRegion: () => 3,
     export() {
       throw new DmaBufError('ENFILE', 'dma_buf_export', 'no machine behind this door');
     },

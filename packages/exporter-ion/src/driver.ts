@@ -6,9 +6,7 @@
  * because an exporter that offers mmap must offer them. Core calls them, and counts the cache lines,
  * for buffers that were allocated CACHED | CACHED_NEEDS_SYNC.
  */
-import { DmaBufError } from '@dmabuf/core';
 import {
-  BUFFER_FLAG,
   type BufferRecord,
   type DmaBufOps,
   type Driver,
@@ -52,7 +50,7 @@ function opsOf(ion: Ion): DmaBufOps {
     unmap() {},
     permit: (buffer, importer, syscall) => permit(ion, buffer, importer, syscall),
     mmap() {},
-    vmap: (buffer) => mustBeOnePiece(heapOf(buffer), buffer),
+    vmap() {},
     vunmap() {},
     prepareAccess() {},
     finishAccess() {},
@@ -60,13 +58,6 @@ function opsOf(ion: Ion): DmaBufOps {
       heapOf(buffer).release(recordOf(buffer), buffer.priv(PRIV.GEN));
     },
   };
-}
-
-/** A kernel mapping is one piece of memory. */
-function mustBeOnePiece(heap: Heap, buffer: BufferRecord): void {
-  if ((heap.bufferFlags & BUFFER_FLAG.NO_MMAP) === 0) return;
-  const detail = `buffer ${buffer.ino} of ${heap.label} is a scatter list; map an attachment instead`;
-  throw new DmaBufError('EINVAL', 'dma_buf_vmap', detail);
 }
 
 /** Protected memory is for the devices that its heap names; for those that declare it if it names none. */

@@ -48,6 +48,7 @@ export type HeapDoor = Pick<
   | 'regionBytes'
   | 'view'
   | 'makeRegion'
+  | 'adoptRegion'
   | 'export'
   | 'ring'
 >;

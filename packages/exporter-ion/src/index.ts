@@ -41,6 +41,13 @@ export {
   O_RDONLY,
   O_RDWR,
 } from './dma-heap.js';
+export {
+  type SharedMemory,
+  udmabuf,
+  Udmabuf,
+  type UdmabufCreate,
+  type UdmabufCreateList,
+} from './udmabuf.js';
 export type { HeapHolder, HeapStats } from './stats.js';
 export {
   type HeapKind,

@@ -4,10 +4,11 @@
  */
 import { DmaBufError } from '@dmabuf/core';
 import type { Words } from '@dmabuf/core/driver';
+import { AdoptedMemory } from './adopted-memory.js';
 import { ChunkHeap } from './chunk-heap.js';
 import type { Heap, HeapDoor, HeapEnv } from './heap.js';
-import { CLIENT, HEAP, ION, RECORD } from './layout.js';
-import type { HeapConfig, IonConfig } from './options.js';
+import { CLIENT, HEAP, ION, PIECE, RECORD } from './layout.js';
+import { type HeapConfig, type IonConfig, UDMABUF } from './options.js';
 import { granuleFor, sharesOf } from './pool-layout.js';
 import { RangeHeap } from './range-heap.js';
 import { SystemHeap } from './system-heap.js';
@@ -33,6 +34,8 @@ export class Ion {
   readonly config: IonConfig;
   /** In the order of the options; a record names its heap by index. */
   readonly heaps: readonly Heap[];
+  /** What udmabufs are counted in: its index is the next after those of the heaps. */
+  readonly adopted: AdoptedMemory;
 
   constructor(door: HeapDoor, types: Readonly<Record<string, HeapFactory>>) {
     this.door = door;
@@ -47,6 +50,13 @@ export class Ion {
       const fresh = words.load(base + ION.FORMATTED) === 0;
       if (fresh) this.#layOut(door.hasPool ? door.regionBytes(door.pool) : 0);
       this.heaps = this.config.heaps.map((config, i) => this.#makeHeap(config, i, types));
+      const granule = words.get(base + ION.GRANULE);
+      const pointer = this.heapAt(this.heaps.length);
+      this.adopted = new AdoptedMemory(
+        { door, base, pointer, granule, config: UDMABUF },
+        this.pieceAt(0),
+        this.config.udmabuf.pieces,
+      );
       if (fresh) for (const heap of this.heaps) heap.format();
       words.store(base + ION.FORMATTED, 1);
     } finally {
@@ -67,16 +77,25 @@ export class Ion {
   }
 
   clientAt(index: number): number {
-    return this.heapAt(this.config.heaps.length) + index * CLIENT.WORDS;
+    return this.heapAt(this.config.heaps.length + 1) + index * CLIENT.WORDS;
   }
 
   recordAt(index: number): number {
     return this.clientAt(this.config.clients) + index * RECORD.WORDS;
   }
 
+  pieceAt(index: number): number {
+    return this.recordAt(this.config.buffers) + index * PIECE.WORDS;
+  }
+
+  /** The heaps, and what is counted like one. */
+  get all(): readonly Heap[] {
+    return [...this.heaps, this.adopted];
+  }
+
   /** The heap with an index that came out of kernel memory. */
   heap(index: number): Heap {
-    const heap = this.heaps[index];
+    const heap = index === this.heaps.length ? this.adopted : this.heaps[index];
     if (heap !== undefined) return heap;
     throw new DmaBufError('ENODEV', 'ion', `there is no heap with index ${index}`);
   }
@@ -104,7 +123,8 @@ export class Ion {
     const granule = granuleFor(poolBytes, config);
     words.set(base + ION.GRANULE, granule);
     const shares = sharesOf(poolBytes, granule, config);
-    let map = this.recordAt(config.buffers) - base;
+    let map = this.pieceAt(config.udmabuf.pieces) - base;
+    words.setDouble(this.heapAt(config.heaps.length) + HEAP.BYTES, Infinity);
     config.heaps.forEach((heap, i) => {
       const at = this.heapAt(i);
       const share = shares[i];

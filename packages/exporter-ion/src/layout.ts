@@ -70,6 +70,18 @@ export const RECORD = {
   NAME: 12, // 8 words, own: the client's name, for when the buffer outlives the client
   WORDS: 32,
 } as const;
+/**
+ * A piece of a udmabuf that is made of several. Free, or of the record that it names: RECORD is stored last, under the
+ * heap's LOCK, so a piece whose record is not alive is a dead one's and is free.
+ */
+export const PIECE = {
+  RECORD: 0, // L(heap LOCK): word offset of its record from the driver's base; 0: free
+  INDEX: 1, // L(heap LOCK), before RECORD, as the others: place in the list
+  OFFSET: 2, // double: bytes from the start of the memory
+  LENGTH: 4, // double: bytes
+  WORDS: 8,
+} as const;
+
 /** BUILDING: being allocated by the actor; LIVE: a buffer stands for it. */
 export const RECORD_STATE = { FREE: 0, BUILDING: 1, LIVE: 2 } as const;
 

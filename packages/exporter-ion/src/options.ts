@@ -3,7 +3,7 @@
  * to all threads (struct ion_platform_heap, drivers/staging/android/uapi/ion.h).
  */
 import { totalmem } from 'node:os';
-import { CLIENT, HEAP, ION, RECORD } from './layout.js';
+import { CLIENT, HEAP, ION, PIECE, RECORD } from './layout.js';
 import { MAX_PAGES } from './page-map.js';
 
 /** enum ion_heap_type. */
@@ -71,6 +71,15 @@ export interface IonOptions {
   readonly pages?: number;
   /** Bytes at the start of the pool that no heap gets, for wasm modules with static data. Default 0. */
   readonly poolReserve?: number;
+  /** What `udmabuf()` takes. */
+  readonly udmabuf?: {
+    /** Most bytes of one buffer. Default 64 MiB. */
+    readonly sizeLimit?: number;
+    /** Most pieces of one buffer. Default 1024. */
+    readonly listLimit?: number;
+    /** Pieces at one time, of all buffers that are made of several. Default 1024. */
+    readonly pieces?: number;
+  };
   /** Bytes that each client may hold, unless it opens with a quota of its own. Default: no limit. */
   readonly quota?: number;
   /** URL of the driver module, when it has heap types of your own or a bundler moved it. */
@@ -108,6 +117,11 @@ export interface IonConfig {
   readonly pages: number;
   readonly poolReserve: number;
   readonly quota: number;
+  readonly udmabuf: {
+    readonly sizeLimit: number;
+    readonly listLimit: number;
+    readonly pieces: number;
+  };
 }
 
 type Kind = Pick<HeapConfig, 'inPool' | 'most' | 'policy' | 'naturalAlign'> & {
@@ -154,14 +168,31 @@ export function resolveOptions(options: IonOptions): IonConfig {
     pages: integer('pages', options.pages ?? 65536, heaps.length, MAX_PAGES),
     poolReserve: integer('poolReserve', options.poolReserve ?? 0, 0, 2 ** 32),
     quota: options.quota ?? Infinity,
+    udmabuf: resolveUdmabuf(options.udmabuf ?? {}),
   };
 }
 
 /** Words of kernel memory that a driver with these options needs. */
 export function wordsFor(config: IonConfig): number {
-  const { heaps, clients, buffers, pages } = config;
-  const tables = heaps.length * HEAP.WORDS + clients * CLIENT.WORDS + buffers * RECORD.WORDS;
-  return ION.WORDS + tables + pages;
+  const { heaps, clients, buffers, pages, udmabuf } = config;
+  const tables = (heaps.length + 1) * HEAP.WORDS + clients * CLIENT.WORDS + buffers * RECORD.WORDS;
+  return ION.WORDS + tables + udmabuf.pieces * PIECE.WORDS + pages;
+}
+
+/** How messages and records call the memory of udmabufs. It is no heap that could be asked for memory. */
+export const UDMABUF: HeapConfig = {
+  ...{ type: 'udmabuf', name: 'udmabuf', id: -1, size: 0, inPool: false, protected: false },
+  ...{ devices: [], defer: false, chunk: 0, most: Infinity, policy: 'best', naturalAlign: 1 },
+  config: undefined,
+};
+
+function resolveUdmabuf(options: NonNullable<IonOptions['udmabuf']>): IonConfig['udmabuf'] {
+  const { sizeLimit = 64 << 20, listLimit = 1024, pieces = 1024 } = options;
+  return {
+    sizeLimit: integer('udmabuf.sizeLimit', sizeLimit, 4096, 2 ** 40),
+    listLimit: integer('udmabuf.listLimit', listLimit, 1, 1 << 16),
+    pieces: integer('udmabuf.pieces', pieces, 0, 1 << 16),
+  };
 }
 
 function resolveHeap(heap: HeapOptions): HeapConfig {

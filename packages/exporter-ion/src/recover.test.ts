@@ -136,6 +136,65 @@ function everyDeath(options: IonOptions): void {
   }
 }
 
+/** Makes two udmabufs of two pieces each, and gives the first one back. */
+function shareTwo(ion: Ion, exported: FakeBuffer[], alive: () => boolean): void {
+  const records = new Records(ion);
+  const owner = { client: -1, clientGeneration: 0, clientName: 'test', actor: VICTIM };
+  const heap = ion.heaps.length;
+  for (let i = 0; i < 2 && alive(); i++) {
+    const record = records.claim({ ...owner, heap, size: 2 * PAGE, flags: 0 });
+    const generation = records.generation(record);
+    const pieces = [0, 2].map((page) => ({ offset: page * PAGE, length: PAGE }));
+    ion.adopted.note(pieces, record);
+    if (alive()) exported.push({ record, generation });
+    records.publish(record, 1);
+  }
+  const [first] = exported;
+  if (first === undefined || !alive()) return;
+  ion.adopted.release(first.record, first.generation);
+  if (alive()) exported.shift();
+}
+
+test('death at any store of listing the pieces of a udmabuf, or of giving it back, is made good', () => {
+  const options = { ...OPTIONS, udmabuf: { pieces: 4 } };
+  const total = storesOf(options, (world, words) => {
+    shareTwo(fakeIon(world, words, VICTIM), [], () => true);
+  });
+  assert.ok(total > 40, `only ${total} stores`);
+  for (let dieAt = 0; dieAt < total; dieAt++) {
+    const world = makeWorld(options, PAGES * PAGE);
+    fakeIon(world, new Words(world.kernel), SURVIVOR);
+    const words = new DyingWords(world.kernel);
+    const victim = fakeIon(world, words, VICTIM);
+    const exported: FakeBuffer[] = [];
+    words.dieAfter(dieAt);
+    attempt(
+      () => shareTwo(victim, exported, () => !words.dead),
+      () => words.dead,
+    );
+    const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+    const backed = (record: number, generation: number): boolean =>
+      exported.some(
+        (buffer) => buffer.record - ion.base === record && buffer.generation === generation,
+      );
+    recoverActor(ion, VICTIM, backed);
+    recoverActor(ion, VICTIM, backed);
+    // The first is being given back once there are two.
+    const whole = exported.at(-1);
+    if (whole !== undefined) {
+      const place = { region: 1, offset: 0, size: 2 * PAGE };
+      assert.is(ion.adopted.pieces(place, whole.record).length, 2, `died at store ${dieAt}`);
+    }
+    for (const { record, generation } of exported) ion.adopted.release(record, generation);
+    assert.is(ion.adopted.bytes, 0);
+    const records = new Records(ion);
+    const owner = { client: -1, clientGeneration: 0, clientName: 'test', actor: SURVIVOR };
+    const record = records.claim({ ...owner, heap: 1, size: 4 * PAGE, flags: 0 });
+    const four = [0, 2, 4, 6].map((page) => ({ offset: page * PAGE, length: PAGE }));
+    ion.adopted.note(four, record); // all of the table is free
+  }
+});
+
 test('a heap thread that died while zeroing is followed by one that zeroes again', () => {
   for (const options of [OPTIONS, CHUNKS]) {
     const world = makeWorld(options, PAGES * PAGE);

@@ -32,7 +32,7 @@ export function recoverActor(
   backed: (record: number, generation: number) => boolean = () => false,
 ): void {
   const { words, base, door } = ion;
-  for (const [index, heap] of ion.heaps.entries()) recoverHeap(ion, index, heap, actor, backed);
+  for (const [index, heap] of ion.all.entries()) recoverHeap(ion, index, heap, actor, backed);
   for (let i = 0; i < ion.config.clients; i++) {
     const client = ion.clientAt(i);
     if (words.get(client + CLIENT.ACTOR) === actor) words.store(client + CLIENT.STATE, 0);
@@ -60,9 +60,11 @@ function recoverHeap(
     const record = ion.recordAt(i);
     const word = words.load(record + RECORD.STATE);
     if (recordState(word) === RECORD_STATE.FREE) continue;
+    // Each heap its own, under its lock: who claims the record anew finds nothing of the dead one's in the map.
+    if (words.get(record + RECORD.HEAP) !== index) continue;
     const abandoned = recordState(word) === RECORD_STATE.BUILDING && recordActor(word) === actor;
     if (abandoned && !backed(record - ion.base, recordGeneration(word))) heap.abandon(record);
-    else if (words.get(record + RECORD.HEAP) === index) records.push(record);
+    else records.push(record);
   }
   heap.recover(records);
   if (zeroing) heap.abortZeroing();

@@ -122,6 +122,15 @@ export class DriverDoor {
     return this.#s.regions.make(bytes);
   }
 
+  /**
+   * Makes a region of memory that the calling thread has already, as it is: a shared array buffer, or a shared
+   * wasm memory. It stays the caller's; whoever imports a buffer in it has all of it. The buffer that is exported
+   * in it next takes it over. EBADFD: no such memory; ENOSPC.
+   */
+  adoptRegion(memory: unknown, syscall: string): number {
+    return this.#s.regions.adoptMemory(memory, syscall);
+  }
+
   /** Pointer of the pool's region. ENODEV when the machine was booted without a pool. */
   get pool(): number {
     for (const region of this.#k.regions.live()) {

@@ -43,8 +43,8 @@ export class JobBuffer {
   /** The buffer's memory itself. EINVAL: it is in several pieces (see {@link pieces}), or the claim is on a bare queue. */
   get bytes(): Uint8Array<ArrayBufferLike> {
     this.#mustHaveMemory();
-    const { region, offset, size, ino } = this.record;
-    if (region === 0) {
+    const { region, offset, size, ino, scattered } = this.record;
+    if (scattered) {
       const detail = `buffer ${ino} is a scatter list of ${this.sg.length} pieces; use \`pieces\``;
       throw new DmaBufError('EINVAL', 'job_buffer', detail);
     }

@@ -32,7 +32,8 @@ export function dmaBufMmap(
   const offset = options.offset ?? 0;
   const length = options.length ?? record.size - offset;
   const ops = s.buffers.opsOf(record);
-  if (ops.mmap === undefined || (record.flags & BUFFER_FLAG.NO_MMAP) !== 0) {
+  const unmappable = BUFFER_FLAG.NO_MMAP | BUFFER_FLAG.SCATTER;
+  if (ops.mmap === undefined || (record.flags & unmappable) !== 0) {
     const detail = `the exporter of buffer ${record.ino} offers no CPU mapping; use a device, or skip the buffer`;
     throw new DmaBufError('ENODEV', 'mmap', detail);
   }

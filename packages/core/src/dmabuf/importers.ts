@@ -230,13 +230,13 @@ export class Importers {
       checkPlace(record, importer, record.offset, syscall);
       return contiguousOps.map(record, importer, 'bidirectional') ?? [];
     };
-    if (record.region !== 0) return whole();
+    if (!record.scattered) return whole();
     return this.locked(record.pointer, () => {
-      if (record.region !== 0) return whole();
+      if (!record.scattered) return whole();
       const ops = this.#buffers.opsOf(record);
       const sg = this.#listOf(record, importer, 'bidirectional', syscall);
       ops.unmap(record, importer, 'bidirectional');
-      if (record.region === 0) mustBeWhole(record, sg, syscall);
+      if (record.scattered) mustBeWhole(record, sg, syscall);
       this.#count(record, ops.map, ops.unmap);
       return sg;
     });

@@ -194,11 +194,13 @@ export class Moves {
     const why =
       record.region === 0
         ? 'has no memory yet'
-        : count(BUFFER.PINS) > 0
-          ? `is pinned (${count(BUFFER.PINS)} times)`
-          : count(BUFFER.MAPPINGS) + count(BUFFER.VMAPS) > 0
-            ? `has ${count(BUFFER.MAPPINGS) + count(BUFFER.VMAPS)} CPU mappings`
-            : '';
+        : record.scattered
+          ? 'is in pieces'
+          : count(BUFFER.PINS) > 0
+            ? `is pinned (${count(BUFFER.PINS)} times)`
+            : count(BUFFER.MAPPINGS) + count(BUFFER.VMAPS) > 0
+              ? `has ${count(BUFFER.MAPPINGS) + count(BUFFER.VMAPS)} CPU mappings`
+              : '';
     if (why === '') return;
     throw new DmaBufError(
       'EBUSY',

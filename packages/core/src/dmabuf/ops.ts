@@ -5,7 +5,7 @@
  * module without closures, loaded by every thread that joins the machine.
  */
 import type { Kernel } from '../kernel.js';
-import { BUFFER, REGION, REGION_KIND } from '../memory/layout.js';
+import { BUFFER, BUFFER_FLAG, REGION, REGION_KIND } from '../memory/layout.js';
 import { readName, writeName } from '../memory/tables.js';
 
 /** What an importer can reach; `attach` and `map` refuse a buffer that it cannot (design D4). */
@@ -67,6 +67,11 @@ export class BufferRecord {
   get inPool(): boolean {
     const { region } = this;
     return region !== 0 && this.#k.words.get(region + REGION.KIND) === REGION_KIND.POOL;
+  }
+
+  /** Whether its memory is in pieces, which its exporter's `map` lists. */
+  get scattered(): boolean {
+    return this.region === 0 || (this.flags & BUFFER_FLAG.SCATTER) !== 0;
   }
 
   get name(): string {

@@ -73,6 +73,10 @@ function vmap(s: VmapServices, record: BufferRecord): number {
       `buffer ${record.ino} is protected: devices only`,
     );
   }
+  if ((record.flags & BUFFER_FLAG.SCATTER) !== 0) {
+    const detail = `buffer ${record.ino} is a scatter list; map an attachment instead`;
+    throw new DmaBufError('EINVAL', 'dma_buf_vmap', detail);
+  }
   const holder = s.holders.take({ kind: HOLDER_KIND.VMAP, buffer: record.pointer }, 'dma_buf_vmap');
   try {
     s.importers.locked(record.pointer, () => {

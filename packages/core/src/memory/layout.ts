@@ -177,7 +177,8 @@ export const REGION = {
   IMPORTERS: 8, // 2 words, CAS by the broker when it hands the region over: one bit an actor
   WORDS: 32,
 } as const;
-export const REGION_KIND = { SYSTEM: 1, POOL: 2 } as const;
+/** ADOPTED: the memory was there before, and stays its maker's. */
+export const REGION_KIND = { SYSTEM: 1, POOL: 2, ADOPTED: 3 } as const;
 
 /** A dma-buf. All of it is written at export, under BUFFER_LOCK, unless said otherwise. */
 export const BUFFER = {
@@ -222,10 +223,16 @@ export const BUFFER = {
 /**
  * PROTECTED: no CPU mapping (EPERM). NO_MMAP: as if its exporter had no mmap (ENODEV).
  * NEEDS_SYNC: CPU access needs cache maintenance (ION_FLAG_CACHED_NEEDS_SYNC); without it the
- * memory is coherent, and core spares the exporter the calls. RELEASED: core's own: the exporter's release
- * has returned.
+ * memory is coherent, and core spares the exporter the calls. SCATTER: it is in several pieces of its region, which
+ * the exporter's `map` lists (so NO_MMAP, too). RELEASED: core's own: the exporter's release has returned.
  */
-export const BUFFER_FLAG = { PROTECTED: 1, NO_MMAP: 2, NEEDS_SYNC: 4, RELEASED: 0x10000 } as const;
+export const BUFFER_FLAG = {
+  PROTECTED: 1,
+  NO_MMAP: 2,
+  NEEDS_SYNC: 4,
+  SCATTER: 8,
+  RELEASED: 0x10000,
+} as const;
 
 /** Who holds a buffer otherwise than by an fd: an attachment, a CPU mapping, a kernel mapping. */
 export const HOLDER = {

@@ -33,10 +33,25 @@ export class Regions {
 
   /** Makes a region of the system heap; returns its pointer. ENOSPC, ENOMEM. Does not block. */
   make(bytes: number): number {
-    const memory = this.#allocate(bytes);
+    return this.#share(REGION_KIND.SYSTEM, this.#allocate(bytes));
+  }
+
+  /**
+   * Makes a region of memory that the caller has already; its pointer. The memory stays the caller's: it is neither
+   * zeroed nor given back. EBADFD: it is of no kind that threads can share; ENOSPC. Does not block.
+   */
+  adoptMemory(given: unknown, syscall: string): number {
+    const memory = this.#k.mem.adopt(given);
+    if (memory !== undefined) return this.#share(REGION_KIND.ADOPTED, memory);
+    const detail =
+      'threads can share a shared array buffer and a WebAssembly.Memory made with `shared: true`; this is neither';
+    throw new DmaBufError('EBADFD', syscall, detail);
+  }
+
+  #share(kind: number, memory: RegionMemory): number {
     const { locks } = this.#k;
     locks.lock(HEADER.BUFFER_LOCK);
-    const region = this.#register(REGION_KIND.SYSTEM, bytes);
+    const region = this.#register(kind, memory.buffer.byteLength);
     locks.unlock(HEADER.BUFFER_LOCK);
     if (region === 0) throw this.#full();
     const generation = this.#gen(region);
@@ -80,7 +95,9 @@ export class Regions {
     words.set(region + REGION.BUFFERS, left);
     if (left > 0 || words.get(region + REGION.KIND) === REGION_KIND.POOL) return false;
     words.store(region + REGION.STATE, 0);
-    words.set(HEADER.REGIONS_DROPPED, words.get(HEADER.REGIONS_DROPPED) + 1);
+    if (words.get(region + REGION.KIND) === REGION_KIND.SYSTEM) {
+      words.set(HEADER.REGIONS_DROPPED, words.get(HEADER.REGIONS_DROPPED) + 1);
+    }
     return true;
   }
 

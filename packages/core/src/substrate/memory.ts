@@ -31,6 +31,8 @@ export interface Mem {
   /** A zeroed pool: shared wasm memory of `bytes`, a multiple of 64 KiB, that never grows. */
   makePool(bytes: number): RegionMemory;
   importRegion(token: RegionToken): RegionMemory;
+  /** Memory that somebody else made, if it is of a kind that can be shared as a region; else undefined. */
+  adopt(memory: unknown): RegionMemory | undefined;
 }
 
 export const WASM_PAGE = 65536;
@@ -49,4 +51,13 @@ export const threadMem: Mem = {
     if (token instanceof SharedArrayBuffer) return { buffer: token, wasm: undefined, token };
     return { buffer: token.buffer, wasm: token, token };
   },
+  adopt(memory) {
+    if (memory instanceof SharedArrayBuffer) return threadMem.importRegion(memory);
+    if (!isWasmMemory(memory) || !(memory.buffer instanceof SharedArrayBuffer)) return undefined;
+    return threadMem.importRegion(memory);
+  },
 };
+
+function isWasmMemory(memory: unknown): memory is WasmMemory {
+  return memory instanceof WebAssembly.Memory;
+}
