@@ -17,7 +17,7 @@ const WAIT_MS = 10_000;
 let machine: Machine;
 
 test.before(async () => {
-  machine = await boot({ tables: { syncFiles: 1024, fds: 1024 } });
+  machine = await boot({ tables: { syncFiles: 1024, fds: 1024, actors: 40 } });
 });
 
 test.after(async () => {
