@@ -8,11 +8,12 @@
  */
 import type { Kernel } from '../kernel.js';
 import { JOB, JOB_FLAG, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import { isBeingCancelled } from '../sync/contexts.js';
 
 /** Whether a job was handed over early and its turn has not come (nor its cancel been completed). */
 export function awaitsGrant(kernel: Kernel, job: number): boolean {
   const { words } = kernel;
   if ((words.get(job + JOB.FLAGS) & JOB_FLAG.EARLY) === 0) return false;
-  const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
-  return state === JOB_STATE.PENDING || state === JOB_STATE.CANCELLING;
+  const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+  return stage === JOB_STATE.PENDING || isBeingCancelled(stage);
 }

@@ -1,30 +1,50 @@
 /**
  * Jobs of a dead actor: what it was granting, ending or building is finished or undone; what it ran fails;
  * what it had submitted is cancelled; what was on its way to it waits for its next life, or fails.
+ *
+ * Others go on meanwhile: a hold of the dead may be evicted, its slot freed and taken for another job, between
+ * two looks at it. So a job is known by its generation, and what somebody else is ending (the state word names
+ * who does) is left to them.
  */
 import { errno } from '../errno.js';
 import {
   ACTOR,
   CONTEXT,
   CONTEXT_FLAG,
+  enderOf,
   JOB,
   JOB_FLAG,
   JOB_GEN_SHIFT,
-  JOB_GRANT_MASK,
-  JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
   LINK,
   LINK_FLAG,
 } from '../memory/layout.js';
-import { firstLink, MORE_SLOT, nextLink, nextRecord } from '../sync/job-links.js';
+import { MORE_SLOT, nextRecord } from '../sync/job-links.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import type { Services } from './services.js';
 
 type Parts = Pick<Services, 'kernel' | 'jobs' | 'timelines'>;
 
-/** Bit of the granted mask that leads on to a further record. */
-const MORE_BIT = 1 << (JOB_GRANT_SHIFT + MORE_SLOT);
+/** A job to be ended. */
+interface Ended {
+  readonly job: number;
+  readonly generation: number;
+  readonly ordered: boolean;
+}
+
+/** One look at a job. */
+interface Look {
+  readonly generation: number;
+  readonly stage: number;
+  /** Whether it is the dead who ends it, in a state that names somebody. */
+  readonly ours: boolean;
+  readonly flags: number;
+  readonly owner: number;
+  readonly target: number;
+  /** Whether its context is a line. */
+  readonly ordered: boolean;
+}
 
 export class JobRecovery {
   readonly #s: Parts;
@@ -38,26 +58,38 @@ export class JobRecovery {
     this.#restarts = restarts;
   }
 
-  /** The job that the dead was ending: only what nobody else does. */
+  /** The job that the dead was ending: only if nobody else does, who was faster. */
   finish(): void {
     const { kernel, jobs } = this.#s;
     const { words } = kernel;
     const at = kernel.actors.at(this.#dead);
     const job = words.get(at + ACTOR.FINISHING);
-    if (job === 0 || words.load(job + JOB.GEN) !== words.get(at + ACTOR.FINISHING_GEN)) return;
-    const stage = this.#stage(job);
-    const flags = words.get(job + JOB.FLAGS);
-    const mine = words.get(job + JOB.TARGET) === this.#dead;
-    if (stage === JOB_STATE.CANCELLING) jobs.resume(job, -errno.ECANCELED);
-    else if (stage === JOB_STATE.ENDING && mine) jobs.resume(job, -errno.EOWNERDEAD);
-    else if (stage === JOB_STATE.EVICTING && !mine) jobs.resume(job, -errno.ETIMEDOUT);
+    const generation = words.get(at + ACTOR.FINISHING_GEN);
+    if (job === 0) return;
+    const look = this.#look(job);
+    if (look === undefined || look.generation !== generation) return;
+    const { stage, flags, ours } = look;
+    if (stage === JOB_STATE.CANCELLING && look.owner === this.#dead) {
+      jobs.resume(job, -errno.ECANCELED);
+    } else if (stage === JOB_STATE.RECALLING && look.owner !== this.#dead) {
+      jobs.resume(job, -errno.EOWNERDEAD);
+    } else if (stage === JOB_STATE.RUNNING && (flags & JOB_FLAG.BARE) !== 0) {
+      this.#endBare(job, look);
+    } else if (!ours) return;
+    else if (stage === JOB_STATE.ENDING) jobs.resume(job, -errno.EOWNERDEAD);
+    else if (stage === JOB_STATE.EVICTING) jobs.resume(job, this.#evicted(look));
     else if (stage === JOB_STATE.DONE) {
       // A device's own job goes on holding its claims until its next life, or all(), ends them.
-      if (mine && this.#isOrdered(job)) jobs.signalAgain(job);
+      if (look.target === this.#dead && look.ordered) jobs.signalAgain(job);
       else jobs.resume(job, 0);
     } else if (stage === JOB_STATE.RUNNING && (flags & JOB_FLAG.AUTO) !== 0) {
       jobs.resume(job, jobs.blocker(job));
-    } else if (stage === JOB_STATE.RUNNING && (flags & JOB_FLAG.BARE) !== 0) this.#endBare(job);
+    }
+  }
+
+  /** How the fence of a hold ends whose evictor died: it was past its limit, or its thread is dead. */
+  #evicted({ target }: Look): number {
+    return this.#s.kernel.isDead(target) ? -errno.EOWNERDEAD : -errno.ETIMEDOUT;
   }
 
   /** The job that the dead was handing on. */
@@ -72,82 +104,95 @@ export class JobRecovery {
   /** Everything else in the table. */
   all(): void {
     const { kernel, jobs } = this.#s;
-    const ended: number[] = [];
+    const ended: Ended[] = [];
     for (let i = 0; i < kernel.jobs.count; i++) {
       const job = kernel.jobs.at(i);
-      const stage = this.#stage(job);
-      if (stage === JOB_STATE.FREE) continue;
-      if ((kernel.words.get(job + JOB.FLAGS) & JOB_FLAG.MORE) !== 0) this.#further(job, stage);
+      if (this.#stage(job) === JOB_STATE.FREE) continue;
+      const look = this.#look(job);
+      if (look === undefined) continue; // freed meanwhile: it was nothing of the dead's
+      const { stage, flags, generation, ordered } = look;
+      if ((flags & JOB_FLAG.MORE) !== 0) this.#further(job, stage);
       else if (stage === JOB_STATE.BUILDING) this.#dropHalfBuilt(job);
-      else if (this.#settle(job, stage)) ended.push(job);
+      else if (this.#settle(job, look)) ended.push({ job, generation, ordered });
     }
     this.#fail(ended);
     jobs.flush();
   }
 
   /** One job; true if the dead's line has to end it, in the order of seqnos. */
-  #settle(job: number, stage: number): boolean {
-    const { kernel, jobs } = this.#s;
-    const { words } = kernel;
-    const flags = words.get(job + JOB.FLAGS);
+  #settle(job: number, look: Look): boolean {
+    const { jobs } = this.#s;
+    const { stage, flags } = look;
     if (stage === JOB_STATE.RECLAIM) return false;
     // Its adder sleeps, and whoever granted it may have died before it could wake it.
     if ((flags & JOB_FLAG.BLOCKING) !== 0) jobs.dispatch.again(job);
-    if (stage === JOB_STATE.RELEASED) jobs.unpinned(job, words.load(job + JOB.GEN));
-    else if ((flags & JOB_FLAG.AUTO) !== 0) this.#settleAuto(job, stage);
-    else if ((flags & JOB_FLAG.BARE) !== 0) this.#settleBare(job, stage);
-    else if (words.get(job + JOB.TARGET) === this.#dead) return this.#settleTarget(job, stage);
-    else if (words.get(job + JOB.OWNER) === this.#dead) this.#cancel(job, stage);
+    if (stage === JOB_STATE.RELEASED) jobs.unpinned(job, look.generation);
+    else if (stage === JOB_STATE.DONE) return look.ours && this.#settleDone(job, look);
+    else if ((flags & JOB_FLAG.AUTO) !== 0) {
+      // Whoever granted it may have died before it had ended it.
+      if (stage === JOB_STATE.READY) jobs.endAuto(job, look.generation);
+    } else if ((flags & JOB_FLAG.BARE) !== 0) this.#settleBare(job, look);
+    else if (look.target === this.#dead) return this.#settleTarget(job, look);
+    else if (look.owner === this.#dead) this.#cancel(job, look);
     return false;
   }
 
-  /** A job that ends by itself: whoever granted it may have died before it had ended it. */
-  #settleAuto(job: number, stage: number): void {
-    const { kernel, jobs } = this.#s;
-    if (stage === JOB_STATE.READY) jobs.endAuto(job, kernel.words.load(job + JOB.GEN));
-    else if (stage === JOB_STATE.DONE && !this.#hasClaims(job)) jobs.reclaim(job);
+  /** The dead has signalled it, and not ended its claims or not freed it. */
+  #settleDone(job: number, { target, ordered }: Look): boolean {
+    if (target === this.#dead && ordered) return true;
+    this.#s.jobs.resume(job, 0);
+    return false;
   }
 
   /** A timeline's fence: the dead may have made it and not put it on the list. */
-  #settleBare(job: number, stage: number): void {
-    const { kernel, jobs } = this.#s;
-    const { words } = kernel;
-    if (stage === JOB_STATE.DONE) jobs.reclaim(job);
-    else if (stage === JOB_STATE.RUNNING && words.get(job + JOB.OWNER) === this.#dead) {
-      if (words.get(job + JOB.COOKIE) === 0) this.#endBare(job);
-    }
+  #settleBare(job: number, look: Look): void {
+    const made = look.stage === JOB_STATE.RUNNING && look.owner === this.#dead;
+    if (made && this.#s.kernel.words.get(job + JOB.COOKIE) === 0) this.#endBare(job, look);
   }
 
-  #endBare(job: number): void {
+  /**
+   * One that is on no list: somebody is ending it who took it off, and has it in FINISHING until it is DONE;
+   * or it is the dead's.
+   */
+  #endBare(job: number, { generation }: Look): void {
     const { kernel, jobs, timelines } = this.#s;
-    const { words } = kernel;
+    const { words, actors } = kernel;
     if (timelines.isListed(job)) return;
+    for (let actor = 1; actor < actors.count; actor++) {
+      const other = actor !== this.#dead && actor !== kernel.self;
+      if (other && words.load(actors.at(actor) + ACTOR.FINISHING) === job) return;
+    }
+    const look = this.#look(job);
+    if (look?.stage !== JOB_STATE.RUNNING || look.generation !== generation) return;
     jobs.resume(job, words.load(words.get(job + JOB.CONTEXT) + CONTEXT.FINAL_ERROR));
   }
 
-  #settleTarget(job: number, stage: number): boolean {
+  #settleTarget(job: number, { stage, generation, ordered }: Look): boolean {
     const { kernel, jobs } = this.#s;
-    if (stage === JOB_STATE.RUNNING || stage === JOB_STATE.DONE) return true;
-    if (this.#restarts && this.#isOrdered(job)) {
+    if (stage === JOB_STATE.RUNNING) return true;
+    if (this.#restarts && ordered) {
       jobs.dispatch.again(job); // it may have taken the job from its ready set
       return false;
     }
-    if (stage === JOB_STATE.PENDING && jobs.cancel(job, -errno.EOWNERDEAD)) {
-      return this.#stage(job) === JOB_STATE.READY; // ended at once, or handed to its target: to us
+    const pending = stage === JOB_STATE.PENDING;
+    if (pending && jobs.cancel(job, -errno.EOWNERDEAD, generation, JOB_STATE.RECALLING)) {
+      return this.#isReady(job, generation); // ended at once, or handed to its target: to us
     }
+    if (!this.#isReady(job, generation)) return false;
     kernel.words.cas(job + JOB.DEP_ERROR, 0, -errno.EOWNERDEAD);
-    return this.#stage(job) === JOB_STATE.READY;
+    return true;
   }
 
   /** What the dead had submitted to others and was not started. */
-  #cancel(job: number, stage: number): void {
+  #cancel(job: number, { stage, generation }: Look): void {
     const { kernel, jobs } = this.#s;
-    if (stage === JOB_STATE.PENDING && jobs.cancel(job, -errno.ECANCELED)) {
+    const pending = stage === JOB_STATE.PENDING;
+    if (pending && jobs.cancel(job, -errno.ECANCELED, generation, JOB_STATE.RECALLING)) {
       // One that is handed over early was to be pushed by its adder, who may have died before it had.
       jobs.dispatch.again(job);
       return;
     }
-    if (this.#stage(job) !== JOB_STATE.READY) return;
+    if (!this.#isReady(job, generation)) return;
     kernel.words.cas(job + JOB.DEP_ERROR, 0, -errno.ECANCELED); // its target sees it in its turn
   }
 
@@ -155,12 +200,16 @@ export class JobRecovery {
    * Ends the jobs of the dead's lines, each line in order. Where a job of which nothing has come is before
    * them in its line, they wait for the next life with it, to fail there in their turn.
    */
-  #fail(ended: number[]): void {
+  #fail(ended: Ended[]): void {
     const { words } = this.#s.kernel;
     const again = new Set<number>();
     const seqno = (job: number): number => words.getDouble(job + JOB.SEQNO);
-    ended.sort((a, b) => seqno(a) - seqno(b));
-    for (const job of ended) {
+    ended.sort((a, b) => seqno(a.job) - seqno(b.job));
+    for (const { job, generation, ordered } of ended) {
+      if (!ordered) {
+        this.#endHold(job, generation);
+        continue;
+      }
       const context = words.get(job + JOB.CONTEXT);
       if (this.#comesAgain(job, again.has(context))) {
         if (!again.has(context)) words.setDouble(context + CONTEXT.STARTED, seqno(job) - 1);
@@ -168,7 +217,7 @@ export class JobRecovery {
         continue;
       }
       const started = Math.max(words.getDouble(context + CONTEXT.STARTED), seqno(job));
-      if (this.#isOrdered(job)) words.setDouble(context + CONTEXT.STARTED, started);
+      words.setDouble(context + CONTEXT.STARTED, started);
       this.#end(job);
     }
   }
@@ -180,7 +229,7 @@ export class JobRecovery {
     const flags = words.get(job + JOB.FLAGS);
     const untouched = (flags & JOB_FLAG.AGAIN) !== 0;
     const running = this.#stage(job) === JOB_STATE.RUNNING;
-    if (!this.#restarts || !running || !this.#isOrdered(job)) return false;
+    if (!this.#restarts || !running) return false;
     if (!untouched && !mustFollow) return false;
     if (!untouched) words.cas(job + JOB.DEP_ERROR, 0, -errno.EOWNERDEAD);
     words.set(job + JOB.FLAGS, flags & ~JOB_FLAG.AGAIN);
@@ -190,6 +239,15 @@ export class JobRecovery {
     return true;
   }
 
+  /** A hold, a callback, or a job of no line: the watchdog may be at it too. */
+  #endHold(job: number, generation: number): void {
+    const { kernel, jobs } = this.#s;
+    const error = kernel.words.get(job + JOB.DEP_ERROR) || -errno.EOWNERDEAD;
+    if (this.#isReady(job, generation)) jobs.claim(job);
+    jobs.endOfDead(job, generation, error);
+  }
+
+  /** A job of a device's line: nobody else ends it. */
   #end(job: number): void {
     const { kernel, jobs } = this.#s;
     const { words, trace } = kernel;
@@ -217,14 +275,13 @@ export class JobRecovery {
     const before = words.get(record + JOB.CONTEXT);
     const lead = before + JOB.LINK + MORE_SLOT * LINK.WORDS + LINK.TARGET;
     const ledTo = words.get(lead) === (record | LINK_FLAG.MORE);
-    const state = words.load(record + JOB.STATE);
     if (stage === JOB_STATE.RECLAIM) {
-      const mine = (state & JOB_GRANT_MASK) >> JOB_GRANT_SHIFT === this.#dead;
+      const mine = enderOf(words.load(record + JOB.STATE)) === this.#dead;
       if (mine && ledTo) words.store(lead, 0); // its slot is taken back with the rest
     } else if (words.get(record + JOB.HOME) === this.#dead && !this.#isPublished(record)) {
       this.#drop(record);
-    } else if (stage === JOB_STATE.READY && (words.load(before + JOB.STATE) & MORE_BIT) === 0) {
-      jobs.dispatch.grant(before, MORE_SLOT); // its granter died between the two
+    } else if (stage === JOB_STATE.READY && ledTo) {
+      jobs.dispatch.grant(before, MORE_SLOT); // its granter may have died between the two
     }
   }
 
@@ -254,19 +311,27 @@ export class JobRecovery {
     words.store(record + JOB.STATE, gen | JOB_STATE.FREE);
   }
 
-  #hasClaims(job: number): boolean {
+  /** A job's words, all of one life of its slot; undefined if that changed meanwhile. */
+  #look(job: number): Look | undefined {
     const { words } = this.#s.kernel;
-    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
-      const target = words.get(link + LINK.TARGET);
-      if (target !== 0 && (target & LINK_FLAG.FENCE) === 0) return true;
-    }
-    return false;
+    const generation = words.load(job + JOB.GEN);
+    const state = words.load(job + JOB.STATE);
+    const context = words.get(job + JOB.CONTEXT);
+    const look = {
+      generation,
+      stage: state & JOB_STATE_MASK,
+      ours: enderOf(state) === this.#dead,
+      flags: words.get(job + JOB.FLAGS),
+      owner: words.get(job + JOB.OWNER),
+      target: words.get(job + JOB.TARGET),
+      ordered: (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) === 0,
+    };
+    return words.load(job + JOB.GEN) === generation ? look : undefined;
   }
 
-  #isOrdered(job: number): boolean {
-    const { words } = this.#s.kernel;
-    const flags = words.get(words.get(job + JOB.CONTEXT) + CONTEXT.FLAGS);
-    return (flags & CONTEXT_FLAG.UNORDERED) === 0;
+  #isReady(job: number, generation: number): boolean {
+    const look = this.#look(job);
+    return look?.generation === generation && look.stage === JOB_STATE.READY;
   }
 
   #stage(job: number): number {

@@ -17,6 +17,7 @@ import { FdTable } from '../fd/fd-table.js';
 import {
   ACTOR,
   ACTOR_STATE,
+  ASLEEP,
   BUFFER,
   CONTEXT,
   CONTEXT_FLAG,
@@ -65,7 +66,11 @@ export function recover(services: Services, dead: number): void {
 function wakeAll({ kernel }: Services, dead: number): void {
   const { words, seam, actors, contexts, timelines, buffers, queues } = kernel;
   const wake = (index: number): void => void seam.notify(words.i32, index, 0x7fffffff);
-  for (const actor of actors.live()) wake(actor + ACTOR.WAITING);
+  for (const actor of actors.live()) {
+    // Who is only about to sleep is rung, for it has looked; who was rung by the dead may not have been woken.
+    words.cas(actor + ACTOR.WAITING, ASLEEP, 0);
+    wake(actor + ACTOR.WAITING);
+  }
   const boxes = words.get(HEADER.MAIL);
   for (let actor = 0; actor < actors.count; actor++) {
     wake(boxes + actor * words.get(HEADER.MAIL_WORDS) + MAIL.LOCK);

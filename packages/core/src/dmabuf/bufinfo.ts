@@ -12,7 +12,6 @@ import {
   HOLDER_FLAG,
   HOLDER_KIND,
   JOB,
-  JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
   LINK,
@@ -22,7 +21,7 @@ import {
 } from '../memory/layout.js';
 import type { Contexts } from '../sync/contexts.js';
 import { isFurther } from '../sync/job-links.js';
-import { bitOfLink, jobOfLink } from '../sync/queue.js';
+import { isGranted, jobOfLink } from '../sync/queue.js';
 import type { Buffers } from './buffers.js';
 import type { Holders } from './holders.js';
 import { DIRECTIONS, type Importers } from './importers.js';
@@ -311,7 +310,7 @@ function fencesOf(s: BufInfoServices, queue: number): BufferFence[] {
 function fenceOf({ kernel, contexts }: BufInfoServices, link: number): BufferFence {
   const { words } = kernel;
   let job = jobOfLink(link);
-  const granted = (words.load(job + JOB.STATE) & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
+  const granted = isGranted(words, link);
   while (isFurther(kernel, job)) job = words.get(job + JOB.CONTEXT);
   const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
   return {

@@ -135,6 +135,25 @@ test('cache maintenance goes without exclusion, and exclusion without maintenanc
   assert.is(memory(fake, mine)[0], 4, 'claimed, but not maintained');
 });
 
+test('what a bracket wrote that was evicted never arrives', () => {
+  const { fake, mine, theirs } = machine();
+  using mapping = mine.mmap();
+  const late = mapping.prepareAccess({ write: true, limit: 40 });
+  late.bytes[0] = 1;
+  late.bytes[1] = 1;
+  fake.actor(0).machine.advance(40);
+  using next = theirs.access({ write: true, discard: true });
+  next.bytes[0] = 2;
+  next.finish();
+  assert.is(
+    codeOf(() => late.finish()),
+    'ETIMEDOUT',
+  );
+  assert.equal([...memory(fake, mine).subarray(0, 2)], [2, 0]);
+  using reader = mapping.prepareAccess({ read: true });
+  assert.equal([...reader.bytes.subarray(0, 2)], [2, 0]);
+});
+
 test('a device works on the memory itself', () => {
   const { fake, mine } = machine();
   const context = fake.actor(0).machine.createContext(2);

@@ -107,7 +107,8 @@ export class CpuAccess {
     if (this.#left) return;
     const { words } = this.#k;
     const { record } = spec;
-    const write = spec.write && touched;
+    // What an evicted bracket wrote stays in its cache: the memory is others' by now.
+    const write = spec.write && touched && !claims.claims.some(({ hold }) => hold.evicted);
     try {
       if (use === undefined) return;
       if (write) this.#shadows?.clean(record, use.offset, use.length);

@@ -17,7 +17,6 @@ import {
   CONTEXT_FLAG,
   JOB,
   JOB_FLAG,
-  JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
   LINK,
@@ -26,7 +25,7 @@ import {
 } from '../memory/layout.js';
 import { isPendingStage } from '../sync/contexts.js';
 import { firstLink, isFurther, nextLink } from '../sync/job-links.js';
-import { bitOfLink, jobOfLink } from '../sync/queue.js';
+import { isGranted, jobOfLink } from '../sync/queue.js';
 
 /** One life of a slot of the job table. */
 export interface JobRef {
@@ -150,7 +149,7 @@ export class WaitForGraph {
     locks.lock(queue + QUEUE.LOCK);
     for (let link = words.get(queue + QUEUE.HEAD); link !== 0; link = words.get(link + LINK.NEXT)) {
       const exclusive = (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
-      found.push({ ref: this.#jobOf(link), exclusive, granted: this.#isGranted(link) });
+      found.push({ ref: this.#jobOf(link), exclusive, granted: isGranted(words, link) });
     }
     locks.unlock(queue + QUEUE.LOCK);
     return found;
@@ -167,7 +166,7 @@ export class WaitForGraph {
       const target = words.load(link + LINK.TARGET);
       const to = target & LINK_FLAG.TARGET_MASK;
       const exclusive = (target & LINK_FLAG.EXCLUSIVE) !== 0;
-      if (to === 0 || this.#isGranted(link)) continue;
+      if (to === 0 || isGranted(words, link)) continue;
       if ((target & LINK_FLAG.FENCE) !== 0) {
         const fence = { job: to, generation: words.load(to + JOB.GEN) };
         // On the list of that fence still: so it was that life of the slot.
@@ -215,10 +214,5 @@ export class WaitForGraph {
     let job = jobOfLink(link);
     while (isFurther(this.#k, job)) job = words.get(job + JOB.CONTEXT);
     return { job, generation: words.load(job + JOB.GEN) };
-  }
-
-  #isGranted(link: number): boolean {
-    const state = this.#k.words.load(jobOfLink(link) + JOB.STATE);
-    return (state & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
   }
 }

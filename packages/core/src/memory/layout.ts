@@ -364,7 +364,13 @@ export const SYNC_POINT = {
 } as const;
 export const SYNC_FILE_POINTS = 8;
 
-/** JOB.STATE = state (4 bits) | granted mask (12) | waiters (1) | low bits of GEN (15). */
+/**
+ * JOB.STATE = state (4 bits) | granted mask (12) | waiters (1) | low bits of GEN (15).
+ *
+ * ENDING, EVICTING, DONE, RECLAIM, and RUNNING of a job that ends by itself, have the id of the actor that
+ * ends the job in place of the mask, whose bits are all set by then: of several that try to end it, a
+ * recoverer of one can tell whether it was the one.
+ */
 export const JOB_STATE = {
   FREE: 0,
   BUILDING: 1, // being added; fence bits may already arrive
@@ -373,14 +379,19 @@ export const JOB_STATE = {
   RUNNING: 4, // claimed by its target
   DONE: 5, // fence signalled; claims still held
   RELEASED: 6, // fence signalled; claims gone; pinned by sync files
-  CANCELLING: 7, // its links are being taken back
+  CANCELLING: 7, // its owner made this transition and takes its links back
+  RECALLING: 11, // the same by a recoverer, of which there is one
   ENDING: 8, // a hold: its own thread made this transition and ends it
-  EVICTING: 10, // a hold past its limit: the watchdog made this transition and ends it
-  RECLAIM: 9, // to be freed by the actor that the mask names, who alone made this transition
+  EVICTING: 10, // a hold past its limit, or of a dead thread: somebody else made this transition and ends it
+  RECLAIM: 9, // to be freed by whoever made this transition
 } as const;
 export const JOB_STATE_MASK = 0xf;
 export const JOB_GRANT_SHIFT = 4;
 export const JOB_GRANT_MASK = 0xfff0;
+/** Who ends a job, of a state word that says so. */
+export function enderOf(state: number): number {
+  return (state & JOB_GRANT_MASK) >> JOB_GRANT_SHIFT;
+}
 export const JOB_WAITERS = 0x10000;
 export const JOB_GEN_SHIFT = 17;
 

@@ -254,9 +254,14 @@ export class Contexts {
   }
 }
 
+/** Whether a job in this state is being taken back. */
+export function isBeingCancelled(stage: number): boolean {
+  return stage === JOB_STATE.CANCELLING || stage === JOB_STATE.RECALLING;
+}
+
 /** Whether a job in this state is a fence that has not signalled. */
 export function isPendingStage(stage: number): boolean {
   const before = stage >= JOB_STATE.BUILDING && stage <= JOB_STATE.RUNNING;
   const ending = stage === JOB_STATE.ENDING || stage === JOB_STATE.EVICTING;
-  return before || ending || stage === JOB_STATE.CANCELLING;
+  return before || ending || isBeingCancelled(stage);
 }

@@ -23,6 +23,13 @@ import { TRACE_KIND } from '../trace/ring.js';
 import { isFurther, MORE_SLOT } from './job-links.js';
 import type { ReadySets } from './ready-set.js';
 
+/** States in which a job's granted mask may grow. A bit each. */
+const TAKES_GRANTS =
+  (1 << JOB_STATE.BUILDING) |
+  (1 << JOB_STATE.PENDING) |
+  (1 << JOB_STATE.CANCELLING) |
+  (1 << JOB_STATE.RECALLING);
+
 export class Dispatch {
   readonly #k: Kernel;
   readonly #bell: Doorbell;
@@ -44,11 +51,15 @@ export class Dispatch {
     this.#ready = ready;
   }
 
-  /** Sets one bit of the granted mask; the last one makes a PENDING job READY. */
+  /**
+   * Sets one bit of the granted mask; the last one makes a PENDING job READY. One that has gone on has the bit:
+   * who died between granting it and noting so is followed by somebody who grants it again.
+   */
   grant(job: number, bit: number): void {
     const { words, clock } = this.#k;
     for (;;) {
       const state = words.get(job + JOB.STATE);
+      if (((TAKES_GRANTS >> (state & JOB_STATE_MASK)) & 1) === 0) return;
       let next = state | (1 << (JOB_GRANT_SHIFT + bit));
       const ready =
         (next & JOB_GRANT_MASK) === JOB_GRANT_MASK &&

@@ -67,6 +67,12 @@ export class Hold {
     return this.#jobs.end(slot, generation, 0) ? undefined : held;
   }
 
+  /** Whether the watchdog has ended it: others may have had the buffers since. */
+  get evicted(): boolean {
+    const { slot, generation } = this.fence;
+    return this.#held && !this.#jobs.isHeld(slot, generation);
+  }
+
   /** −errno of the failed writer whose content is in one of the buffers, 0 if it is sound. */
   get contentError(): number {
     return this.#held ? this.#jobs.blocker(this.fence.slot) : 0;

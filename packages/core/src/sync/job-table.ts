@@ -15,10 +15,10 @@
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import {
+  enderOf,
   HEADER,
   JOB,
   JOB_GEN_SHIFT,
-  JOB_GRANT_MASK,
   JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
@@ -139,8 +139,7 @@ export class JobTable {
       const state = words.load(job + JOB.STATE);
       const stage = state & JOB_STATE_MASK;
       const free = stage === JOB_STATE.FREE && words.get(job + JOB.HOME) === dead;
-      const freeing =
-        stage === JOB_STATE.RECLAIM && (state & JOB_GRANT_MASK) >> JOB_GRANT_SHIFT === dead;
+      const freeing = stage === JOB_STATE.RECLAIM && enderOf(state) === dead;
       if (!free && !freeing) continue;
       words.set(job + JOB.HOME, 0);
       words.store(job + JOB.STATE, (words.get(job + JOB.GEN) << JOB_GEN_SHIFT) | JOB_STATE.FREE);

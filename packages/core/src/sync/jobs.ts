@@ -5,12 +5,12 @@
  *   FREE → BUILDING → PENDING → READY → RUNNING → DONE → (RELEASED →) RECLAIM → FREE
  *                        └→ CANCELLING → DONE …    RUNNING → ENDING or EVICTING → DONE … (holds)
  *
- * One word holds state, the mask of granted links, the waiters bit and 15 bits of generation; every
- * change of it is a CAS. There is no counter of pending grants: PENDING with a full mask is READY.
+ * One word holds state, the mask of granted links (later: who ends the job), the waiters bit and 15 bits of
+ * generation; every change of it is a CAS. There is no counter of pending grants: PENDING with a full mask is READY.
  * JobBuilder adds jobs, Dispatch hands on those that became READY; here they are claimed, completed,
  * released and cancelled. FINISHING names the job that this thread is half-way through ending, for
- * whoever recovers after its death; every step of ending can be done twice, and what only one may do is
- * decided by a CAS of the state word.
+ * whoever recovers after its death; every step of ending can be done twice, but by one after the other. Who
+ * ends a job is decided by a CAS of its state word, which names the winner: others may have it in FINISHING too.
  */
 import type { Doorbell } from '../actor/doorbell.js';
 import type { BufferRecord, SgEntry } from '../dmabuf/ops.js';
@@ -22,6 +22,8 @@ import {
   HEADER,
   JOB,
   JOB_FLAG,
+  JOB_GRANT_MASK,
+  JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
   JOB_WAITERS,
@@ -30,7 +32,7 @@ import {
   ORPHAN,
   QUEUE,
 } from '../memory/layout.js';
-import { Contexts } from './contexts.js';
+import { Contexts, isBeingCancelled } from './contexts.js';
 import { Dependents } from './dependents.js';
 import { Dispatch } from './dispatch.js';
 import { JobBuilder } from './job-builder.js';
@@ -80,16 +82,12 @@ export class Jobs {
     return this.builder.add(spec);
   }
 
-  /**
-   * Takes a READY job for running; false if somebody else has (or it is gone). Its target only, or, with its
-   * generation, whoever ends a job that ends by itself.
-   */
-  claim(job: number, generation?: number): boolean {
+  /** Takes a READY job for running; false if it is gone. Its target only. */
+  claim(job: number): boolean {
     const { words } = this.#k;
     for (;;) {
       const state = words.get(job + JOB.STATE);
       if ((state & JOB_STATE_MASK) !== JOB_STATE.READY) return false;
-      if (generation !== undefined && words.load(job + JOB.GEN) !== generation) return false;
       const next = (state & ~JOB_STATE_MASK) | JOB_STATE.RUNNING;
       if (words.cas(job + JOB.STATE, state, next)) return true;
     }
@@ -146,6 +144,13 @@ export class Jobs {
     return this.claim(job);
   }
 
+  /** Whether a hold that was started has not ended: nobody has evicted it. */
+  isHeld(job: number, generation: number): boolean {
+    const { words } = this.#k;
+    const running = (words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.RUNNING;
+    return running && words.load(job + JOB.GEN) === generation;
+  }
+
   /** {@link finish} of a hold or a callback by its thread; false if the watchdog has been faster. */
   end(job: number, generation: number, error: number): boolean {
     if (!this.#decide(job, generation, JOB_STATE.ENDING)) return false;
@@ -155,11 +160,15 @@ export class Jobs {
 
   /** {@link finish} of a hold that is past its limit; false if it has ended. Its buffers are tainted (D9). */
   evict(job: number, generation: number, error: number): boolean {
-    // Who evicts itself is recovered as who releases.
-    const mine = this.#k.words.get(job + JOB.TARGET) === this.#k.self;
-    const stage = mine ? JOB_STATE.ENDING : JOB_STATE.EVICTING;
-    if (!this.#decide(job, generation, stage)) return false;
+    if (!this.#decide(job, generation, JOB_STATE.EVICTING)) return false;
     this.#taint(job);
+    this.finish(job, error);
+    return true;
+  }
+
+  /** {@link finish} of a dead thread's hold; false if the watchdog has been faster. */
+  endOfDead(job: number, generation: number, error: number): boolean {
+    if (!this.#decide(job, generation, JOB_STATE.EVICTING)) return false;
     this.finish(job, error);
     return true;
   }
@@ -171,18 +180,28 @@ export class Jobs {
     this.finish(job, 0);
   }
 
-  /** RUNNING → ENDING or EVICTING: whoever makes it ends the job. FINISHING names it before. */
+  /** RUNNING → ENDING or EVICTING: whoever makes it ends the job. */
   #decide(job: number, generation: number, stage: number): boolean {
+    return this.#become(job, generation, JOB_STATE.RUNNING, stage);
+  }
+
+  /** The transition `from` → `to`, which names this thread as who ends the job. FINISHING names the job before. */
+  #become(job: number, generation: number, from: number, to: number): boolean {
     const { words } = this.#k;
     this.#begin(job, generation);
     for (;;) {
       const state = words.load(job + JOB.STATE);
-      const running = (state & JOB_STATE_MASK) === JOB_STATE.RUNNING;
-      if (!running || words.load(job + JOB.GEN) !== generation) break;
-      if (words.cas(job + JOB.STATE, state, (state & ~JOB_STATE_MASK) | stage)) return true;
+      if ((state & JOB_STATE_MASK) !== from || words.load(job + JOB.GEN) !== generation) break;
+      if (words.cas(job + JOB.STATE, state, this.#ending(state, to))) return true;
     }
     this.#end();
     return false;
+  }
+
+  /** A state word's successor in which this thread ends the job. */
+  #ending(state: number, stage: number): number {
+    const kept = state & ~(JOB_STATE_MASK | JOB_GRANT_MASK);
+    return kept | (this.#k.self << JOB_GRANT_SHIFT) | stage;
   }
 
   /** Notes on each buffer that the thread of an evicted hold may still be at it. */
@@ -201,23 +220,33 @@ export class Jobs {
 
   /**
    * Goes on with a {@link finish} whose thread has died in it: whatever was done is not done again but
-   * harmlessly. `error`: for a fence that had not signalled.
+   * harmlessly. `error`: for a fence that had not signalled. Only for a job that the dead alone was ending.
    */
   resume(job: number, error: number): void {
     const { words } = this.#k;
     const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
     if (stage === JOB_STATE.DONE) {
       const generation = this.#begin(job);
+      this.#takeOver(job);
       this.#wake(job);
       this.dependents.signal(job, words.get(job + JOB.ERROR));
       this.#removeLinks(job);
       this.#end();
       this.#reclaim(job, generation);
       this.dispatch.flush();
-    } else if (stage === JOB_STATE.CANCELLING) {
+    } else if (isBeingCancelled(stage)) {
       this.#finishCancel(job, error);
       this.dispatch.flush();
     } else this.finish(job, error);
+  }
+
+  /** A DONE job of the dead's is this thread's to end: for who recovers this one. */
+  #takeOver(job: number): void {
+    const { words } = this.#k;
+    for (;;) {
+      const state = words.load(job + JOB.STATE);
+      if (words.cas(job + JOB.STATE, state, this.#ending(state, JOB_STATE.DONE))) return;
+    }
   }
 
   /** Only what {@link resume} does to a DONE job's waiters: it goes on holding its claims. */
@@ -239,20 +268,6 @@ export class Jobs {
     this.dispatch.flush();
   }
 
-  /**
-   * Frees a job that is DONE and has given its claims back, if its thread died before it had. Not one that
-   * somebody is ending right now, dead or alive: FINISHING stays until its dependents have been told.
-   */
-  reclaim(job: number): void {
-    const { words, actors } = this.#k;
-    const generation = words.load(job + JOB.GEN);
-    if ((words.load(job + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.DONE) return;
-    for (let actor = 1; actor < actors.count; actor++) {
-      if (words.load(actors.at(actor) + ACTOR.FINISHING) === job) return;
-    }
-    this.#reclaim(job, generation);
-  }
-
   /** A sync file let go of a slot: frees it if its job has been released. */
   unpinned(job: number, generation: number): void {
     const stage = this.#k.words.load(job + JOB.STATE) & JOB_STATE_MASK;
@@ -267,9 +282,15 @@ export class Jobs {
   /**
    * Takes a PENDING job back: its claims go at once, so that readers behind a cancelled writer move
    * up. A job of an unordered context (CPU access, callbacks) ends here; a device's job is handed to
-   * the device, which signals it in its context's order. False if it was granted before.
+   * the device, which signals it in its context's order. False if it was granted before. By its owner;
+   * a recoverer says RECALLING.
    */
-  cancel(job: number, error: number, generation?: number): boolean {
+  cancel(
+    job: number,
+    error: number,
+    generation?: number,
+    stage: number = JOB_STATE.CANCELLING,
+  ): boolean {
     const { words } = this.#k;
     this.#begin(job, generation);
     for (;;) {
@@ -280,7 +301,7 @@ export class Jobs {
         this.#end();
         return false;
       }
-      const next = (state & ~JOB_STATE_MASK) | JOB_STATE.CANCELLING;
+      const next = (state & ~JOB_STATE_MASK) | stage;
       if (words.cas(job + JOB.STATE, state, next)) break;
     }
     this.#finishCancel(job, error);
@@ -288,7 +309,7 @@ export class Jobs {
     return true;
   }
 
-  /** What follows once a job is CANCELLING: only its canceller, or that one's recoverer. */
+  /** What follows once a job is CANCELLING or RECALLING: only its canceller, or that one's recoverer. */
   #finishCancel(job: number, error: number): void {
     const { words } = this.#k;
     const generation = this.#begin(job);
@@ -324,8 +345,7 @@ export class Jobs {
     for (;;) {
       // The waiters bit stays: of a job that is DONE it says that a sync file may pin it.
       const state = words.get(job + JOB.STATE);
-      const next = (state & ~JOB_STATE_MASK) | JOB_STATE.DONE;
-      if (!words.cas(job + JOB.STATE, state, next)) continue;
+      if (!words.cas(job + JOB.STATE, state, this.#ending(state, JOB_STATE.DONE))) continue;
       if ((state & JOB_WAITERS) !== 0) seam.notify(words.i32, job + JOB.STATE, 0x7fffffff);
       break;
     }
@@ -370,9 +390,9 @@ export class Jobs {
 
   /** Ends a granted job that ends by itself. By whoever comes first: the claim decides. */
   endAuto(job: number, generation: number): void {
-    this.#begin(job, generation);
-    if (this.claim(job, generation)) this.finish(job, this.blocker(job));
-    else this.#end();
+    if (this.#become(job, generation, JOB_STATE.READY, JOB_STATE.RUNNING)) {
+      this.finish(job, this.blocker(job));
+    }
   }
 
   /** D8: a failed writer poisons the content; a full overwrite that succeeded clears it. */

@@ -13,7 +13,15 @@
  */
 import type { Kernel } from '../kernel.js';
 import type { Words } from '../memory/words.js';
-import { JOB, JOB_GRANT_SHIFT, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
+import {
+  JOB,
+  JOB_GRANT_SHIFT,
+  JOB_STATE,
+  JOB_STATE_MASK,
+  LINK,
+  LINK_FLAG,
+  QUEUE,
+} from '../memory/layout.js';
 
 /** Told of each link that is granted: sets the bit, and dispatches a job that has all. */
 export type Granted = (job: number, bit: number) => void;
@@ -26,6 +34,20 @@ export function jobOfLink(link: number): number {
 /** Bit of the granted mask that a link has. */
 export function bitOfLink(link: number): number {
   return ((link & 63) - JOB.LINK) / LINK.WORDS;
+}
+
+/** States of jobs of which all links are granted, whatever stands in place of the mask. A bit each. */
+const ALL_GRANTED =
+  (1 << JOB_STATE.RUNNING) |
+  (1 << JOB_STATE.DONE) |
+  (1 << JOB_STATE.ENDING) |
+  (1 << JOB_STATE.EVICTING);
+
+/** Whether a link is granted. Exact under its queue's lock. */
+export function isGranted(words: Words, link: number): boolean {
+  const state = words.get(jobOfLink(link) + JOB.STATE);
+  if (((ALL_GRANTED >> (state & JOB_STATE_MASK)) & 1) !== 0) return true;
+  return (state & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
 }
 
 /** Makes a free record a live, empty queue. Under BUFFER_LOCK. */
@@ -80,7 +102,7 @@ export class Queues {
     if (next === 0) words.set(queue + QUEUE.TAIL, prev);
     else words.set(next + LINK.PREV, prev);
     words.set(queue + QUEUE.LENGTH, words.get(queue + QUEUE.LENGTH) - 1);
-    if (!this.#isGranted(link)) {
+    if (!isGranted(this.kernel.words, link)) {
       if (words.get(queue + QUEUE.UNGRANTED) === link) words.set(queue + QUEUE.UNGRANTED, next);
     } else if ((words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0) {
       words.set(queue + QUEUE.EXCLUSIVE, 0);
@@ -105,7 +127,7 @@ export class Queues {
       words.set(link + LINK.PREV, links[i - 1] ?? 0);
       words.set(link + LINK.NEXT, links[i + 1] ?? 0);
       const exclusive = (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
-      if (this.#isGranted(link)) this.#hold(queue, exclusive);
+      if (isGranted(this.kernel.words, link)) this.#hold(queue, exclusive);
       else if (words.get(queue + QUEUE.UNGRANTED) === 0) words.set(queue + QUEUE.UNGRANTED, link);
     });
     words.set(queue + QUEUE.HEAD, links[0] ?? 0);
@@ -131,10 +153,5 @@ export class Queues {
     const { words } = this.kernel;
     if (exclusive) words.set(queue + QUEUE.EXCLUSIVE, 1);
     else words.set(queue + QUEUE.SHARED, words.get(queue + QUEUE.SHARED) + 1);
-  }
-
-  #isGranted(link: number): boolean {
-    const state = this.kernel.words.get(jobOfLink(link) + JOB.STATE);
-    return (state & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
   }
 }

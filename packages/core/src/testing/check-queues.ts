@@ -12,7 +12,7 @@ import {
   LINK_FLAG,
   QUEUE,
 } from '../memory/layout.js';
-import { bitOfLink, jobOfLink } from '../sync/queue.js';
+import { isGranted } from '../sync/queue.js';
 
 /** All breaches, as sentences; empty when all is well. */
 export function checkQueues(kernel: Kernel): string[] {
@@ -41,7 +41,7 @@ function checkQueue(kernel: Kernel, queue: number, linked: Set<number>, faults: 
     const target = words.get(link + LINK.TARGET);
     if ((target & LINK_FLAG.TARGET_MASK) !== queue) fault(`link ${link} belongs to another queue`);
     const exclusive = (target & LINK_FLAG.EXCLUSIVE) !== 0;
-    if (!isGranted(kernel, link)) firstWaiting ||= link;
+    if (!isGranted(words, link)) firstWaiting ||= link;
     else if (firstWaiting !== 0) fault(`link ${link} is granted behind one that waits`);
     else if (exclusive) exclusiveHeld++;
     else sharedHeld++;
@@ -65,11 +65,6 @@ function checkQueue(kernel: Kernel, queue: number, linked: Set<number>, faults: 
 function mayGo(kernel: Kernel, link: number, sharedHeld: number, exclusiveHeld: number): boolean {
   const exclusive = (kernel.words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
   return exclusiveHeld === 0 && (!exclusive || sharedHeld === 0);
-}
-
-function isGranted(kernel: Kernel, link: number): boolean {
-  const bit = 1 << (4 + bitOfLink(link));
-  return (kernel.words.get(jobOfLink(link) + JOB.STATE) & bit) !== 0;
 }
 
 function checkJob(kernel: Kernel, job: number, linked: Set<number>, faults: string[]): void {

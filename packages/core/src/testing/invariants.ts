@@ -210,7 +210,9 @@ function checkStages(kernel: Kernel, report: Report): void {
   const passing = new Set<number>([
     JOB_STATE.BUILDING,
     JOB_STATE.CANCELLING,
+    JOB_STATE.RECALLING,
     JOB_STATE.ENDING,
+    JOB_STATE.EVICTING,
     JOB_STATE.RECLAIM,
   ]);
   for (const job of allJobs(kernel)) {

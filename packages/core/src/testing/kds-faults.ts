@@ -13,7 +13,7 @@ import {
   QUEUE,
 } from '../memory/layout.js';
 import { Jobs } from '../sync/jobs.js';
-import { bitOfLink, jobOfLink, Queues } from '../sync/queue.js';
+import { isGranted, jobOfLink, Queues } from '../sync/queue.js';
 
 export interface Fault {
   readonly what: string;
@@ -37,11 +37,6 @@ class Kds extends Queues {
     return (this.kernel.words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
   }
 
-  isGranted(link: number): boolean {
-    const state = this.kernel.words.get(jobOfLink(link) + JOB.STATE);
-    return (state & (1 << (JOB_GRANT_SHIFT + bitOfLink(link)))) !== 0;
-  }
-
   /**
    * kds_resource_set_release_common: a link that is not the head and follows a granted shared one
    * "triggers" the shared links behind it, granted or not, and each counts its set down once more.
@@ -51,7 +46,7 @@ class Kds extends Queues {
     const prev = words.get(link + LINK.PREV);
     let next = words.get(link + LINK.NEXT);
     remove.call(this, queue, link);
-    if (prev === 0 || this.isExclusive(prev) || !this.isGranted(prev)) return;
+    if (prev === 0 || this.isExclusive(prev) || !isGranted(words, prev)) return;
     for (; next !== 0 && !this.isExclusive(next); next = words.get(next + LINK.NEXT)) {
       this.#countDown(jobOfLink(next));
     }
@@ -96,7 +91,7 @@ class Kds extends Queues {
   /** Forgets how many readers are granted: the first to leave lets the writer in. */
   removeOneReader(queue: number, link: number): void {
     const { words } = this.kernel;
-    if (!this.isExclusive(link) && this.isGranted(link)) words.set(queue + QUEUE.SHARED, 1);
+    if (!this.isExclusive(link) && isGranted(words, link)) words.set(queue + QUEUE.SHARED, 1);
     remove.call(this, queue, link);
   }
 }

@@ -77,13 +77,16 @@ function add(all: Tally, one: Tally): void {
   all.complete &&= one.complete;
 }
 
+/** Random deaths that are tried for a planted bug. */
+const SAMPLES = 1000;
+
 /** Looks for a planted bug; after how many schedules, or deaths, it was found, or −1. */
 export async function findPlanted(explorer: Explorer, bug: Bug, limits: Limits): Promise<number> {
   const scenario = findScenario(bug.scenario);
   await explorer.load(scenario, bug.name);
   const search = new Search(explorer, scenario, true);
   if (bug.by === 'schedule') search.interleave({ ...limits, failures: 1 });
-  else search.kill(new Random(1), 0);
+  else search.kill(new Random(1), SAMPLES);
   const { tally } = search;
   return tally.failures.length === 0 ? -1 : tally.schedules + tally.kills;
 }

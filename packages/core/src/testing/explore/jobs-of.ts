@@ -95,6 +95,18 @@ export function pendingJobs({ services, words }: End): number {
   return pending;
 }
 
+export function nothingPending(end: End): string[] {
+  const pending = pendingJobs(end);
+  return pending === 0 ? [] : [`${pending} jobs are left pending`];
+}
+
+/** Every actor that was not killed has said that it came to its end. */
+export function cameThrough(end: End, threads: readonly number[]): string[] {
+  return threads
+    .filter((thread) => !end.killed(thread) && end.note(thread, 0) === 0)
+    .map((thread) => `actor ${thread} did not come through`);
+}
+
 /** The other one may have been killed: then the call says so. */
 export function unlessGone(call: () => void): void {
   try {

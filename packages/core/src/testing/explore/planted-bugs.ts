@@ -214,6 +214,36 @@ export const BUGS: readonly Bug[] = [
       };
     },
   },
+  {
+    name: 'a look without WAIT_LOCK: two threads that close a circle do not see each other',
+    scenario: 'EDEADLK of 2',
+    by: 'schedule',
+    insert: nothing,
+    wire: ({ kernel: { locks } }) => {
+      const [lock, unlock] = [locks.lock.bind(locks), locks.unlock.bind(locks)];
+      locks.lock = (index) => {
+        if (index !== HEADER.WAIT_LOCK) lock(index);
+      };
+      locks.unlock = (index) => {
+        if (index !== HEADER.WAIT_LOCK) unlock(index);
+      };
+    },
+  },
+  {
+    name: 'a hold of the dead is ended without a look at the watchdog',
+    scenario: 'release/evict',
+    by: 'death',
+    insert: () =>
+      replace(
+        Jobs.prototype,
+        'endOfDead',
+        () =>
+          function (this: Jobs, job: number, _generation: number, error: number): boolean {
+            this.finish(job, error);
+            return true;
+          },
+      ),
+  },
 ];
 
 export function findBug(name: string): Bug {

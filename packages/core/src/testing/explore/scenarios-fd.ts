@@ -6,8 +6,9 @@ import { oneOf } from './stage.js';
 import {
   at,
   await_,
+  cameThrough,
   noteStatus,
-  pendingJobs,
+  nothingPending,
   pointData,
   pointOf,
   running,
@@ -16,12 +17,6 @@ import {
   X,
 } from './jobs-of.js';
 import type { Actor, End, Scenario } from './scenario.js';
-
-function through(end: End, threads: readonly number[]): string[] {
-  return threads
-    .filter((thread) => !end.killed(thread) && end.note(thread, 0) === 0)
-    .map((thread) => `actor ${thread} did not come through`);
-}
 
 /** Whether the buffer of the set-up has gone, or is there, as it must be. */
 function buffer(end: End, there: boolean): string[] {
@@ -47,7 +42,7 @@ const closeQueued: Scenario = {
       noteStatus(actor, 0, await_(actor, pointOf(actor.data, 'job')));
     },
   ],
-  check: (end) => [...through(end, [0, 1]), ...buffer(end, false)],
+  check: (end) => [...cameThrough(end, [0, 1]), ...buffer(end, false)],
 };
 
 const dupClose: Scenario = {
@@ -75,7 +70,7 @@ const dupClose: Scenario = {
       actor.note(0, 1);
     },
   ],
-  check: (end) => [...through(end, [0, 1]), ...buffer(end, false)],
+  check: (end) => [...cameThrough(end, [0, 1]), ...buffer(end, false)],
 };
 
 const passReceive: Scenario = {
@@ -101,7 +96,7 @@ const passReceive: Scenario = {
   ],
   check: (end) => {
     const dead = end.killed(0) || end.killed(1);
-    return dead ? [] : [...through(end, [0, 1]), ...buffer(end, false)];
+    return dead ? [] : [...cameThrough(end, [0, 1]), ...buffer(end, false)];
   },
 };
 
@@ -130,7 +125,7 @@ const mailFull: Scenario = {
   ],
   check: (end) => {
     const dead = end.killed(0) || end.killed(1);
-    const faults = through(end, dead ? [0] : [0, 1]);
+    const faults = cameThrough(end, dead ? [0] : [0, 1]);
     if (end.note(1, 1) !== 0)
       faults.push(`message ${end.note(1, 1)} did not arrive as it was sent`);
     if (!dead && end.note(0, 1) !== 0) faults.push('a live actor was not there');
@@ -163,7 +158,7 @@ const ioctl: Scenario = {
       ),
   ],
   check: (end) => {
-    const faults = through(end, [0]);
+    const faults = cameThrough(end, [0]);
     const dead = end.killed(0) || end.killed(1);
     if (!dead && end.note(0, 0) !== 42) faults.push(`the ioctl returned ${end.note(0, 0)}`);
     return faults;
@@ -194,7 +189,7 @@ const attachments: Scenario = {
   actors: [importDevice, importDevice],
   check: (end) => {
     const dead = end.killed(0) || end.killed(1);
-    return [...through(end, [0, 1]), ...(dead ? [] : buffer(end, true))];
+    return [...cameThrough(end, [0, 1]), ...(dead ? [] : buffer(end, true))];
   },
 };
 
@@ -215,7 +210,7 @@ const makeMake: Scenario = {
   setup: (stage) => ({ region: stage.region, buffer: stage.buffer(1).pointer }),
   actors: [makeAll, makeAll],
   check: (end) => [
-    ...through(end, [0, 1]),
+    ...cameThrough(end, [0, 1]),
     ...(end.killed(0) || end.killed(1) ? [] : buffer(end, true)),
   ],
 };
@@ -243,11 +238,7 @@ const moves: Scenario = {
       actor.note(0, 1);
     },
   ],
-  check: (end) => {
-    const pending = pendingJobs(end);
-    const faults = through(end, [0, 1]);
-    return pending === 0 ? faults : [...faults, `${pending} jobs are left pending`];
-  },
+  check: (end) => [...nothingPending(end), ...cameThrough(end, [0, 1])],
 };
 
 export const FD_SCENARIOS: readonly Scenario[] = [

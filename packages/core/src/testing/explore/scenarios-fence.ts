@@ -2,7 +2,17 @@
 import { errno } from '../../errno.js';
 import { CONTEXT, CONTEXT_FLAG, JOB_FLAG, OBJECT } from '../../memory/layout.js';
 import { objectWord } from '../../fd/object-word.js';
-import { at, await_, noteStatus, pendingJobs, pointData, pointOf, spec, X } from './jobs-of.js';
+import {
+  at,
+  await_,
+  cameThrough,
+  noteStatus,
+  pendingJobs,
+  pointData,
+  pointOf,
+  spec,
+  X,
+} from './jobs-of.js';
 import type { Actor, Data, End, Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 
@@ -23,9 +33,7 @@ function withFence(stage: Stage, thread: number): Data {
 }
 
 function ended(end: End, threads: readonly number[]): string[] {
-  const faults = threads
-    .filter((thread) => !end.killed(thread) && end.note(thread, 0) === 0)
-    .map((thread) => `actor ${thread} did not come through`);
+  const faults = cameThrough(end, threads);
   const pending = pendingJobs(end);
   const dead = [0, 1, 2].some((thread) => end.killed(thread));
   if (pending > 0 && !dead) faults.push(`${pending} fences are left pending`);

@@ -11,8 +11,9 @@ import {
 import {
   at,
   await_,
+  cameThrough,
   noteStatus,
-  pendingJobs,
+  nothingPending,
   pointData,
   pointOf,
   running,
@@ -21,7 +22,7 @@ import {
   unlessGone,
   X,
 } from './jobs-of.js';
-import type { Actor, End, Scenario } from './scenario.js';
+import type { Actor, Scenario } from './scenario.js';
 import type { Stage } from './stage.js';
 
 const CLAIM = 'claim';
@@ -29,18 +30,6 @@ const CLAIM = 'claim';
 /** Claims for the calling thread itself, and lets go. */
 function holdOnce({ services }: Actor, claims: readonly number[]): void {
   services.holds.wait(claims, Infinity, CLAIM, 'a queue').release();
-}
-
-function nothingPending(end: End): string[] {
-  const pending = pendingJobs(end);
-  return pending === 0 ? [] : [`${pending} jobs are left pending`];
-}
-
-/** Every actor that was not killed has said that it came to its end. */
-function cameThrough(end: End, threads: readonly number[]): string[] {
-  return threads
-    .filter((thread) => !end.killed(thread) && end.note(thread, 0) === 0)
-    .map((thread) => `actor ${thread} did not come through`);
 }
 
 /** Two buffers that every actor has an fd of. */

@@ -23,6 +23,9 @@ export interface Tally {
   complete: boolean;
 }
 
+/** Accesses for which a recoverer is overtaken at most. */
+const OVERTAKEN = 200;
+
 export function newTally(): Tally {
   return { schedules: 0, kills: 0, recoveries: 0, failures: [], complete: true };
 }
@@ -183,8 +186,15 @@ export class Search {
     this.#count(dead, outcome.recovered, outcome.faults);
     if (recovering.length === 0) return;
     const within = recovering[random.below(recovering.length)] as number;
-    const what = random.below(2) === 0 ? KILL : random.below(this.#scenario.actors.length);
-    this.#die([...dead, { step: within, to: what }]);
+    if (random.below(2) === 0) {
+      this.#die([...dead, { step: within, to: KILL }]);
+      return;
+    }
+    // The recoverer is overtaken, and goes on while the other one is half-way through something.
+    const recoverer = explorer.step(within).thread;
+    const other = { step: within, to: random.below(this.#scenario.actors.length) };
+    const back = { step: within + 1 + random.below(OVERTAKEN), to: recoverer };
+    this.#die([...dead, other, back]);
   }
 
   #die(schedule: Schedule): void {
