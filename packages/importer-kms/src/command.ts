@@ -3,14 +3,17 @@
  *
  * All of them go through one context, so that modesets and removals keep their place among the
  * flips. A plain flip is an integer, which costs a job nothing.
+ *
+ * A commit is one job for each plane that it changes, one behind the other, each with its plane's state
+ * and its claim on that plane's buffer: so the display lets go of each buffer when its own plane has
+ * moved on. The first of them, the commit's job, carries the rest.
  */
 import { DmaBufError } from '@dmabuf/core';
+import { decodePlane, encodePlane, type PlaneUpdate } from './plane-state.js';
+import { MAX_PLANES } from './registers.js';
 
-/** Puts a framebuffer on screen. */
-export interface FlipCommand {
-  readonly kind: 'flip';
-  /** Framebuffer id. */
-  readonly fb: number;
+/** When something is shown. */
+export interface Timing {
   /** Present time, ms after the sequence's epoch; undefined: as soon as ready. */
   readonly at: number | undefined;
   /** Begins a new sequence, with an epoch of its own. */
@@ -19,55 +22,128 @@ export interface FlipCommand {
   readonly payload: number | undefined;
 }
 
-/** Changes the mode, and puts a framebuffer on screen with it, unless `fb` is 0. */
-export interface ModesetCommand {
-  readonly kind: 'modeset';
+/** Puts a framebuffer on the primary plane; turns the CRTC on if it is off. */
+export interface FlipCommand extends Timing {
+  readonly kind: 'flip';
+  /** Framebuffer id. */
+  readonly fb: number;
+}
+
+/** A change of the mode, or of whether it is scanned out. */
+export interface ModeChange {
+  /** undefined: as it is. */
+  readonly active: boolean | undefined;
   readonly hdisplay: number;
   readonly vdisplay: number;
   /** mHz. */
   readonly vrefresh: number;
-  readonly fb: number;
+  /** The primary plane, if the commit does not change it, covers the new mode as it covered the old one. */
+  readonly refit: boolean;
 }
 
-/** Removes a framebuffer; the CRTC goes off if it is on screen. */
+/** Changes planes, mode or both, all at once. */
+export interface CommitCommand extends Timing {
+  readonly kind: 'commit';
+  /** Jobs that follow with further planes. */
+  readonly parts: number;
+  readonly mode: ModeChange | undefined;
+  readonly update: PlaneUpdate | undefined;
+}
+
+/** A further plane of the commit whose job is `index` before this one. */
+export interface PartCommand {
+  readonly kind: 'part';
+  readonly index: number;
+  readonly update: PlaneUpdate;
+}
+
+/** Removes a framebuffer from all planes; the CRTC goes off if it is on the primary one. */
 export interface RemoveCommand {
   readonly kind: 'rmfb';
   readonly fb: number;
 }
 
-export type CrtcCommand = FlipCommand | ModesetCommand | RemoveCommand;
+export type CrtcCommand = FlipCommand | CommitCommand | PartCommand | RemoveCommand;
 
 const FLIP = 1;
-const MODESET = 2;
+const COMMIT = 2;
 const RMFB = 3;
+const PART = 4;
 
 /** The payload of a command. */
 export function encodeCommand(command: CrtcCommand): unknown {
-  if (command.kind === 'modeset') {
-    return [MODESET, command.hdisplay, command.vdisplay, command.vrefresh, command.fb];
-  }
   if (command.kind === 'rmfb') return [RMFB, command.fb];
-  const { fb, at, start, payload } = command;
-  if (at === undefined && !start && payload === undefined) return fb;
-  return [FLIP, fb, at ?? null, start ? 1 : 0, payload ?? null];
+  if (command.kind === 'part') return [PART, command.index, encodePlane(command.update)];
+  const { at, start, payload } = command;
+  const timing = [at ?? null, start ? 1 : 0, payload ?? null];
+  if (command.kind === 'flip') {
+    const plain = at === undefined && !start && payload === undefined;
+    return plain ? command.fb : [FLIP, command.fb, ...timing];
+  }
+  const { parts, mode, update } = command;
+  const plane = update === undefined ? null : encodePlane(update);
+  return [COMMIT, parts, ...timing, mode === undefined ? null : encodeMode(mode), plane];
 }
 
 /** The command of a payload. EINVAL for one that is none: anybody may submit to a context. */
 export function decodeCommand(payload: unknown): CrtcCommand {
-  if (isId(payload))
+  if (isId(payload)) {
     return { kind: 'flip', fb: payload, at: undefined, start: false, payload: undefined };
+  }
   const fields: unknown[] = Array.isArray(payload) ? payload : [];
-  const [kind, a, b, c, d] = fields;
-  if (kind === FLIP && isId(a) && isTime(b) && isWhole(c) && (d === null || isWhole(d))) {
-    return { kind: 'flip', fb: a, at: b ?? undefined, start: c === 1, payload: d ?? undefined };
-  }
-  if (kind === MODESET && isId(a) && isId(b) && isId(c) && isWhole(d) && d >= 0) {
-    return { kind: 'modeset', hdisplay: a, vdisplay: b, vrefresh: c, fb: d };
-  }
-  if (kind === RMFB && isId(a)) return { kind: 'rmfb', fb: a };
+  const command = decodeFields(fields);
+  if (command !== undefined) return command;
   const detail =
     'the payload is no command of a CRTC; use queueFlip and the other calls of Display';
   throw new DmaBufError('EINVAL', 'crtc', detail);
+}
+
+function decodeFields(fields: readonly unknown[]): CrtcCommand | undefined {
+  const [kind, first] = fields;
+  if (kind === RMFB && isId(first)) return { kind: 'rmfb', fb: first };
+  if (kind === PART && isId(first)) {
+    const update = decodePlane(fields[2], MAX_PLANES);
+    return update === undefined ? undefined : { kind: 'part', index: first, update };
+  }
+  const timing = decodeTiming(fields.slice(2, 5));
+  if (timing === undefined) return undefined;
+  if (kind === FLIP && isId(first)) return { kind: 'flip', fb: first, ...timing };
+  if (kind === COMMIT && isWhole(first) && first >= 0 && first < MAX_PLANES) {
+    return decodeCommit(first, timing, fields[5], fields[6]);
+  }
+  return undefined;
+}
+
+function decodeCommit(
+  parts: number,
+  timing: Timing,
+  modeField: unknown,
+  planeField: unknown,
+): CommitCommand | undefined {
+  const mode = modeField === null ? undefined : decodeMode(modeField);
+  const update = planeField === null ? undefined : decodePlane(planeField, MAX_PLANES);
+  if ((mode === undefined) !== (modeField === null)) return undefined;
+  if ((update === undefined) !== (planeField === null)) return undefined;
+  return { kind: 'commit', parts, ...timing, mode, update };
+}
+
+function decodeTiming([at, start, payload]: readonly unknown[]): Timing | undefined {
+  if (!isTime(at) || !isWhole(start) || !(payload === null || isWhole(payload))) return undefined;
+  return { at: at ?? undefined, start: start === 1, payload: payload ?? undefined };
+}
+
+function encodeMode({ active, hdisplay, vdisplay, vrefresh, refit }: ModeChange): number[] {
+  const activeField = active === undefined ? 2 : Number(active);
+  return [activeField, hdisplay, vdisplay, vrefresh, refit ? 1 : 0];
+}
+
+function decodeMode(value: unknown): ModeChange | undefined {
+  const fields: unknown[] = Array.isArray(value) ? value : [];
+  const [active, hdisplay, vdisplay, vrefresh, refit] = fields;
+  if (!isWhole(active) || !isId(hdisplay) || !isId(vdisplay) || !isId(vrefresh)) return undefined;
+  if (!isWhole(refit)) return undefined;
+  const turned = active === 2 ? undefined : active === 1;
+  return { active: turned, hdisplay, vdisplay, vrefresh, refit: refit === 1 };
 }
 
 function isWhole(value: unknown): value is number {

@@ -12,6 +12,7 @@ export const createDevice: DeviceFactory = ({ machine, door, spec }) => {
   const { words, base, locks } = door;
   const settings = settingsOf(spec.options);
   adoptContext(machine, door, REG.CRTC_CONTEXT, spec.name);
+  words.store(base + REG.CRTC_ACTOR, machine.self);
   const crtc = new Crtc({
     words,
     base,

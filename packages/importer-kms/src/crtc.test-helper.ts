@@ -3,15 +3,34 @@
  */
 import { errnoName } from '@dmabuf/core';
 import { TRACE_KIND, Words } from '@dmabuf/core/driver';
-import { type CrtcCommand, encodeCommand } from './command.js';
-import { Crtc, type ScanoutJob } from './crtc.js';
+import { type CommitCommand, type CrtcCommand, encodeCommand } from './command.js';
+import { Crtc } from './crtc.js';
+import type { ScanoutJob } from './crtc-job.js';
+import { shownPlanes } from './display-state.js';
 import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
 import { FramebufferTable } from './framebuffer-table.js';
 import { checkOptions, type KmsOptions, type KmsSettings } from './options.js';
-import { REG, registerWords } from './registers.js';
+import { fullScreen, planeOff, type PlaneState, type PlaneUpdate } from './plane-state.js';
+import { registerWords } from './registers.js';
 
 /** 50 Hz: vblanks 20 ms apart, exact in doubles. */
 export const PERIOD = 20;
+
+const COMMIT = {
+  kind: 'commit',
+  parts: 0,
+  at: undefined,
+  start: false,
+  payload: undefined,
+  mode: undefined,
+  update: undefined,
+} as const;
+
+/** The framebuffer whose buffer a command's job claims; 0 for none. */
+function framebufferOf(command: CrtcCommand): number {
+  if (command.kind === 'flip' || command.kind === 'rmfb') return command.fb;
+  return command.update?.state.fb ?? 0;
+}
 
 export class TestBench {
   /** What happened, in order: `'3 complete'`, `'2 release'`, `'4 ECANCELED'`. */
@@ -52,13 +71,19 @@ export class TestBench {
   /** A framebuffer of buffer `ino`. */
   addFb(ino: number, width = 640, height = 480): number {
     const pitches = [width * 4];
-    const info = { ino, width, height, fourcc: DRM_FORMAT_XRGB8888, pitches, offsets: [0] };
+    const geometry = { width, height, fourcc: DRM_FORMAT_XRGB8888, pitches, offsets: [0] };
+    const info = { ino, pointer: 0, ...geometry };
     return this.framebuffers.add(info);
   }
 
   /** The next job of the context; it claims the buffer of its framebuffer. */
-  job(command: CrtcCommand, blocker = 0, seqno: number = ++this.#seqno): ScanoutJob {
-    const ino = this.framebuffers.find(command.fb)?.ino;
+  job(
+    command: CrtcCommand,
+    blocker = 0,
+    seqno: number = ++this.#seqno,
+    fb: number = framebufferOf(command),
+  ): ScanoutJob {
+    const ino = this.framebuffers.find(fb)?.ino;
     let completed = false;
     const note = (what: string): number => this.events.push(`${seqno} ${what}`);
     const complete = (error = 0): void => {
@@ -98,7 +123,48 @@ export class TestBench {
 
   modeset(size: readonly [number, number, number], fb = 0): void {
     const [hdisplay, vdisplay, vrefresh] = size;
-    this.crtc.run(this.job({ kind: 'modeset', hdisplay, vdisplay, vrefresh, fb }));
+    const active = fb === 0 ? undefined : true;
+    const state = fullScreen(planeOff(0), fb, hdisplay, vdisplay);
+    this.crtc.run(
+      this.job({
+        ...COMMIT,
+        mode: { active, hdisplay, vdisplay, vrefresh, refit: true },
+        update: fb === 0 ? undefined : { plane: 0, state },
+      }),
+    );
+  }
+
+  /** Runs a commit as the device's loop does. */
+  commit(
+    updates: readonly PlaneUpdate[],
+    more: Partial<Omit<CommitCommand, 'kind' | 'update' | 'parts'>> = {},
+  ): void {
+    for (const job of this.commitJobs(updates, more)) this.crtc.run(job);
+  }
+
+  /** The jobs of a commit, for tests to run or to lose. */
+  commitJobs(
+    updates: readonly PlaneUpdate[],
+    more: Partial<Omit<CommitCommand, 'kind' | 'update' | 'parts'>> = {},
+  ): ScanoutJob[] {
+    const [update, ...rest] = updates;
+    const parts = rest.length;
+    const first = this.job({ ...COMMIT, ...more, parts, update });
+    return [
+      first,
+      ...rest.map((each, i) => this.job({ kind: 'part', index: i + 1, update: each })),
+    ];
+  }
+
+  /** Changes a plane without a claim on its framebuffer. */
+  move(update: PlaneUpdate): void {
+    this.crtc.run(this.job({ ...COMMIT, update }, 0, ++this.#seqno, 0));
+  }
+
+  /** A plane state: a framebuffer of 64x64, unscaled. */
+  at(plane: number, fb: number, change: Partial<PlaneState> = {}): PlaneUpdate {
+    const size = { crtcW: 64, crtcH: 64, srcW: 64 << 16, srcH: 64 << 16 };
+    return { plane, state: { ...planeOff(plane), fb, ...size, ...change } };
   }
 
   remove(fb: number): void {
@@ -130,7 +196,11 @@ export class TestBench {
   }
 
   get onScreen(): number {
-    return this.register(REG.ON_SCREEN);
+    return this.shown(0).fb;
+  }
+
+  shown(plane: number): PlaneState {
+    return shownPlanes(this.words, 0).get(plane);
   }
 
   kinds(kind: keyof typeof TRACE_KIND): { kind: number; seqno: number; a: number; b: number }[] {

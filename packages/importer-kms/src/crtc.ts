@@ -1,54 +1,48 @@
 /**
- * The CRTC: keeps vblank, and shows, drops and skips flips (design D7, D8, D8a).
+ * The CRTC: keeps vblank, and shows, drops and skips commits (design D7, D8, D8a); a flip is a commit of
+ * the primary plane's framebuffer alone.
  *
- * Owned by the CRTC worker, in which nothing slow ever runs: it never touches pixels. The hold rule is
- * that of the KDS flip patches: a flip holds its framebuffer (shared) until its successor is on
- * screen; the last one is held until the CRTC goes off. A flip behind it that failed ends the hold
- * too: as with panel self-refresh, the picture stays and its memory is free, else a run of failed
- * frames as long as there are framebuffers would wait for itself: the next render into this one for a
- * successor that is rendered later. Vblanks run only while the CRTC is active, and not at all at
- * speed `max`. Commands that are no flips wait until all flips before them are
- * through, and flips after them wait for them (`drm_atomic_helper_wait_for_flip_done`).
+ * Owned by the CRTC worker, in which nothing slow ever runs: it never touches pixels. What planes show and
+ * who holds it, Scanout says; the beat, CrtcTimeline. Commands that change the mode or remove a
+ * framebuffer wait until all flips before them are through, and flips after them wait for them
+ * (`drm_atomic_helper_wait_for_flip_done`).
+ *
+ * Of several commits that are ready and due at one vblank the newest is shown, and of those before it
+ * whatever it does not replace: a cursor that moved is no reason to lose a frame of video. One that it
+ * replaces on all its planes is dropped.
  *
  * The worker may die at any instruction. Flips that have not been
  * shown come to its next life, but for the one that it was taking; the picture stays, mode, vblank timeline and present
- * epoch go on (see CrtcState), vblanks that nobody served are missed ones. Core has released what was
+ * epoch go on, vblanks that nobody served are missed ones. Core has released what was
  * held, as after a failed flip.
  *
  * Time, registers and jobs come from outside, so that tests drive it without a machine.
  */
 import { DmaBufError, errno } from '@dmabuf/core';
 import { TRACE_KIND, type Words } from '@dmabuf/core/driver';
+import { type CrtcCommand, decodeCommand, type ModeChange } from './command.js';
+import { type Assembled, CommitAssembly } from './commit-assembly.js';
 import {
-  type CrtcCommand,
-  decodeCommand,
-  type FlipCommand,
-  type ModesetCommand,
-} from './command.js';
-import { CrtcState, type CrtcTiming } from './crtc-state.js';
+  type Commit,
+  finishCommit,
+  isBarrier,
+  isStart,
+  planesOf,
+  type ScanoutJob,
+} from './crtc-job.js';
+import { CrtcTimeline } from './crtc-timeline.js';
 import { FlipQueue } from './flip-queue.js';
+import { FlipRecords } from './flip-records.js';
 import type { FramebufferTable } from './framebuffer-table.js';
 import { LatenessHistogram } from './lateness.js';
 import { makeMode } from './mode.js';
 import type { KmsSettings } from './options.js';
-import { checkCovers } from './plane.js';
-import { addDouble, count, REG } from './registers.js';
-import { VblankClock } from './vblank-clock.js';
+import { checkCovers, checkSource } from './plane.js';
+import { fullScreen, planeOff, type PlaneState } from './plane-state.js';
+import { initialise, shownPlanes } from './display-state.js';
+import { count, REG } from './registers.js';
+import { type PlaneChange, Scanout } from './scanout.js';
 import { WakeAhead } from './wake-ahead.js';
-
-/** What the CRTC needs of a job; core's Job is one. */
-export interface ScanoutJob {
-  readonly pointer: number;
-  readonly context: number;
-  readonly seqno: number;
-  readonly blocker: number;
-  readonly payload: unknown;
-  readonly buffers: readonly { readonly record: { readonly ino: number } }[];
-  defer(options?: { readonly again?: boolean }): void;
-  complete(error?: number): void;
-  release(): void;
-  finish(error?: number): void;
-}
 
 /** Where a CRTC lives. */
 export interface CrtcEnvironment {
@@ -62,84 +56,75 @@ export interface CrtcEnvironment {
   trace(kind: number, seqno: number, a: number, b: number): void;
 }
 
-interface Flip {
-  readonly job: ScanoutJob;
-  readonly command: FlipCommand | ModesetCommand;
-}
-
-interface Held {
-  readonly job: ScanoutJob;
-  readonly command: CrtcCommand;
-}
-
 export class Crtc {
   readonly #env: CrtcEnvironment;
   readonly #words: Words;
   readonly #base: number;
-  readonly #clock: VblankClock;
+  readonly #timeline: CrtcTimeline;
   readonly #queue: FlipQueue;
+  readonly #scanout: Scanout;
+  readonly #assembly: CommitAssembly = new CommitAssembly();
+  readonly #records: FlipRecords;
   readonly #lateness: LatenessHistogram;
   readonly #ahead: WakeAhead;
-  readonly #state: CrtcState;
-  /** The present epoch that is saved. */
-  #savedEpoch: number | undefined;
-  /** Flips in the queue, by the pointers of their jobs. */
-  readonly #flips: Map<number, Flip> = new Map();
-  /** Jobs behind a command that waits for the flips before it; the first one is that command. */
-  readonly #held: Held[] = [];
-  #onScreen: Flip | undefined;
-  /** Whether its job still holds the framebuffer. */
-  #holding = false;
-  /** seqno of the newest flip that failed. */
-  #failed = 0;
+  /** Commits in the queue, by the pointers of their jobs. */
+  readonly #queued: Map<number, Commit> = new Map();
+  /** Commits behind one that waits for the flips before it; the first one is that. */
+  readonly #held: Commit[] = [];
+  /** The primary plane as the newest commit in the queue leaves it. */
+  #primary: PlaneState | undefined;
   /** Jobs up to this seqno were taken back by {@link disable}. */
-  #cancelled = 0;
+  #cancelled: number;
   /** seqno of a flip that was to start a sequence and failed, or died: the next one starts it. */
-  #startLost = 0;
+  #startLost: number;
+  /** seqno of a part of a commit that the earlier life was taking when it died. */
+  readonly #lost: number;
 
   constructor(env: CrtcEnvironment) {
     const { words, base, settings } = env;
+    const { speed, tolerance, mode, spin } = settings;
+    if (words.load(base + REG.TIMING_SLOT) === 0) initialise(words, base, mode);
     this.#env = env;
     this.#words = words;
     this.#base = base;
-    this.#state = new CrtcState(words, base);
-    const before = this.#state.load();
-    const { vrefresh } = before ?? settings.mode;
-    this.#clock = new VblankClock(vrefresh, before?.base);
-    this.#queue = new FlipQueue(settings.speed, settings.tolerance, before?.presentEpoch);
+    this.#timeline = new CrtcTimeline({ words, base, speed, mode, now: () => env.now() });
+    this.#queue = new FlipQueue(speed, tolerance, this.#timeline.earlierEpoch);
+    this.#scanout = new Scanout(shownPlanes(words, base));
+    this.#records = new FlipRecords(words, base);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
-    this.#ahead = new WakeAhead(settings.spin, () => env.now());
-    if (before !== undefined) this.#resumeFrom(before);
-    else this.#setMode(settings.mode);
+    this.#ahead = new WakeAhead(spin, () => env.now());
+    this.#cancelled = words.load(base + REG.CANCELLED_SEQNO) >>> 0;
+    this.#startLost = words.load(base + REG.START_LOST) >>> 0;
+    this.#lost = words.load(base + REG.IN_HAND) >>> 0;
+    words.store(base + REG.IN_HAND, 0);
   }
 
   /** Takes a command, in the order of the context. All jobs are deferred: none ends here. */
   run(job: ScanoutJob): void {
     const command = this.#decode(job);
     if (isStart(command)) this.#words.store(this.#base + REG.START_LOST, job.seqno);
+    const isPart = command.kind === 'part' || (command.kind === 'commit' && command.parts > 0);
+    if (isPart) this.#words.store(this.#base + REG.IN_HAND, job.seqno);
     job.defer({ again: true }); // nothing comes of it before it is shown: another life may do that
-    if (job.seqno <= this.#cancelled) {
-      this.#cancel({ job, command });
-    } else if (this.#held.length > 0 || (isBarrier(command) && this.#queue.pending > 0)) {
-      this.#held.push({ job, command });
-    } else {
-      this.#accept(job, command);
-    }
+    this.#take(job, command, 0);
+    if (isPart) this.#words.store(this.#base + REG.IN_HAND, 0);
   }
 
-  /** Ends a flip whose render failed (D8): its predecessor stays on screen. */
+  /** Ends a commit of which a render failed (D8): what it was to replace stays on screen. */
   failed(job: ScanoutJob): void {
     const command = this.#decode(job);
     if (isStart(command)) {
       this.#words.store(this.#base + REG.START_LOST, job.seqno);
       this.#startLost = job.seqno;
     }
-    this.#fail(job, command, job.blocker);
+    job.defer({ again: true });
+    this.#take(job, command, job.blocker);
   }
 
   /** Serves the vblank, if it has come; when the next one comes, ms. */
   tick(now: number): number {
-    const clock = this.#clock;
+    this.#giveUpBroken();
+    const { clock } = this.#timeline;
     if (!clock.active) return Infinity;
     this.#ahead.woke(now);
     const due = clock.timeOf(clock.sequence + 1);
@@ -171,11 +156,10 @@ export class Crtc {
     this.#cancelled = Math.max(this.#cancelled, seqno);
     this.#words.store(this.#base + REG.CANCELLED_SEQNO, this.#cancelled);
     for (const id of this.#queue.clear()) {
-      const flip = this.#flips.get(id);
-      this.#flips.delete(id);
-      if (flip !== undefined) this.#cancel(flip);
+      const commit = this.#takeQueued(id);
+      if (commit !== undefined) this.#cancel(commit);
     }
-    for (const held of this.#held.splice(0)) this.#cancel(held);
+    for (const commit of this.#held.splice(0)) this.#cancel(commit);
     this.#startLost = 0;
     this.#off();
     this.#words.store(this.#base + REG.START_LOST, 0);
@@ -190,45 +174,79 @@ export class Crtc {
     const command = decodeCommand(job.payload);
     // After a death flips come again that stood before the start: they are not the next one.
     const lost = this.#startLost;
-    if (command.kind !== 'flip' || lost === 0 || job.seqno < lost) return command;
+    const timed = command.kind === 'flip' || command.kind === 'commit';
+    if (!timed || lost === 0 || job.seqno < lost) return command;
     this.#startLost = 0;
     return { ...command, start: true };
   }
 
-  #accept(job: ScanoutJob, command: CrtcCommand): void {
+  #take(job: ScanoutJob, command: CrtcCommand, error: number): void {
+    const decided =
+      command.kind === 'part'
+        ? this.#assembly.part(job, command, error)
+        : this.#assembly.first(job, command, error);
+    if (decided === undefined) job.finish(error || -errno.ECANCELED);
+    else this.#decided(decided);
+    this.#giveUpBroken();
+  }
+
+  /** A commit that will never be whole fails: see CommitAssembly. */
+  #giveUpBroken(): void {
+    const assembly = this.#assembly;
+    if (!assembly.pending) return;
+    const broken = this.#words.load(this.#base + REG.BROKEN_SEQNO) >>> 0;
+    if (assembly.beganAt(broken)) this.#decided(assembly.abandon(-errno.ECANCELED));
+    else if (assembly.misses(this.#lost)) this.#decided(assembly.abandon(-errno.EOWNERDEAD));
+  }
+
+  #decided(assembled: readonly Assembled[]): void {
+    for (const { commit, error } of assembled) {
+      if (commit.job.seqno <= this.#cancelled) this.#cancel(commit);
+      else if (error !== 0) this.#fail(commit, error);
+      else if (this.#mustWait(commit)) this.#held.push(commit);
+      else this.#accept(commit);
+    }
+  }
+
+  #mustWait({ command }: Commit): boolean {
+    return this.#held.length > 0 || (isBarrier(command) && this.#queue.pending > 0);
+  }
+
+  #accept(commit: Commit): void {
+    const { command } = commit;
     try {
-      if (command.kind === 'flip') this.#enqueue(job, command);
-      else if (command.kind === 'modeset') this.#modeset(job, command);
-      else this.#remove(job, command.fb);
+      if (command.kind === 'rmfb') this.#remove(commit, command.fb);
+      else if (command.kind === 'commit' && command.mode !== undefined) {
+        this.#modeset(commit, command.mode);
+      } else this.#enqueue(commit);
     } catch (error) {
       if (!(error instanceof DmaBufError)) throw error;
-      this.#fail(job, command, error.errno);
+      this.#fail(commit, error.errno);
     }
   }
 
-  #fail(job: ScanoutJob, command: CrtcCommand, error: number): void {
+  #fail(commit: Commit, error: number): void {
     // Counted first: who has waited for the fence reads the counter.
-    if (command.kind === 'flip') count(this.#words, this.#base + REG.FAILED);
-    job.finish(error);
-    if (command.kind !== 'flip') return;
-    this.#failed = job.seqno;
-    this.#selfRefresh();
+    if (isFlip(commit)) count(this.#words, this.#base + REG.FAILED);
+    finishCommit(commit, error);
+    if (!isFlip(commit)) return;
+    for (const plane of planesOf(commit)) this.#scanout.failed(plane, commit.job.seqno);
   }
 
-  #enqueue(job: ScanoutJob, command: FlipCommand): void {
-    const words = this.#words;
-    if (command.start) {
-      this.#queue.restart();
-      this.#saveEpoch();
-      const word = this.#base + REG.START_LOST;
-      if (job.seqno >= words.load(word) >>> 0) words.store(word, 0);
-    }
-    const hdisplay = words.get(this.#base + REG.HDISPLAY);
-    const vdisplay = words.get(this.#base + REG.VDISPLAY);
-    this.#checkScanout(job, command.fb, hdisplay, vdisplay, 'page_flip');
+  #enqueue(commit: Commit): void {
+    const { job, command } = commit;
+    if (command.kind === 'rmfb') return;
+    if (command.start) this.#restart(job);
+    const changes = this.#changesOf(commit, this.#primary ?? this.#scanout.state(0));
+    for (const change of changes) this.#checkScanout(change, 'page_flip');
     const now = this.#env.now();
-    this.#on(now);
-    this.#flips.set(job.pointer, { job, command });
+    if (command.kind === 'flip') this.#timeline.on(now);
+    if (!this.#timeline.active) {
+      this.#show([commit], now); // nothing is scanned out, so there is no vblank to wait for
+      return;
+    }
+    this.#primary = changes.findLast(({ plane }) => plane === 0)?.state ?? this.#primary;
+    this.#queued.set(job.pointer, commit);
     this.#queue.push(job.pointer, command.at);
     this.#queue.setReady(job.pointer);
     // A batch of jobs can be long, and the device's loop ticks after it: vblank is kept here too.
@@ -236,209 +254,212 @@ export class Crtc {
     else this.#serve(now);
   }
 
-  #modeset(job: ScanoutJob, command: ModesetCommand): void {
-    const { hdisplay, vdisplay, vrefresh, fb } = command;
-    const words = this.#words;
-    const mode = makeMode(hdisplay, vdisplay, vrefresh);
-    const shown = words.get(this.#base + REG.ON_SCREEN);
-    if (fb !== 0) this.#checkScanout(job, fb, hdisplay, vdisplay, 'modeset');
-    else if (shown !== 0) {
-      const info = this.#env.framebuffers.get(shown, 'modeset');
-      checkCovers(info, hdisplay, vdisplay, 'modeset');
-    }
-    // A clock that is off must know the rate too: it runs at it from the next flip on.
-    this.#clock.retime(this.#env.now(), vrefresh);
-    this.#setMode(mode);
-    if (fb === 0) {
-      job.finish();
-      return;
-    }
-    this.#on(this.#env.now());
-    this.#scanOut({ job, command });
+  /** A sequence begins. */
+  #restart(job: ScanoutJob): void {
+    this.#queue.restart();
+    this.#timeline.savePresentEpoch(undefined);
+    const word = this.#base + REG.START_LOST;
+    if (job.seqno >= this.#words.load(word) >>> 0) this.#words.store(word, 0);
   }
 
-  #remove(job: ScanoutJob, fb: number): void {
-    if (this.#words.get(this.#base + REG.ON_SCREEN) === fb) this.#off();
+  #modeset(commit: Commit, change: ModeChange): void {
+    const { hdisplay, vdisplay, vrefresh } = change;
+    const mode = makeMode(hdisplay, vdisplay, vrefresh);
+    const changes = this.#changesOf(commit, this.#scanout.state(0));
+    for (const each of changes) this.#checkScanout(each, 'modeset');
+    const shown = this.#scanout.state(0);
+    if (change.refit && shown.fb !== 0 && !changes.some(({ plane }) => plane === 0)) {
+      checkCovers(this.#env.framebuffers.get(shown.fb, 'modeset'), hdisplay, vdisplay, 'modeset');
+      const state = fullScreen(shown, shown.fb, hdisplay, vdisplay);
+      changes.push({ plane: 0, state, job: undefined });
+    }
+    this.#timeline.setMode(mode);
+    const active = change.active ?? this.#timeline.active;
+    const now = this.#env.now();
+    if (active) this.#timeline.on(now);
+    else if (this.#timeline.active) this.#timeline.off();
+    this.#records.add(commit.job.seqno, this.#sequence(), now);
+    this.#scanOut([commit], changes);
+  }
+
+  #remove({ job }: Commit, fb: number): void {
+    if (this.#scanout.fb(0) === fb) this.#off();
+    const changes = this.#scanout.without(fb);
+    if (changes.length > 0) this.#scanout.show(changes)();
     const found = this.#env.framebuffers.remove(fb);
     job.finish(found ? 0 : -errno.ENOENT);
   }
 
   /** Serves the vblanks that have come by `now`. */
   #serve(now: number): void {
-    const passed = this.#clock.tick(now);
+    const passed = this.#timeline.serve(now);
     if (passed === 0) return;
-    const words = this.#words;
-    const { sequence } = this.#clock;
-    words.store(this.#base + REG.SEQUENCE, sequence);
-    addDouble(words, this.#base + REG.VBLANKS, passed);
-    if (passed > 1) addDouble(words, this.#base + REG.MISSED, passed - 1);
-    this.#env.trace(TRACE_KIND.VBLANK, sequence, passed - 1, 0);
-    this.#latch(this.#clock.timeOf(sequence));
+    const { clock } = this.#timeline;
+    this.#env.trace(TRACE_KIND.VBLANK, clock.sequence, passed - 1, 0);
+    this.#latch(clock.timeOf(clock.sequence));
     if (this.#queue.pending === 0) this.#resume();
   }
 
   /** Carries out what the queue decides for the vblank at `time`. */
   #latch(time: number): void {
     const { show, dropped } = this.#queue.latch(time);
-    this.#saveEpoch();
+    this.#timeline.savePresentEpoch(this.#queue.epoch);
     if (show === undefined) return;
+    const ready: Commit[] = [];
     for (const id of dropped) {
-      count(this.#words, this.#base + REG.DROPPED);
-      this.#take(id)?.job.finish(-errno.ECANCELED);
+      const commit = this.#takeQueued(id);
+      if (commit !== undefined) ready.push(commit);
     }
-    const flip = this.#take(show);
-    if (flip !== undefined) this.#show(flip, time);
+    const newest = this.#takeQueued(show);
+    if (newest === undefined) return;
+    if (ready.length === 0) this.#show([newest], time);
+    else this.#show(this.#dropReplaced([...ready, newest]), time);
   }
 
-  #show(flip: Flip, vblank: number): void {
+  /** Drops what is replaced on all its planes by newer ones; what is left. */
+  #dropReplaced(ready: readonly Commit[]): Commit[] {
+    const replaced = new Set<number>();
+    const left: Commit[] = [];
+    for (const commit of [...ready].reverse()) {
+      const planes = planesOf(commit);
+      if (left.length > 0 && planes.length > 0 && planes.every((plane) => replaced.has(plane))) {
+        count(this.#words, this.#base + REG.DROPPED);
+        finishCommit(commit, -errno.ECANCELED);
+        continue;
+      }
+      left.unshift(commit);
+      for (const { plane, state, job } of this.#changesOf(commit, planeOff(0))) {
+        if (job !== undefined || state.fb === 0) replaced.add(plane);
+      }
+    }
+    return left;
+  }
+
+  #show(commits: readonly Commit[], vblank: number): void {
     const words = this.#words;
     const now = this.#env.now();
-    if (this.#clock.active) this.#lateness.record(now - vblank);
-    if (words.getDouble(this.#base + REG.FIRST_FLIP) === 0) {
-      words.setDouble(this.#base + REG.FIRST_FLIP, now);
+    const changes: PlaneChange[] = [];
+    for (const commit of commits) {
+      changes.push(...this.#changesOf(commit, this.#scanout.state(0)));
+      if (!isFlip(commit)) continue;
+      const { clock } = this.#timeline;
+      if (clock.active) this.#lateness.record(now - vblank);
+      if (words.getDouble(this.#base + REG.FIRST_FLIP) === 0) {
+        words.setDouble(this.#base + REG.FIRST_FLIP, now);
+      }
+      words.setDouble(this.#base + REG.LAST_FLIP, now);
+      count(words, this.#base + REG.SHOWN);
+      const { job, command } = commit;
+      const shown = command.kind === 'rmfb' ? job.seqno : (command.payload ?? job.seqno);
+      this.#env.trace(TRACE_KIND.FLIP, this.#sequence(), job.context, shown);
     }
-    words.setDouble(this.#base + REG.LAST_FLIP, now);
-    count(words, this.#base + REG.SHOWN);
-    const { job, command } = flip;
-    const sequence = this.#clock.active ? this.#clock.sequence : words.get(this.#base + REG.SHOWN);
-    const shown = command.kind === 'flip' ? (command.payload ?? job.seqno) : job.seqno;
-    this.#env.trace(TRACE_KIND.FLIP, sequence, job.context, shown);
-    this.#scanOut(flip);
+    for (const { job } of commits) this.#records.add(job.seqno, this.#sequence(), vblank);
+    if (this.#queue.pending === 0) this.#primary = undefined;
+    this.#scanOut(commits, changes);
   }
 
-  /** From here on the framebuffer is on screen; its predecessor is not, and is let go. */
-  #scanOut(flip: Flip): void {
-    const previous = this.#holding ? this.#onScreen : undefined;
-    this.#onScreen = flip;
-    this.#holding = true;
-    this.#words.store(this.#base + REG.ON_SCREEN, flip.command.fb);
-    flip.job.complete();
-    previous?.job.release();
-    this.#selfRefresh();
+  /** From here on the changes are on screen; what was there before is not, and is let go. */
+  #scanOut(commits: readonly Commit[], changes: readonly PlaneChange[]): void {
+    const effective = this.#effective(changes);
+    const holders = new Set(effective.map(({ job }) => job));
+    const release = this.#scanout.show(effective);
+    for (const { members } of commits) {
+      for (const { job } of members) {
+        if (holders.has(job)) job.complete();
+        else job.finish();
+      }
+    }
+    release();
   }
 
-  /** Ends the hold of what is on screen, if a flip behind it has failed. */
-  #selfRefresh(): void {
-    const shown = this.#onScreen;
-    if (shown === undefined || !this.#holding || shown.job.seqno > this.#failed) return;
-    this.#holding = false;
-    shown.job.release();
+  /**
+   * One change a plane, the newest. A change that claims no framebuffer of its own moves the one that is there:
+   * should that not have been shown, what is there stays.
+   */
+  #effective(changes: readonly PlaneChange[]): PlaneChange[] {
+    if (changes.length === 1 && changes[0]?.job !== undefined) return [changes[0]];
+    const newest = new Map<number, PlaneChange>();
+    for (const change of changes) {
+      const { plane, state, job } = change;
+      const before = newest.get(plane);
+      if (job !== undefined || state.fb === 0) newest.set(plane, change);
+      else if ((before?.state.fb ?? this.#scanout.fb(plane)) === state.fb) {
+        newest.set(plane, { plane, state, job: before?.job });
+      }
+    }
+    return [...newest.values()];
   }
 
-  /** Goes on with held commands, up to one that must wait for flips again. */
+  /** What a commit changes; a flip shows its framebuffer where `primary` is, full screen if that is off. */
+  #changesOf(commit: Commit, primary: PlaneState): PlaneChange[] {
+    const { command, members } = commit;
+    if (command.kind === 'flip') {
+      const { hdisplay, vdisplay } = this.#timeline.mode;
+      const state =
+        primary.fb === 0
+          ? fullScreen(primary, command.fb, hdisplay, vdisplay)
+          : { ...primary, fb: command.fb };
+      return [{ plane: 0, state, job: commit.job }];
+    }
+    const changes: PlaneChange[] = [];
+    for (const { job, update } of members) {
+      if (update === undefined) continue;
+      const claims = job.buffers.length > 0 && update.state.fb !== 0;
+      changes.push({ ...update, job: claims ? job : undefined });
+    }
+    return changes;
+  }
+
+  /** Goes on with held commits, up to one that must wait for flips again. */
   #resume(): void {
     for (;;) {
       const [next] = this.#held;
       if (next === undefined) return;
       if (isBarrier(next.command) && this.#queue.pending > 0) return;
       this.#held.shift();
-      this.#accept(next.job, next.command);
+      this.#accept(next);
     }
-  }
-
-  #on(now: number): void {
-    if (this.#words.get(this.#base + REG.ACTIVE) !== 0) return;
-    if (this.#queue.speed === 'realtime') this.#clock.on(now);
-    this.#save(true);
-    this.#words.store(this.#base + REG.ACTIVE, 1);
   }
 
   #off(): void {
-    this.#clock.off(this.#env.now());
-    this.#save(false);
-    this.#words.store(this.#base + REG.ACTIVE, 0);
-    this.#words.store(this.#base + REG.ON_SCREEN, 0);
-    const previous = this.#holding ? this.#onScreen : undefined;
-    this.#onScreen = undefined;
-    this.#holding = false;
-    previous?.job.release();
+    this.#primary = undefined;
+    const release = this.#scanout.clear();
+    this.#timeline.savePresentEpoch(this.#queue.epoch);
+    this.#timeline.off();
+    release();
   }
 
-  #setMode(mode: { hdisplay: number; vdisplay: number; vrefresh: number }): void {
-    const words = this.#words;
-    words.store(this.#base + REG.HDISPLAY, mode.hdisplay);
-    words.store(this.#base + REG.VDISPLAY, mode.vdisplay);
-    words.store(this.#base + REG.VREFRESH, mode.vrefresh);
-    this.#save(words.get(this.#base + REG.ACTIVE) !== 0, mode);
-  }
-
-  /** Goes on where an earlier life of the worker ended. */
-  #resumeFrom(before: CrtcTiming): void {
-    const { active } = before;
-    const words = this.#words;
-    const base = this.#base;
-    if (active && this.#queue.speed === 'realtime') {
-      const lowBits = words.load(base + REG.SEQUENCE);
-      this.#clock.resume(before.base, before.epoch, lowBits, this.#env.now());
-    }
-    this.#savedEpoch = before.presentEpoch;
-    this.#cancelled = words.load(base + REG.CANCELLED_SEQNO) >>> 0;
-    this.#startLost = words.load(base + REG.START_LOST) >>> 0;
-    words.store(base + REG.ACTIVE, active ? 1 : 0);
-    if (!active) words.store(base + REG.ON_SCREEN, 0);
-    this.#setMode(before);
-  }
-
-  #save(
-    active: boolean,
-    mode: Pick<CrtcTiming, 'hdisplay' | 'vdisplay' | 'vrefresh'> = this.#mode,
-  ): void {
-    const { hdisplay, vdisplay, vrefresh } = mode;
-    const { base, epoch, sequence } = this.#clock;
-    const presentEpoch = this.#queue.epoch;
-    this.#words.store(this.#base + REG.SEQUENCE, sequence);
-    this.#state.save({
-      hdisplay,
-      vdisplay,
-      vrefresh,
-      active,
-      epoch,
-      base: this.#clock.active ? base : sequence,
-      presentEpoch,
-    });
-    this.#savedEpoch = presentEpoch;
-  }
-
-  #saveEpoch(): void {
-    if (this.#queue.epoch === this.#savedEpoch) return;
-    this.#save(this.#words.get(this.#base + REG.ACTIVE) !== 0);
-  }
-
-  get #mode(): Pick<CrtcTiming, 'hdisplay' | 'vdisplay' | 'vrefresh'> {
-    const words = this.#words;
-    return {
-      hdisplay: words.get(this.#base + REG.HDISPLAY),
-      vdisplay: words.get(this.#base + REG.VDISPLAY),
-      vrefresh: words.get(this.#base + REG.VREFRESH),
-    };
-  }
-
-  #checkScanout(job: ScanoutJob, fb: number, width: number, height: number, call: string): void {
-    const info = this.#env.framebuffers.get(fb, call);
-    if (job.buffers[0]?.record.ino !== info.ino) {
-      const detail = `the job does not claim the buffer of framebuffer ${fb}`;
+  #checkScanout({ state, job }: PlaneChange, call: string): void {
+    if (state.fb === 0) return;
+    const info = this.#env.framebuffers.get(state.fb, call);
+    if (job !== undefined && job.buffers[0]?.record.ino !== info.ino) {
+      const detail = `the job does not claim the buffer of framebuffer ${state.fb}`;
       throw new DmaBufError('EINVAL', call, detail);
     }
-    checkCovers(info, width, height, call);
+    checkSource(info, state, call);
   }
 
-  #cancel({ job, command }: Held): void {
-    if (command.kind === 'flip') count(this.#words, this.#base + REG.CANCELLED);
-    job.finish(-errno.ECANCELED);
+  /** Number of the vblank, or of the flip where there are none. */
+  #sequence(): number {
+    const { clock } = this.#timeline;
+    return clock.active ? clock.sequence : this.#words.get(this.#base + REG.SHOWN) >>> 0;
   }
 
-  #take(id: number): Flip | undefined {
-    const flip = this.#flips.get(id);
-    this.#flips.delete(id);
-    return flip;
+  #cancel(commit: Commit): void {
+    if (isFlip(commit)) count(this.#words, this.#base + REG.CANCELLED);
+    finishCommit(commit, -errno.ECANCELED);
+  }
+
+  #takeQueued(id: number): Commit | undefined {
+    const commit = this.#queued.get(id);
+    this.#queued.delete(id);
+    return commit;
   }
 }
 
-function isStart(command: CrtcCommand): boolean {
-  return command.kind === 'flip' && command.start;
-}
-
-/** Whether a command waits until all flips before it are through. */
-function isBarrier(command: CrtcCommand): boolean {
-  return command.kind !== 'flip' || command.start;
+/** Whether a commit puts something on planes at a vblank: what counters count. */
+function isFlip(commit: Commit): boolean {
+  const { command } = commit;
+  if (command.kind === 'commit') return command.mode === undefined && planesOf(commit).length > 0;
+  return command.kind === 'flip';
 }

@@ -180,7 +180,7 @@ test('setMode changes the mode and refuses what does not fit, without changing a
   }));
 
 test('ADDFB2 names the field that is wrong and leaves nothing behind', () =>
-  withDisplay({ framebuffers: 1 }, (display, machine) => {
+  withDisplay({ framebuffers: 1, overlays: 0 }, (display, machine) => {
     const buffer = machine.alloc(WIDTH * 4 * HEIGHT);
     const good = {
       buffer,

@@ -2,152 +2,75 @@
  * Display: a card as an application uses it (the driver half of importer-kms).
  *
  * All calls run in the calling thread on kernel memory; those that block say so. Any number of threads
- * may have a Display of one card open at a time: they share its framebuffers, and the one line of its
- * flips, so that fences of flips signal in the order in which they were queued, whoever queued them.
+ * may have a Display of one card open at a time: they share its framebuffers, its committed state, and the
+ * one line of its flips and commits, so that their fences signal in the order in which they were queued,
+ * whoever queued them.
  */
+import { type DmaBuf, DmaBufError, type Fence, type FencePoint, type Machine } from '@dmabuf/core';
+import type { AtomicRequest, ObjectRef, PropertyValue } from './atomic-request.js';
 import {
-  type Context,
-  type DmaBuf,
-  DmaBufError,
-  type Fence,
-  type Machine,
-  shared,
-  type SubmitOptions,
-} from '@dmabuf/core';
-import type { DriverDoor } from '@dmabuf/core/driver';
-import { type CrtcCommand, encodeCommand } from './command.js';
-import { Framebuffer, type FramebufferHandle } from './display-framebuffer.js';
-import { SINK_LIMIT_MS, WritebackSink } from './display-sink.js';
-import { checkFramebuffer } from './framebuffer.js';
-import { FramebufferTable } from './framebuffer-table.js';
-import { LatenessHistogram, type LatenessSummary } from './lateness.js';
+  AtomicCommits,
+  type CommitOptions,
+  type CommitResult,
+  type QueueCommitOptions,
+} from './display-atomic.js';
+import type { DrmEvent } from './display-events.js';
+import { Flips } from './display-flips.js';
+import type { Framebuffer, FramebufferHandle } from './display-framebuffer.js';
+import { Framebuffers } from './display-framebuffers.js';
+import { Planes, type PlanePlace } from './display-planes.js';
+import { DisplayPorts } from './display-ports.js';
+import { Properties, type Property } from './display-properties.js';
+import type { WritebackSink } from './display-sink.js';
+import { shownPlanes } from './display-state.js';
+import type {
+  DisplayHandle,
+  DisplayStats,
+  FramebufferOptions,
+  PageFlipOptions,
+  QueueFlipOptions,
+  QueueWritebackOptions,
+  SinkOptions,
+  WritebackStats,
+} from './display-types.js';
+import { Recording } from './display-writeback.js';
+import type { Presented } from './flip-records.js';
+import { LatenessHistogram } from './lateness.js';
 import { makeMode, type DisplayMode } from './mode.js';
-import { type KmsSettings, settingsOf, toMode } from './options.js';
-import { checkCovers, checkPlaneFormat } from './plane.js';
+import type { DisplayObjects, PlaneObject } from './objects.js';
+import type { PlaneTable } from './plane-table.js';
 import { REG } from './registers.js';
-import { type SinkRequest, throwFailure } from './sink-request.js';
-import type { TermViewOptions } from './term-view.js';
-import { encodeWriteback } from './writeback-job.js';
-import type { Y4mMatrix } from './y4m.js';
-
-/** Fences that a job waits for: what `Context.submit` takes. */
-export type InFences = NonNullable<SubmitOptions['inFences']>;
-
-/** What another thread needs to open the same display. Plain data. */
-export interface DisplayHandle {
-  readonly path: string;
-}
-
-/** A framebuffer to be: `struct drm_mode_fb_cmd2`, with all planes in one buffer. */
-export interface FramebufferOptions {
-  readonly buffer: DmaBuf;
-  /** Pixels. */
-  readonly width: number;
-  readonly height: number;
-  /** Pixel format: `DRM_FORMAT_XRGB8888`, `DRM_FORMAT_ARGB8888` or `DRM_FORMAT_RGB565`. */
-  readonly fourcc: number;
-  /** Bytes from row to row, per plane. */
-  readonly pitches: readonly number[];
-  /** Bytes from the start of the buffer to the first row, per plane. Default 0. */
-  readonly offsets?: readonly number[];
-  readonly flags?: number;
-  readonly modifier?: readonly bigint[];
-}
-
-/** A flip that is queued. */
-export interface QueueFlipOptions {
-  readonly fb: Framebuffer;
-  /**
-   * Present time: ms after the epoch, which is set when the first timed flip of a sequence is shown, so
-   * that this one was on time. Shown at the first vblank from then on; left out: as soon as ready.
-   */
-  readonly at?: number;
-  /** Begins a new sequence with an epoch of its own, after all flips before it (a seek, another clip). */
-  readonly start?: boolean;
-  /** Fences that must have signalled before, beside those of the buffer's own queue. */
-  readonly inFences?: InFences;
-  /** A 32-bit integer that the trace shows with the flip. Default: its seqno. */
-  readonly payload?: number;
-}
-
-/** A frame to be recorded. */
-export interface QueueWritebackOptions {
-  readonly fb: Framebuffer;
-  /** The flip that shows it. */
-  readonly after: InFences[number];
-}
-
-/** Where recorded frames go: a file (see {@link Display.openSink}) or a terminal. */
-export type SinkOptions =
-  | {
-      /** `.y4m`: every frame; `.png`: the last one; `.png` with `%04d` in its name: every one. */
-      readonly file: string;
-      /** Frames a second as a fraction, for the header of a Y4M. Default: the mode's. */
-      readonly rate?: readonly [numerator: number, denominator: number];
-      /** RGB to Y′CbCr in a Y4M. Default BT709. */
-      readonly matrix?: Y4mMatrix;
-    }
-  | {
-      readonly view: TermViewOptions;
-      /** Where the terminal is. Default 1. */
-      readonly fd?: number;
-    };
-
-/** Counters of the CRTC. */
-export interface DisplayStats {
-  /** Flips that came on screen. */
-  readonly shown: number;
-  /** Flips that a newer one overtook: ready and due, but late (ECANCELED). Never at speed `max`. */
-  readonly dropped: number;
-  /** Flips whose render failed, or that could not be scanned out. */
-  readonly failed: number;
-  /** Flips that `disable()` took back. */
-  readonly cancelled: number;
-  readonly vblanks: number;
-  /** Vblanks that passed without a wake-up of their own. */
-  readonly missedVblanks: number;
-  /** How long after its vblank a flip came on screen, ms. Empty at speed `max`. */
-  readonly lateness: LatenessSummary;
-  /** When the first and the newest flip came on screen, ms of the machine's clock. */
-  readonly firstFlip: number | undefined;
-  readonly lastFlip: number | undefined;
-}
-
-/** Counters of the writeback. */
-export interface WritebackStats {
-  readonly sinks: number;
-  readonly recorded: number;
-  /** Frames that were shown and not recorded, as the writeback was behind or had no sink. */
-  readonly notRecorded: number;
-  /** Bytes written to sinks. */
-  readonly bytes: number;
-  /** Bytes of frames that were copied to be recorded: no copy between stages of a pipeline. */
-  readonly copied: number;
-}
 
 export class Display {
   readonly path: string;
-  readonly #machine: Machine;
-  readonly #door: DriverDoor;
-  readonly #settings: KmsSettings;
-  readonly #framebuffers: FramebufferTable;
+  /** CRTC, planes and connector, with the tables of their properties. */
+  readonly objects: DisplayObjects;
+  readonly #ports: DisplayPorts;
+  readonly #framebuffers: Framebuffers;
+  readonly #flips: Flips;
+  readonly #commits: AtomicCommits;
+  readonly #planes: Planes;
+  readonly #properties: Properties;
+  readonly #recording: Recording;
   readonly #lateness: LatenessHistogram;
-  readonly #crtc: Context;
-  readonly #writeback: Context;
+  readonly #shown: PlaneTable;
   #mode: DisplayMode;
 
   private constructor(machine: Machine, path: string) {
-    const door = machine.driver(machine.device(path).driver);
-    const { words, base, locks } = door;
+    const ports = new DisplayPorts(machine, path);
+    const { words, base } = ports.door;
     this.path = path;
-    this.#machine = machine;
-    this.#door = door;
-    this.#settings = settingsOf(door.spec.options);
-    this.#framebuffers = new FramebufferTable(words, base, this.#settings.framebuffers, locks);
+    this.objects = ports.objects;
+    this.#ports = ports;
+    this.#framebuffers = new Framebuffers(ports);
+    this.#flips = new Flips(ports);
+    this.#commits = new AtomicCommits(ports);
+    this.#planes = new Planes(ports, this.#commits);
+    this.#properties = new Properties(ports, this.#commits);
+    this.#recording = new Recording(ports);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
-    this.#crtc = machine.contextById(words.load(base + REG.CRTC_CONTEXT));
-    this.#writeback = machine.contextById(words.load(base + REG.WB_CONTEXT));
-    this.#mode = this.#settings.mode;
+    this.#shown = shownPlanes(words, base);
+    this.#mode = ports.settings.mode;
   }
 
   /**
@@ -173,19 +96,19 @@ export class Display {
 
   /** Actor id of the CRTC worker. */
   get actor(): number {
-    return this.#crtc.target;
+    return this.#ports.crtc.target;
   }
 
   /** Actor id of the writeback worker. */
   get writebackActor(): number {
-    return this.#writeback.target;
+    return this.#ports.writeback.target;
   }
 
   /** The mode that is set. */
   get mode(): DisplayMode {
-    const hdisplay = this.#get(REG.HDISPLAY);
-    const vdisplay = this.#get(REG.VDISPLAY);
-    const vrefresh = this.#get(REG.VREFRESH);
+    const hdisplay = this.#ports.get(REG.HDISPLAY);
+    const vdisplay = this.#ports.get(REG.VDISPLAY);
+    const vrefresh = this.#ports.get(REG.VREFRESH);
     const old = this.#mode;
     const same =
       old.hdisplay === hdisplay && old.vdisplay === vdisplay && old.vrefresh === vrefresh;
@@ -195,12 +118,121 @@ export class Display {
 
   /** Whether something is scanned out. Off at boot; the first flip or `setMode` with one turns it on. */
   get active(): boolean {
-    return this.#get(REG.ACTIVE) !== 0;
+    return this.#ports.get(REG.ACTIVE) !== 0;
   }
 
-  /** Id of the framebuffer on screen; 0 for none. */
+  /** Id of the framebuffer on the primary plane, on screen; 0 for none. */
   get onScreen(): number {
-    return this.#get(REG.ON_SCREEN);
+    return this.active ? this.#shown.fb(0) : 0;
+  }
+
+  /** Id of the framebuffer that a plane has on screen; 0 for none. EINVAL: no plane of this display. */
+  shownOn(plane: ObjectRef): number {
+    const id = typeof plane === 'number' ? plane : plane.id;
+    const found = this.objects.planes.find((each) => each.id === id);
+    if (found !== undefined) return this.active ? this.#shown.fb(found.index) : 0;
+    throw new DmaBufError('EINVAL', 'getplane', `object ${id} is no plane of ${this.path}`);
+  }
+
+  /**
+   * An atomic commit: all of the request is shown at one vblank, or nothing of it is. Blocks until it is
+   * shown, unless DRM_MODE_ATOMIC_NONBLOCK says otherwise; undefined for DRM_MODE_ATOMIC_TEST_ONLY, which
+   * changes nothing. Setting FB_ID to what the plane shows already is no new claim on its buffer.
+   *
+   * Every refusal names the object, the property and the value. EINVAL: bad flags or value, CRTC_ID without
+   * FB_ID or the other way round, a format that the plane does not take, a modeset without
+   * DRM_MODE_ATOMIC_ALLOW_MODESET, an event or out-fence of a CRTC that stays off; ENOENT: no such object or
+   * property; ERANGE: scaling or overflow; ENOSPC: the source leaves the framebuffer, or the job table is
+   * full; EFAULT: OUT_FENCE_PTR; EBUSY: non-blocking, and something is pending (queueCommit takes it);
+   * EMFILE: no fd for the out-fence. A refused commit leaves no residue.
+   */
+  commit(request: AtomicRequest, options: CommitOptions = {}): CommitResult | undefined {
+    return this.#commits.commit(request, options);
+  }
+
+  /**
+   * {@link commit} without EBUSY, queued as far ahead as the tables allow (design D8a): shown in its turn, at
+   * the first vblank from `at` on. Of commits that are due at one vblank those are dropped (ECANCELED) which
+   * newer ones replace on all their planes. Never blocks.
+   */
+  queueCommit(request: AtomicRequest, options: QueueCommitOptions = {}): CommitResult | undefined {
+    return this.#commits.queueCommit(request, options);
+  }
+
+  /**
+   * SETPLANE: shows a framebuffer on a plane, or with none turns the plane off. A {@link commit} of that plane;
+   * blocks until it is shown. Errors are those of the commit.
+   */
+  setPlane(
+    plane: PlaneObject,
+    fb: Framebuffer | undefined,
+    place: PlanePlace = { x: 0, y: 0 },
+  ): void {
+    this.#planes.setPlane(plane, fb, place);
+  }
+
+  /**
+   * CURSOR: shows a framebuffer of ARGB8888 on the cursor plane, with its upper left corner at `x`, `y`, or
+   * with none turns it off. A {@link queueCommit} of that plane: never blocks. Its fence signals when it is shown.
+   */
+  setCursor(fb: Framebuffer | undefined, x: number = 0, y: number = 0): Fence {
+    return this.#planes.setCursor(fb, x, y);
+  }
+
+  /** Moves the cursor plane, as {@link setCursor}. */
+  moveCursor(x: number, y: number): Fence {
+    return this.#planes.moveCursor(x, y);
+  }
+
+  /**
+   * Properties of an object by their names, with what the newest commit or flip that was queued has made of
+   * them. Does not block. ENOENT: no such object; EINVAL: a framebuffer, which has none.
+   */
+  getProperties(object: ObjectRef): ReadonlyMap<string, Property> {
+    return this.#properties.get(object);
+  }
+
+  /** Sets one property, as a commit of its own; a modeset is allowed. Blocks until it is shown. Errors: {@link commit}'s. */
+  setProperty(object: ObjectRef, property: number | string, value: PropertyValue): void {
+    this.#properties.set(object, property, value);
+  }
+
+  /** CREATEPROPBLOB: a mode as MODE_ID takes it. It lives until it is destroyed. EINVAL: the mode; ENOSPC. */
+  createModeBlob(mode: string | DisplayMode): number {
+    return this.#properties.createModeBlob(mode);
+  }
+
+  /** GETPROPBLOB: the mode of a blob. ENOENT. */
+  getModeBlob(id: number): DisplayMode {
+    return this.#properties.getModeBlob(id);
+  }
+
+  /** DESTROYPROPBLOB. A CRTC that has the mode keeps it. ENOENT; EPERM: the display's own blob. */
+  destroyModeBlob(id: number): void {
+    this.#properties.destroyModeBlob(id);
+  }
+
+  /**
+   * When a flip or commit came on screen, by its fence; undefined before that, if it never did, or if more
+   * than 256 have been shown since.
+   */
+  presented(fence: FencePoint): Presented | undefined {
+    return this.#ports.presented(fence);
+  }
+
+  /**
+   * The next event that this Display has asked for. By default it does not wait; `timeout` in ms waits for
+   * one (it may be Infinity), and blocks the thread. EAGAIN: there is none yet, or none was asked for; ETIME: none
+   * came in time. Events come in the order in which they happened, each once; ENOMEM is what a request for
+   * another one gets while 128 are unread.
+   */
+  readEvent(options: { readonly timeout?: number } = {}): DrmEvent {
+    return this.#ports.events.read(options.timeout ?? 0);
+  }
+
+  /** {@link readEvent} without blocking the thread: resolves when there is one. EAGAIN: none was asked for. */
+  async nextEvent(): Promise<DrmEvent> {
+    return this.#ports.events.next();
   }
 
   /**
@@ -210,14 +242,7 @@ export class Display {
    * `disable()` came first; the errno of the render, if that of `fb` failed.
    */
   setMode(mode: string | DisplayMode, fb?: Framebuffer): void {
-    const { hdisplay, vdisplay, vrefresh, name } = toMode(mode);
-    if (fb !== undefined) {
-      checkCovers(this.#framebuffers.get(fb.id, 'modeset'), hdisplay, vdisplay, 'modeset');
-    }
-    const id = fb?.id ?? 0;
-    const command: CrtcCommand = { kind: 'modeset', hdisplay, vdisplay, vrefresh, fb: id };
-    const status = this.#submit(command, fb, []).wait();
-    if (status < 0) throw DmaBufError.of(status, 'modeset', `mode ${name} was not set`);
+    this.#flips.setMode(mode, fb);
   }
 
   /**
@@ -226,7 +251,7 @@ export class Display {
    * the CRTC worker.
    */
   disable(): void {
-    this.#machine.ioctl(this.#crtc.target, 'DISABLE', this.#crtc.submitted);
+    this.#flips.disable();
   }
 
   /**
@@ -235,43 +260,7 @@ export class Display {
    * EINVAL and ERANGE name the field that is wrong; ENOSPC: the table of framebuffers is full; EMFILE.
    */
   addFramebuffer(options: FramebufferOptions): Framebuffer {
-    const {
-      buffer,
-      width,
-      height,
-      fourcc,
-      pitches,
-      offsets = [],
-      flags = 0,
-      modifier = [],
-    } = options;
-    // Handles beyond the format's planes are excused as Linux does, so one per plane that has a pitch; the
-    // first plane has one in any case, so that it is its pitch that is found wrong.
-    const handles = pitches.map((pitch, i) => (pitch > 0 || i === 0 ? buffer.size : undefined));
-    const request = { width, height, fourcc, pitches, offsets, flags, modifier, handles };
-    const { planes } = checkFramebuffer(request);
-    checkPlaneFormat(fourcc, 'addfb2');
-    const geometry = {
-      ino: buffer.record.ino,
-      width,
-      height,
-      fourcc,
-      pitches: planes.map((plane) => plane.pitch),
-      offsets: planes.map((plane) => plane.offset),
-    };
-    const own = buffer.dup();
-    const attachments = [];
-    try {
-      for (const actor of [this.actor, this.writebackActor]) {
-        attachments.push(own.attach(actor, { align: 4 }));
-      }
-      const id = this.#framebuffers.add(geometry);
-      return new Framebuffer({ id, ...geometry }, own, attachments);
-    } catch (error) {
-      for (const attachment of attachments) attachment.detach();
-      own.close();
-      throw error;
-    }
+    return this.#framebuffers.add(options);
   }
 
   /**
@@ -280,10 +269,7 @@ export class Display {
    * another buffer's.
    */
   framebuffer(handle: FramebufferHandle, buffer: DmaBuf): Framebuffer {
-    const info = this.#framebuffers.get(handle.id, 'getfb2');
-    if (info.ino === buffer.record.ino) return new Framebuffer(info, buffer.dup(), []);
-    const detail = `framebuffer ${info.id} is of buffer ${info.ino}, an fd of buffer ${buffer.record.ino} was given`;
-    throw new DmaBufError('EINVAL', 'getfb2', detail);
+    return this.#framebuffers.of(handle, buffer);
   }
 
   /**
@@ -291,10 +277,7 @@ export class Display {
    * screen then, the CRTC goes off. Blocks until that is done. ENOENT: it was removed before.
    */
   rmFramebuffer(fb: Framebuffer): void {
-    this.#framebuffers.get(fb.id, 'rmfb');
-    const status = this.#submit({ kind: 'rmfb', fb: fb.id }, undefined, []).wait();
-    fb.drop();
-    if (status < 0) throw DmaBufError.of(status, 'rmfb', `framebuffer ${fb.id} was not removed`);
+    this.#framebuffers.remove(fb);
   }
 
   /**
@@ -307,15 +290,7 @@ export class Display {
    * for a fence, then try again); E2BIG: more in-fences than a job has room for.
    */
   queueFlip(options: QueueFlipOptions): Fence {
-    const { fb, at, start = false, payload, inFences = [] } = options;
-    if (at !== undefined && !Number.isFinite(at)) {
-      throw new TypeError(`queueFlip: at must be finite ms, not ${at}`);
-    }
-    if (payload !== undefined && (payload | 0) !== payload) {
-      throw new TypeError(`queueFlip: payload must be a 32-bit integer, not ${payload}`);
-    }
-    this.#checkCovers(fb, 'queue_flip');
-    return this.#submit({ kind: 'flip', fb: fb.id, at, start, payload }, fb, inFences);
+    return this.#flips.queue(options);
   }
 
   /**
@@ -323,25 +298,13 @@ export class Display {
    * pending, or the CRTC is off; EINVAL: another pixel format than on screen; the rest as
    * {@link queueFlip}. Never blocks.
    */
-  pageFlip(fb: Framebuffer): Fence {
-    const { locks, base } = this.#door;
-    this.#checkCovers(fb, 'page_flip');
-    locks.lock(base + REG.FLIP_LOCK);
-    try {
-      this.#mayFlip(fb);
-      return this.#submit(
-        { kind: 'flip', fb: fb.id, at: undefined, start: false, payload: undefined },
-        fb,
-        [],
-      );
-    } finally {
-      locks.unlock(base + REG.FLIP_LOCK);
-    }
+  pageFlip(fb: Framebuffer, options: PageFlipOptions = {}): Fence {
+    return this.#flips.pageFlip(fb, options);
   }
 
-  /** Flips and other commands that are queued and not through. */
+  /** Flips, commits and other commands that are queued and not through; a commit counts once for each plane. */
   get pending(): number {
-    return this.#crtc.submitted - this.#crtc.completed;
+    return this.#ports.crtc.submitted - this.#ports.crtc.completed;
   }
 
   /**
@@ -353,16 +316,8 @@ export class Display {
    * {@link queueFlip}.
    */
   queueWriteback(options: QueueWritebackOptions): Fence {
-    const { fb, after } = options;
-    this.#checkCovers(fb, 'queue_writeback');
-    const payload = encodeWriteback({
-      fourcc: fb.fourcc,
-      pitch: fb.pitches[0] ?? 0,
-      offset: fb.offsets[0] ?? 0,
-      width: this.#get(REG.HDISPLAY),
-      height: this.#get(REG.VDISPLAY),
-    });
-    return this.#writeback.submit({ buffers: [shared(fb.buffer)], inFences: [after], payload });
+    this.#flips.check(options.fb, 'queue_writeback');
+    return this.#recording.queue(options);
   }
 
   /**
@@ -371,82 +326,26 @@ export class Display {
    * EINVAL: the name's ending, or an option; OutputError: EISDIR, EACCES, ENOENT, ENOTDIR, EROFS, ….
    */
   openSink(options: SinkOptions): WritebackSink {
-    const actor = this.#writeback.target;
-    const reply = this.#machine.ioctl(
-      actor,
-      'OPEN_SINK',
-      this.#sinkRequest(options),
-      SINK_LIMIT_MS,
-    );
-    const id = throwFailure(reply);
-    if (typeof id === 'number') return new WritebackSink(this.#machine, this.#writeback, id);
-    throw new DmaBufError('EIO', 'writeback', 'the writeback worker gave a malformed reply');
+    return this.#recording.openSink(options);
   }
 
   /** Counters, read from shared words: no round trip. */
   stats(): DisplayStats {
     return {
-      shown: this.#get(REG.SHOWN) >>> 0,
-      dropped: this.#get(REG.DROPPED) >>> 0,
-      failed: this.#get(REG.FAILED) >>> 0,
-      cancelled: this.#get(REG.CANCELLED) >>> 0,
-      vblanks: this.#double(REG.VBLANKS),
-      missedVblanks: this.#double(REG.MISSED),
+      shown: this.#ports.get(REG.SHOWN) >>> 0,
+      dropped: this.#ports.get(REG.DROPPED) >>> 0,
+      failed: this.#ports.get(REG.FAILED) >>> 0,
+      cancelled: this.#ports.get(REG.CANCELLED) >>> 0,
+      vblanks: this.#ports.double(REG.VBLANKS),
+      missedVblanks: this.#ports.double(REG.MISSED),
       lateness: this.#lateness.summary(),
-      firstFlip: this.#double(REG.FIRST_FLIP) || undefined,
-      lastFlip: this.#double(REG.LAST_FLIP) || undefined,
+      firstFlip: this.#ports.double(REG.FIRST_FLIP) || undefined,
+      lastFlip: this.#ports.double(REG.LAST_FLIP) || undefined,
     };
   }
 
   /** Counters of the writeback, the same way. */
   writebackStats(): WritebackStats {
-    return {
-      sinks: this.#get(REG.SINKS),
-      recorded: this.#get(REG.RECORDED) >>> 0,
-      notRecorded: this.#get(REG.NOT_RECORDED) >>> 0,
-      bytes: this.#double(REG.BYTES),
-      copied: this.#double(REG.COPIED),
-    };
-  }
-
-  #submit(command: CrtcCommand, fb: Framebuffer | undefined, inFences: InFences): Fence {
-    const buffers = fb === undefined ? [] : [shared(fb.buffer)];
-    return this.#crtc.submit({ buffers, inFences, payload: encodeCommand(command) });
-  }
-
-  #mayFlip(fb: Framebuffer): void {
-    const { pending, onScreen } = this;
-    if (pending > 0) {
-      const detail = `${pending} flips are pending on ${this.path}; wait for their fences, or use queueFlip`;
-      throw new DmaBufError('EBUSY', 'page_flip', detail);
-    }
-    if (onScreen === 0) {
-      const detail = `${this.path} is off; use setMode with a framebuffer, or queueFlip, to turn it on`;
-      throw new DmaBufError('EBUSY', 'page_flip', detail);
-    }
-    const shown = this.#framebuffers.find(onScreen);
-    if (shown === undefined || shown.fourcc === fb.fourcc) return;
-    const detail = `framebuffer ${fb.id} has another pixel format than framebuffer ${onScreen} on screen; use setMode or queueFlip`;
-    throw new DmaBufError('EINVAL', 'page_flip', detail);
-  }
-
-  #checkCovers(fb: Framebuffer, syscall: string): void {
-    const info = this.#framebuffers.get(fb.id, syscall);
-    checkCovers(info, this.#get(REG.HDISPLAY), this.#get(REG.VDISPLAY), syscall);
-  }
-
-  #sinkRequest(options: SinkOptions): SinkRequest {
-    if ('view' in options) return { view: options.view, fd: options.fd ?? 1 };
-    const { hdisplay, vdisplay, vrefresh } = this.mode;
-    const { file, rate = [vrefresh, 1000], matrix = 'BT709' } = options;
-    return { file, format: { width: hdisplay, height: vdisplay, rate, matrix } };
-  }
-
-  #get(register: number): number {
-    return this.#door.words.load(this.#door.base + register);
-  }
-
-  #double(register: number): number {
-    return this.#door.words.getDouble(this.#door.base + register);
+    return this.#recording.stats();
   }
 }

@@ -7,8 +7,17 @@ import { REG } from './registers.js';
 
 export const driver: Driver = {
   init: () => undefined,
-  // What the locks protect is whole at every instruction: records are published by their STATE word.
+  // What the locks protect is whole at every instruction: records are published by one word. But a commit
+  // may have been queued in part: the CRTC is told.
   died(door, dead) {
-    for (const lock of [REG.FLIP_LOCK, REG.FB_LOCK]) door.freeLockOf(dead, door.base + lock);
+    const { words, base, locks } = door;
+    if (locks.inherit(base + REG.FLIP_LOCK, dead)) {
+      const partial = words.load(base + REG.PARTIAL_SEQNO);
+      if (partial !== 0) words.store(base + REG.BROKEN_SEQNO, partial);
+      words.store(base + REG.PARTIAL_SEQNO, 0);
+      locks.unlock(base + REG.FLIP_LOCK);
+      if (partial !== 0) door.ring(words.load(base + REG.CRTC_ACTOR));
+    }
+    door.freeLockOf(dead, base + REG.FB_LOCK);
   },
 };

@@ -10,6 +10,7 @@ import { REG, registerWords } from './registers.js';
 const LOCKS = { lock: () => {}, unlock: () => {} };
 const INFO = {
   ino: 5,
+  pointer: 4096,
   width: 64,
   height: 32,
   fourcc: DRM_FORMAT_XRGB8888,

@@ -17,6 +17,8 @@ export interface FramebufferInfo {
   readonly id: number;
   /** Inode number of its buffer. */
   readonly ino: number;
+  /** Pointer of its buffer's record. */
+  readonly pointer: number;
   readonly width: number;
   readonly height: number;
   readonly fourcc: number;
@@ -75,6 +77,7 @@ export class FramebufferTable {
     const info = {
       id,
       ino: get(FB.INO),
+      pointer: get(FB.POINTER),
       width: get(FB.WIDTH),
       height: get(FB.HEIGHT),
       fourcc: get(FB.FOURCC),
@@ -111,6 +114,7 @@ export class FramebufferTable {
   #write(at: number, info: Omit<FramebufferInfo, 'id'>): void {
     const words = this.#words;
     words.set(at + FB.INO, info.ino);
+    words.set(at + FB.POINTER, info.pointer);
     words.set(at + FB.WIDTH, info.width);
     words.set(at + FB.HEIGHT, info.height);
     words.set(at + FB.FOURCC, info.fourcc);

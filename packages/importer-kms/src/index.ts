@@ -13,11 +13,50 @@ export type {
   DisplayStats,
   FramebufferOptions,
   InFences,
+  PageFlipOptions,
   QueueFlipOptions,
   QueueWritebackOptions,
   SinkOptions,
   WritebackStats,
-} from './display.js';
+} from './display-types.js';
+export type { CommitOptions, CommitResult, QueueCommitOptions } from './display-atomic.js';
+export {
+  AtomicRequest,
+  type AtomicProperty,
+  type ObjectRef,
+  type PropertyValue,
+} from './atomic-request.js';
+export {
+  DRM_MODE_ATOMIC_ALLOW_MODESET,
+  DRM_MODE_ATOMIC_NONBLOCK,
+  DRM_MODE_ATOMIC_TEST_ONLY,
+  DRM_MODE_PAGE_FLIP_EVENT,
+} from './atomic-check.js';
+export type { PlanePlace } from './display-planes.js';
+export type { DrmEvent } from './display-events.js';
+export type { Property } from './display-properties.js';
+export type { Presented } from './flip-records.js';
+export {
+  DRM_PLANE_TYPE_CURSOR,
+  DRM_PLANE_TYPE_OVERLAY,
+  DRM_PLANE_TYPE_PRIMARY,
+  type ConnectorObject,
+  type CrtcObject,
+  type DisplayObject,
+  type DisplayObjects,
+  type PlaneObject,
+  type PropertyInfo,
+  type PropertyKind,
+} from './objects.js';
+export {
+  DRM_COLOR_YCBCR_BT601,
+  DRM_COLOR_YCBCR_BT709,
+  DRM_COLOR_YCBCR_FULL_RANGE,
+  DRM_COLOR_YCBCR_LIMITED_RANGE,
+  DRM_MODE_BLEND_COVERAGE,
+  DRM_MODE_BLEND_PIXEL_NONE,
+  DRM_MODE_BLEND_PREMULTI,
+} from './plane-state.js';
 export { Framebuffer, type FramebufferHandle } from './display-framebuffer.js';
 export { WritebackSink } from './display-sink.js';
 export type { SinkReport } from './sink-request.js';

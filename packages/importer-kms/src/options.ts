@@ -4,9 +4,10 @@
 import { MAX_FRAMEBUFFERS } from './framebuffer-table.js';
 import { DUE_TOLERANCE_MS, type FlipSpeed } from './flip-queue.js';
 import { makeMode, parseMode, type DisplayMode } from './mode.js';
+import { MAX_PLANES } from './registers.js';
 
 const SPIN_MS = 0.5;
-const KEYS = ['mode', 'speed', 'tolerance', 'spin', 'framebuffers', 'slots', 'card'];
+const KEYS = ['mode', 'speed', 'tolerance', 'spin', 'overlays', 'framebuffers', 'slots', 'card'];
 
 /** Options of {@link kms}. */
 export interface KmsOptions {
@@ -27,6 +28,8 @@ export interface KmsOptions {
    * come as late as timed sleeps end.
    */
   readonly spin?: number;
+  /** Overlay planes, 0 to 8, beside the primary and the cursor plane. Default 2. */
+  readonly overlays?: number;
   /** Framebuffers that can exist at one time, 1 to 255. Default 64. */
   readonly framebuffers?: number;
   /** Frames that writeback keeps while it encodes, 1 to 64. Default 3. */
@@ -41,6 +44,7 @@ export interface KmsSettings {
   readonly speed: FlipSpeed;
   readonly tolerance: number;
   readonly spin: number;
+  readonly overlays: number;
   readonly framebuffers: number;
   readonly slots: number;
   readonly card: number;
@@ -64,6 +68,7 @@ export function checkOptions(options: KmsOptions): KmsSettings {
     speed,
     tolerance,
     spin,
+    overlays: whole('overlays', options.overlays ?? 2, 0, MAX_PLANES - 2),
     framebuffers: whole('framebuffers', options.framebuffers ?? 64, 1, MAX_FRAMEBUFFERS),
     slots: whole('slots', options.slots ?? 3, 1, 64),
     card: whole('card', options.card ?? 0, 0, 63),

@@ -1,17 +1,73 @@
 /**
  * The display's registers: the driver's own words of kernel memory, and who writes each.
  *
- * "crtc" = the CRTC worker alone; "wb" = the writeback worker alone; anybody reads, without a round
- * trip. Counters survive a restart of their device. Offsets are from the driver's base.
+ * "crtc" = the CRTC worker alone; "wb" = the writeback worker alone; "L(X)" = whoever holds the owner
+ * lock X; anybody reads, without a round trip. Counters survive a restart of their device. Offsets are
+ * from the driver's base.
  */
 import type { Words } from '@dmabuf/core/driver';
 import { LATENESS_WORDS } from './lateness.js';
+
+/** Planes that a display can have: primary, overlays, cursor. */
+export const MAX_PLANES = 10;
+/** Flips whose present time is remembered. */
+export const FLIP_RECORDS = 256;
+/** Mode blobs that can exist at one time; the first is the mode at boot. */
+export const MODE_BLOBS = 16;
+
+/** A plane's state, as committed and as shown: see PlaneTable. */
+export const PLANE = {
+  FB: 0, // id of its framebuffer, 0: the plane is off
+  CRTC_X: 1, // pixels on screen
+  CRTC_Y: 2,
+  CRTC_W: 3,
+  CRTC_H: 4,
+  SRC_X: 5, // 16.16 pixels of the framebuffer
+  SRC_Y: 6,
+  SRC_W: 7,
+  SRC_H: 8,
+  ALPHA: 9, // 0 to 0xffff
+  BLEND: 10, // pixel blend mode
+  ZPOS: 11,
+  ENCODING: 12, // COLOR_ENCODING
+  RANGE: 13, // COLOR_RANGE
+  WORDS: 16,
+} as const;
+
+/** The state of CRTC and connector, as committed. */
+export const CRTC = {
+  ACTIVE: 0,
+  MODE_BLOB: 1, // id of the blob that MODE_ID was set to, 0: no mode, the CRTC is not enabled
+  HDISPLAY: 2, // what the blob says; without one, what was set last
+  VDISPLAY: 3,
+  VREFRESH: 4,
+  CONNECTED: 5, // 1: the connector's CRTC_ID is the CRTC
+  VRR: 6, // VRR_ENABLED
+  WORDS: 8,
+} as const;
+
+/** A flip that was shown; where seqno & (FLIP_RECORDS - 1) says. */
+export const FLIP = {
+  SEQNO: 0, // low 32 bits; 0 while the record is written: stored first and last
+  SEQUENCE: 2, // double: vblank at which it was shown
+  TIME: 4, // double, ms: of that vblank; at speed `max` when it was shown
+  WORDS: 8,
+} as const;
+
+/** A mode blob; L(FLIP_LOCK). */
+export const BLOB = {
+  STATE: 0, // its id if live, 0 if free
+  GEN: 1,
+  HDISPLAY: 2,
+  VDISPLAY: 3,
+  VREFRESH: 4,
+  WORDS: 8,
+} as const;
 
 export const REG = {
   CRTC_CONTEXT: 0, // crtc, at start: id of the context that all flips of the display go through
   WB_CONTEXT: 1, // wb, at start: the same for writeback jobs
   ACTIVE: 2, // crtc: 1 while something is scanned out
-  ON_SCREEN: 3, // crtc: id of the framebuffer that is scanned out, 0 for none
   HDISPLAY: 4, // crtc: the mode, in pixels
   VDISPLAY: 5, // crtc
   VREFRESH: 6, // crtc: mHz
@@ -23,12 +79,18 @@ export const REG = {
   MISSED: 14, // double, crtc: vblanks that passed without a wake-up of their own
   FIRST_FLIP: 16, // double, crtc: ms of the machine's clock; 0 before there was one
   LAST_FLIP: 18, // double, crtc
-  FLIP_LOCK: 20, // owner lock: makes "nothing pending" and "submit" of pageFlip one step
+  FLIP_LOCK: 20, // owner lock: committed state, and the order of jobs in the CRTC's context
   FB_LOCK: 21, // owner lock: adding to and removing from the table of framebuffers
   TIMING_SLOT: 22, // crtc: which TIMING record is in force, 1 or 2; 0 before a CRTC first started
   SEQUENCE: 23, // crtc: the newest vblank that was counted, its low 32 bits; never goes back
   CANCELLED_SEQNO: 24, // crtc: disable() took back all jobs up to this seqno
   START_LOST: 25, // crtc: seqno of a flip that was to start a sequence, until one has; 0 for none
+  COMMITTED_SLOTS: 26, // L(FLIP_LOCK): which record of each plane (bit), and of the CRTC (bit 31), is in force
+  SHOWN_SLOTS: 27, // crtc: which record of each plane is in force
+  BROKEN_SEQNO: 28, // L(FLIP_LOCK): the first job of a commit that was never submitted whole
+  PARTIAL_SEQNO: 30, // L(FLIP_LOCK): the first job of the commit that is being submitted, 0 for none
+  CRTC_ACTOR: 31, // crtc, at start: its actor id
+  IN_HAND: 29, // crtc: seqno of the part of a commit that is being taken; 0 for none
   SINKS: 32, // wb: sinks that are open
   RECORDED: 33, // wb: frames that went to the sinks
   NOT_RECORDED: 34, // wb: frames that were shown and not recorded, for want of time or of a sink
@@ -36,7 +98,12 @@ export const REG = {
   COPIED: 38, // double, wb: bytes of frames copied for recording
   TIMING: 40, // crtc: two records, see CrtcState
   LATENESS: 64, // crtc: histogram of LATENESS_WORDS
-  FRAMEBUFFERS: 480, // L(FB_LOCK): the table of framebuffers
+  COMMITTED: 480, // L(FLIP_LOCK): two PLANE records a plane
+  SHOWN_PLANES: 800, // crtc: two PLANE records a plane
+  CRTC_STATE: 1120, // L(FLIP_LOCK): two CRTC records
+  BLOBS: 1136, // L(FLIP_LOCK): MODE_BLOBS records
+  FLIPS: 1264, // crtc: ring of FLIP_RECORDS
+  FRAMEBUFFERS: 3328, // L(FB_LOCK): the table of framebuffers
 } as const;
 
 /** One of the two records at REG.TIMING. In force is the one that TIMING_SLOT names; the other is free. */
@@ -61,15 +128,24 @@ export const FB = {
   FOURCC: 5,
   PITCHES: 6, // 3 words, bytes
   OFFSETS: 9, // 3 words, bytes
+  POINTER: 12, // of its buffer's record
   WORDS: 16,
 } as const;
 
-if (
-  REG.TIMING + 2 * TIMING.WORDS > REG.LATENESS ||
-  REG.LATENESS + LATENESS_WORDS > REG.FRAMEBUFFERS
-) {
-  throw new RangeError('registers overlap');
-}
+const BLOCKS: readonly (readonly [start: number, words: number])[] = [
+  [REG.TIMING, 2 * TIMING.WORDS],
+  [REG.LATENESS, LATENESS_WORDS],
+  [REG.COMMITTED, MAX_PLANES * 2 * PLANE.WORDS],
+  [REG.SHOWN_PLANES, MAX_PLANES * 2 * PLANE.WORDS],
+  [REG.CRTC_STATE, 2 * CRTC.WORDS],
+  [REG.BLOBS, MODE_BLOBS * BLOB.WORDS],
+  [REG.FLIPS, FLIP_RECORDS * FLIP.WORDS],
+  [REG.FRAMEBUFFERS, 0],
+];
+BLOCKS.forEach(([start, words], i) => {
+  const next = BLOCKS[i + 1]?.[0] ?? Infinity;
+  if (start + words > next) throw new RangeError(`registers overlap at ${next}`);
+});
 
 /** Words that a display with a table of so many framebuffers takes. */
 export function registerWords(framebuffers: number): number {

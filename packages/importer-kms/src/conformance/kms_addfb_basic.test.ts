@@ -165,4 +165,21 @@ test(
   ),
 );
 
+test('invalid-get-prop: EINVAL, a framebuffer has no properties', () => {
+  const buffer = machine.alloc(PITCH * SIZE);
+  const fb = display.addFramebuffer(requestOf(buffer, {}));
+  refused(() => display.getProperties(fb), /object \d+ is a framebuffer/);
+  refused(() => display.setProperty(fb, 'alpha', 0), /object \d+ is a framebuffer/);
+  display.rmFramebuffer(fb);
+  buffer.close();
+});
+
+test('invalid-set-prop: EINVAL, and ENOENT for a property that there is not', () => {
+  refused(() => display.setProperty(display.objects.primary, 'type', 1), /can only be read/);
+  assert.is(
+    codeOf(() => display.setProperty(display.objects.crtc, 'Broadcast RGB', 0)),
+    'ENOENT',
+  );
+});
+
 test.run();

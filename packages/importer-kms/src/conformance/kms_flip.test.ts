@@ -1,7 +1,23 @@
-// kms_flip of igt-gpu-tools, those of its cases that need no event queue: fences say when a flip is through.
+// kms_flip of igt-gpu-tools. Fences say when a flip is through, and so do events.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { codeOf, makeFb, withDisplay } from '../display.test-helper.js';
+import { DRM_MODE_PAGE_FLIP_EVENT } from '../index.js';
+
+test('nonblocking-read: EAGAIN without an event, and after the one that there was', () =>
+  withDisplay({}, (display, machine) => {
+    const read = (): unknown => display.readEvent();
+    assert.is(codeOf(read), 'EAGAIN');
+    const [a, b] = [makeFb(machine, display, 1), makeFb(machine, display, 2)];
+    display.setMode(display.mode, a);
+    const drawing = b.buffer.access({ write: true });
+    display.pageFlip(b, { flags: DRM_MODE_PAGE_FLIP_EVENT, userData: 'b' });
+    assert.is(codeOf(read), 'EAGAIN', 'it is still to come');
+    drawing.finish();
+    const event = display.readEvent({ timeout: 20_000 });
+    assert.equal([event.type, event.userData, event.error], ['flip', 'b', undefined]);
+    assert.is(codeOf(read), 'EAGAIN');
+  }));
 
 test('plain-flip: flip after flip, each shown in its turn', () =>
   withDisplay({}, (display, machine) => {

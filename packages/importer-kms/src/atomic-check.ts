@@ -1,0 +1,171 @@
+/**
+ * The checks of an atomic commit: whether the state that a request asks for can be shown
+ * (drm_atomic_check_only, drm_atomic_helper_check_modeset, drm_atomic_helper_check_plane_state).
+ *
+ * Pure, and in Linux' order. Each refusal names the object, the property and its value.
+ */
+import type { AtomicDraft, PlaneDraft } from './atomic-draft.js';
+import { refuse } from './atomic-draft.js';
+import { formatInfo, fourccName } from './fourcc.js';
+import { type DisplayObjects, formatNames } from './objects.js';
+import type { FramebufferInfo } from './framebuffer-table.js';
+
+/** DRM_MODE_PAGE_FLIP_EVENT: queue an event when the commit is shown. */
+export const DRM_MODE_PAGE_FLIP_EVENT = 0x0001;
+/** DRM_MODE_ATOMIC_TEST_ONLY: check, and change nothing. */
+export const DRM_MODE_ATOMIC_TEST_ONLY = 0x0100;
+/** DRM_MODE_ATOMIC_NONBLOCK: return when the commit is queued. */
+export const DRM_MODE_ATOMIC_NONBLOCK = 0x0200;
+/** DRM_MODE_ATOMIC_ALLOW_MODESET: mode, ACTIVE and connectors may change. */
+export const DRM_MODE_ATOMIC_ALLOW_MODESET = 0x0400;
+
+/** What a check goes by. */
+export interface CheckContext {
+  readonly objects: DisplayObjects;
+  readonly allowModeset: boolean;
+  readonly event: boolean;
+  framebuffer(id: number): FramebufferInfo;
+}
+
+const INT_MAX = 0x7fff_ffff;
+
+/** EINVAL, ERANGE or ENOSPC, naming the property; nothing for a state that can be shown. */
+export function checkDraft(draft: AtomicDraft, context: CheckContext): void {
+  for (const plane of draft.planes) {
+    // A mode that changes concerns planes that the request does not name; their state is in order.
+    if (plane.touched) checkPlane(plane, context);
+  }
+  checkCrtc(draft, context);
+}
+
+/** Whether mode, ACTIVE or connector change: what wants ALLOW_MODESET. */
+export function needsModeset({ crtc, oldCrtc }: AtomicDraft): string | undefined {
+  if (crtc.active !== oldCrtc.active) return 'ACTIVE';
+  if (crtc.connected !== oldCrtc.connected) return 'CRTC_ID';
+  const sameMode =
+    (crtc.blob === 0) === (oldCrtc.blob === 0) &&
+    crtc.hdisplay === oldCrtc.hdisplay &&
+    crtc.vdisplay === oldCrtc.vdisplay &&
+    crtc.vrefresh === oldCrtc.vrefresh;
+  return sameMode ? undefined : 'MODE_ID';
+}
+
+function checkPlane(plane: PlaneDraft, context: CheckContext): void {
+  const { object, state, onCrtc } = plane;
+  if (onCrtc && state.fb === 0) {
+    throw refuse(
+      'EINVAL',
+      object,
+      'FB_ID',
+      0,
+      'CRTC_ID is set; give a framebuffer, or set both to 0',
+    );
+  }
+  if (!onCrtc && state.fb !== 0) {
+    throw refuse('EINVAL', object, 'CRTC_ID', 0, 'FB_ID is set; give the CRTC, or set both to 0');
+  }
+  if (state.fb === 0) return;
+  const fb = context.framebuffer(state.fb);
+  if (!object.formats.includes(fb.fourcc)) {
+    const name = formatInfo(fb.fourcc)?.name ?? fourccName(fb.fourcc);
+    const why = `it is ${name}, the plane scans out ${formatNames(object.formats)}`;
+    throw refuse('EINVAL', object, 'FB_ID', fb.id, why);
+  }
+  checkDestination(plane);
+  checkSource(plane, fb);
+  checkScale(plane);
+}
+
+function checkDestination({ object, state }: PlaneDraft): void {
+  const check = (at: 'CRTC_X' | 'CRTC_Y', start: number, size: number): void => {
+    if (start <= INT_MAX - size) return;
+    throw refuse('ERANGE', object, at, start, `with a size of ${size} it overflows 32 bits`);
+  };
+  check('CRTC_X', state.crtcX, state.crtcW);
+  check('CRTC_Y', state.crtcY, state.crtcH);
+}
+
+function checkSource({ object, state }: PlaneDraft, fb: FramebufferInfo): void {
+  const check = (side: 'W' | 'H', start: number, size: number, limit: number): void => {
+    const axis = side === 'W' ? 'X' : 'Y';
+    const most = limit * 65536;
+    const what = `framebuffer ${fb.id} has ${limit} ${side === 'W' ? 'columns' : 'rows'}`;
+    if (size > most) {
+      throw refuse('ENOSPC', object, `SRC_${side}`, size, `${size / 65536} pixels; ${what}`);
+    }
+    if (start > most - size) {
+      const why = `it ends at ${(start + size) / 65536}; ${what}`;
+      throw refuse('ENOSPC', object, `SRC_${axis}`, start, why);
+    }
+  };
+  check('W', state.srcX, state.srcW, fb.width);
+  check('H', state.srcY, state.srcH, fb.height);
+}
+
+/** drm_rect_calc_hscale: the source is in 16.16. */
+function checkScale({ object, state }: PlaneDraft): void {
+  const check = (side: 'W' | 'H', size: number, source: number): void => {
+    if (size === 0 || source === 0) return; // shows nothing
+    const factor = size / (source / 65536);
+    const { maxScale } = object;
+    if (factor <= maxScale && factor >= 1 / maxScale) return;
+    const limit =
+      maxScale === 1
+        ? 'the plane does not scale'
+        : `the plane scales by 1/${maxScale} to ${maxScale}`;
+    const why = `${source / 65536} pixels of SRC_${side} are scaled by ${factor}; ${limit}`;
+    throw refuse('ERANGE', object, `CRTC_${side}`, size, why);
+  };
+  check('W', state.crtcW, state.srcW);
+  check('H', state.crtcH, state.srcH);
+}
+
+function checkCrtc(draft: AtomicDraft, context: CheckContext): void {
+  const { crtc, oldCrtc } = draft;
+  const { objects } = context;
+  if (crtc.active && crtc.blob === 0) {
+    throw refuse('EINVAL', objects.crtc, 'ACTIVE', 1, 'there is no mode; set MODE_ID too');
+  }
+  if (crtc.blob !== 0 && !crtc.connected) {
+    const why = 'no connector is on the CRTC; set CRTC_ID of the connector too, or MODE_ID to 0';
+    throw refuse('EINVAL', objects.crtc, 'MODE_ID', crtc.blob, why);
+  }
+  if (crtc.blob === 0 && crtc.connected) {
+    const why = 'the CRTC has no mode; set its MODE_ID too, or this to 0';
+    throw refuse('EINVAL', objects.connector, 'CRTC_ID', objects.crtc.id, why);
+  }
+  const plane = draft.planes.find(({ state }) => state.fb !== 0);
+  if (crtc.blob === 0 && plane !== undefined) {
+    const why = 'the CRTC has no mode; take its planes off with it';
+    throw refuse('EINVAL', plane.object, 'CRTC_ID', objects.crtc.id, why);
+  }
+  const modeset = needsModeset(draft);
+  if (modeset !== undefined && !context.allowModeset) {
+    const value = {
+      ACTIVE: Number(crtc.active),
+      MODE_ID: crtc.blob,
+      CRTC_ID: Number(crtc.connected),
+    };
+    const object = modeset === 'CRTC_ID' ? objects.connector : objects.crtc;
+    const shown = value[modeset as keyof typeof value];
+    const why = 'that is a modeset; give DRM_MODE_ATOMIC_ALLOW_MODESET';
+    throw refuse('EINVAL', object, modeset, shown, why);
+  }
+  checkSignals(draft, context, oldCrtc.active || crtc.active);
+}
+
+/** Events and out-fences are of a CRTC, and one that is off and stays off has neither. */
+function checkSignals(draft: AtomicDraft, { objects, event }: CheckContext, on: boolean): void {
+  const [out] = draft.outFences;
+  if (out !== undefined && !on) {
+    const why = 'the CRTC is off and stays off: nothing would signal it';
+    throw refuse('EINVAL', objects.crtc, out.property, out.array, why);
+  }
+  if (!event) return;
+  const touched = draft.touchedCrtc || draft.planes.some((plane) => plane.touched);
+  if (touched && on) return;
+  const why = touched
+    ? 'the CRTC is off and stays off: there is no event of it'
+    : 'the request names no object of the CRTC: there is no event of it';
+  throw refuse('EINVAL', objects.crtc, 'DRM_MODE_PAGE_FLIP_EVENT', 1, why);
+}
