@@ -41,11 +41,11 @@ export function v4l2(options: V4l2Options = {}): DriverSpec {
 
 export {
   VideoDevice,
-  type Capability,
   type CodecCommand,
   type FormatRequest,
   type VideoFormat,
 } from './video-device.js';
+export type { Capability } from './capability.js';
 export { StreamingDevice, type QueuedBuffer, type WaitOptions } from './streaming-device.js';
 export type { DecodeRequest } from './decode-queue.js';
 export type { VideoHandle } from './video-file.js';

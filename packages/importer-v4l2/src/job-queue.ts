@@ -135,6 +135,10 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
   }
 
   collect(): void {
+    const { door, record } = this.#file;
+    // The device says so before it ends the buffers that are concerned.
+    const broken = door.words.load(record + FILE.ERROR) !== 0 && this.queue.streaming;
+    if (broken) this.queue.queueError();
     for (;;) {
       const [first] = this.#inFlight;
       if (first === undefined || first.fence.status === 0) return;
@@ -182,31 +186,19 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
     const { status } = fence;
     // An empty LAST has no content (ENODATA), which is no error of the buffer.
     const told = status === 1 || status === -errno.ENODATA || status === -errno.ESTALE;
-    if (result === undefined || !told) {
-      const error = status < 0 ? status : -errno.EIO;
-      if (result === undefined) {
-        return { error, sequence: this.#sequence + 1, bytesused: buffer.planes.map(() => 0) };
-      }
-      return { ...resultFlags(result.flags), ...pick(result), error };
+    const error = told && result !== undefined ? result.error : status < 0 ? status : -errno.EIO;
+    if (result === undefined) {
+      return { error, sequence: this.#sequence + 1, ...this.#content(buffer.planes.map(() => 0)) };
     }
-    return { ...pick(result), flags: result.flags & ~V4L2_BUF_FLAG_ERROR, error: result.error };
+    const { sequence, timestamp, bytesused } = result;
+    const flags = result.flags & ~V4L2_BUF_FLAG_ERROR;
+    return { error, flags, sequence, timestamp, ...this.#content(bytesused) };
   }
-}
 
-function resultFlags(flags: number): { flags: number } {
-  return { flags: flags & ~V4L2_BUF_FLAG_ERROR };
-}
-
-function pick({
-  sequence,
-  timestamp,
-  bytesused,
-}: {
-  sequence: number;
-  timestamp: number;
-  bytesused: readonly number[];
-}): { sequence: number; timestamp: number; bytesused: readonly number[] } {
-  return { sequence, timestamp, bytesused };
+  /** Bytes of content: those of OUTPUT buffers stay as they were queued. */
+  #content(bytesused: readonly number[]): Pick<BufferResult, 'bytesused'> {
+    return this.#output ? {} : { bytesused };
+  }
 }
 
 /** The memories of a buffer, each once, and where each plane lies in them. */

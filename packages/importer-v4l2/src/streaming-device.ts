@@ -8,6 +8,7 @@
  */
 import { type DmaBuf, DmaBufError, type Fence, type Mapping } from '@dmabuf/core';
 import type { ControlEvent, EventSubscription, V4l2Event } from './events.js';
+import { type Capability, capabilityOf } from './capability.js';
 import type { Controls, ExtControl, QueryCtrl } from './controls.js';
 import { FILE } from './file-table.js';
 import {
@@ -67,6 +68,11 @@ export class StreamingDevice {
     this.formats = formats;
     this.controls = controls;
     this.streams = streams;
+  }
+
+  /** VIDIOC_QUERYCAP. */
+  querycap(): Capability {
+    return capabilityOf(this.file.kind, this.handle.path);
   }
 
   /**
@@ -159,7 +165,6 @@ export class StreamingDevice {
   qbuf(buffer: V4l2Buffer): QueuedBuffer {
     const call = 'VIDIOC_QBUF';
     const queue = this.streams.owned(call, buffer.type);
-    this.streams.checkError(queue);
     const info = this.#explained(call, () => queue.queue.qbuf(buffer));
     this.streams.publishHeld();
     return { ...info, fence: queue.fenceOf(buffer.index) };
@@ -182,7 +187,6 @@ export class StreamingDevice {
     const queue = this.streams.owned(call, type);
     const { nonblock = false, timeout = Infinity } = options;
     const until = this.file.machine.now() + timeout;
-    this.streams.checkError(queue);
     const buffer = this.#explained(call, () => queue.queue.dqbuf(type, { nonblock, until }));
     this.streams.publishHeld();
     return buffer;
@@ -194,7 +198,6 @@ export class StreamingDevice {
     const buffer = await queue.queue.dqbufAsync(type, async () => {
       await this.streams.next(queue);
       this.file.check('VIDIOC_DQBUF');
-      this.streams.checkError(queue);
     });
     this.streams.publishHeld();
     return buffer;

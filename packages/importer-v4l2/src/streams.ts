@@ -126,14 +126,6 @@ export class Streams {
     door.words.set(record + FILE.HELD, this.#sink.queue.held);
   }
 
-  /** Puts the queue into error where the stream broke off, so that QBUF and DQBUF say EIO. */
-  checkError(queue: JobQueue): void {
-    const { door, record } = this.#file;
-    if (door.words.load(record + FILE.ERROR) !== 0 && queue.queue.streaming) {
-      queue.queue.queueError();
-    }
-  }
-
   /** Why the stream broke off, for messages. */
   failure(): string {
     const { door, record } = this.#file;

@@ -249,7 +249,10 @@ test('a picture larger than its buffer cancels the rest with EPIPE, until a rese
   const good = rig.alloc();
   const small = rig.alloc(BYTES - 1);
   const before = rig.machine.stats().bytes;
+  // Nothing is decoded before all of it is queued.
+  const held = good.access({ read: true });
   const fences = [rig.queue(0, good), rig.queue(1, small), rig.queue(2, good), rig.queue(3)];
+  held.finish();
   const statuses = await Promise.all(fences.map((fence) => fence.settled()));
   assert.equal(statuses, [1, EPIPE, EPIPE, EPIPE]);
   const { width, height } = good.metadata;

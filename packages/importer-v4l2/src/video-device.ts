@@ -20,11 +20,6 @@ import { type DeviceParts, StreamingDevice } from './streaming-device.js';
 import {
   fourccName,
   isCapture,
-  V4L2_CAP_DEVICE_CAPS,
-  V4L2_CAP_EXT_PIX_FORMAT,
-  V4L2_CAP_STREAMING,
-  V4L2_CAP_VIDEO_M2M,
-  V4L2_CAP_VIDEO_M2M_MPLANE,
   V4L2_CID_MIN_BUFFERS_FOR_CAPTURE,
   V4L2_CTRL_FLAG_READ_ONLY,
   V4L2_CTRL_FLAG_VOLATILE,
@@ -35,17 +30,6 @@ import {
   VIDEO_MAX_FRAME,
 } from './videodev2.js';
 import { VideoFile, type VideoHandle } from './video-file.js';
-
-/** `struct v4l2_capability`. */
-export interface Capability {
-  readonly driver: string;
-  readonly card: string;
-  readonly bus_info: string;
-  /** V4L2_CAP_* */
-  readonly capabilities: number;
-  /** V4L2_CAP_* of this node: the same but for V4L2_CAP_DEVICE_CAPS. */
-  readonly device_caps: number;
-}
 
 /** What to decode. */
 export interface FormatRequest {
@@ -106,20 +90,6 @@ export class VideoDevice extends StreamingDevice {
     const streams = new Streams(file, { formats, minCapture: 0, parameters: () => [] });
     const device = new VideoDevice({ file, formats, controls, streams });
     return device;
-  }
-
-  /** VIDIOC_QUERYCAP. */
-  querycap(): Capability {
-    const { path } = this.handle;
-    const caps =
-      V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE | V4L2_CAP_STREAMING | V4L2_CAP_EXT_PIX_FORMAT;
-    return {
-      driver: 'dmabuf-v4l2',
-      card: 'software decoder',
-      bus_info: `platform:${path.slice(path.lastIndexOf('/') + 1)}`,
-      capabilities: (caps | V4L2_CAP_DEVICE_CAPS) >>> 0,
-      device_caps: caps,
-    };
   }
 
   /**

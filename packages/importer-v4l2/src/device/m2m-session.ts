@@ -228,10 +228,7 @@ export class M2mSession<S extends Source, T extends Result> {
     this.#call.run<Coded<T>>(
       () => this.#coder.code(source),
       (coded) => this.#coded(source, coded),
-      (why) => {
-        this.#endSource(source, EIO);
-        this.#fail(EIO, why);
-      },
+      (why) => this.#broken(source, EIO, why),
     );
   }
 
@@ -260,8 +257,7 @@ export class M2mSession<S extends Source, T extends Result> {
   #coded(source: S, { results, fault, stated }: Coded<T>): void {
     if (fault instanceof UnsupportedStream && !this.#seenResult) {
       this.counters.errors++;
-      this.#endSource(source, fault.errno);
-      this.#fail(EIO, fault.detail);
+      this.#broken(source, fault.errno, fault.detail);
       return;
     }
     if (fault !== undefined) this.counters.errors++;
@@ -409,6 +405,13 @@ export class M2mSession<S extends Source, T extends Result> {
   #dropResults(): void {
     this.counters.dropped += this.#results.length;
     this.#results = [];
+  }
+
+  /** A source ended the stream: whoever sees that it has ended sees that, too. */
+  #broken(source: S, error: number, text: string): void {
+    this.#failure ??= { error: EIO, text };
+    this.#endSource(source, error);
+    this.#fail(EIO, text);
   }
 
   #fail(error: number, text: string): void {

@@ -1,0 +1,82 @@
+/**
+ * The devices that the conformance suites run against, and what differs between them.
+ */
+import type { DriverSpec, Machine } from '@dmabuf/core';
+import * as assert from 'uvu/assert';
+import { frameMd5s, loadClip } from '../codec/test/clips.js';
+import {
+  type StreamingDevice,
+  V4L2_BUF_TYPE_VIDEO_CAPTURE,
+  V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+  V4L2_BUF_TYPE_VIDEO_OUTPUT,
+  V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
+  v4l2,
+  VideoDevice,
+} from '../index.js';
+import type { BufferOptions } from './buffer-set.js';
+import { V4l2Player } from './v4l2-player.js';
+
+/** How an application streams. */
+export interface StreamOptions extends BufferOptions {
+  /** `'no poll'`: looks with O_NONBLOCK; `'select'`: blocks in poll; `'epoll'`: awaits it. */
+  readonly wait: 'no poll' | 'select' | 'epoll';
+}
+
+/** A device under test. */
+export interface Dut {
+  readonly name: string;
+  readonly kind: 'decoder' | 'encoder' | 'camera';
+  readonly driver: DriverSpec;
+  /** A file with formats set, so that buffers can be allocated and queued. */
+  open(machine: Machine): StreamingDevice;
+  /** Streams something from its beginning to its end, and checks what comes out. */
+  stream(machine: Machine, options: StreamOptions): Promise<void>;
+  /** V4L2_BUF_TYPE_*: single-planar, then multi-planar where the device has it. */
+  readonly types: readonly number[];
+}
+
+const M2M_TYPES = [
+  V4L2_BUF_TYPE_VIDEO_OUTPUT,
+  V4L2_BUF_TYPE_VIDEO_CAPTURE,
+  V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
+  V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
+];
+
+export const DUTS: readonly Dut[] = [
+  {
+    name: 'decoder',
+    kind: 'decoder',
+    driver: v4l2(),
+    types: M2M_TYPES,
+    open: (machine) => {
+      const video = VideoDevice.open(machine);
+      video.sFmt({ type: V4L2_BUF_TYPE_VIDEO_OUTPUT, pixelformat: 'H264' });
+      return video;
+    },
+    stream: decode,
+  },
+];
+
+const CLIP = 'dog-h264-tiny.mp4';
+/** Enough to show that buffers come round. */
+const PICTURES = 12;
+
+async function decode(machine: Machine, { wait, ...buffers }: StreamOptions): Promise<void> {
+  const { fourcc, packets } = await loadClip(CLIP);
+  const player = new V4l2Player(machine, fourcc, { ...buffers, nopoll: wait === 'no poll' });
+  const some = packets.slice(0, PICTURES);
+  if (wait === 'epoll') await player.playAsync(some);
+  else player.play(some);
+  assert.equal(
+    player.shown.map(({ md5 }) => md5),
+    frameMd5s(CLIP).slice(0, PICTURES),
+  );
+  assert.throws(() => player.takePicture(), /^EPIPE/);
+  player.close();
+}
+
+/** Runs `work` on a fresh file, and closes it. */
+export function withFile(dut: Dut, machine: Machine, work: (video: StreamingDevice) => void): void {
+  using video = dut.open(machine);
+  work(video);
+}
