@@ -65,6 +65,8 @@ export class Kernel {
   #beatAsked = 0;
   /** Whether this thread started the broker and so hears of its end. */
   hearsOfBroker = false;
+  /** What a thread sees to now and then while it waits; no lock is held. */
+  whileWaiting: () => void = () => {};
   #watchers = 0;
   #watch: NodeJS.Timeout | undefined;
 
@@ -127,6 +129,7 @@ export class Kernel {
   /** {@link check}, and the broker's life sign: after each bounded sleep that timed out. */
   checkAfterSleep(syscall: string): void {
     this.check(syscall);
+    this.whileWaiting();
     const beat = this.words.load(HEADER.HEARTBEAT);
     const now = performance.now();
     // Whoever has not looked for long (busy, or the whole process was stopped) starts anew.

@@ -19,6 +19,7 @@ export function checkOptions(options: BootOptions): void {
   checkUnique(drivers.flatMap((driver) => driver.devices));
   if (pool !== undefined) wantNumber('boot', 'pool', pool);
   checkHeap(options.heapMb);
+  checkUncollected(options.uncollected);
   if (clock !== undefined && clock !== 'real' && clock !== 'manual') {
     throw wrongType('boot', 'clock', "'real' or 'manual'", clock);
   }
@@ -36,6 +37,13 @@ function checkHeap(heapMb: number | undefined): void {
   wantNumber('boot', 'heapMb', heapMb);
   if (heapMb >= 16) return;
   throw new RangeError(`boot: heapMb must be at least 16, not ${heapMb}`);
+}
+
+function checkUncollected(bytes: number | undefined): void {
+  if (bytes === undefined) return;
+  wantNumber('boot', 'uncollected', bytes);
+  if (Number.isSafeInteger(bytes) && bytes >= 0 && bytes < 2 ** 41) return;
+  throw new RangeError(`boot: uncollected must be an integer from 0 to 2 TiB, not ${bytes}`);
 }
 
 function checkTableNames(tables: BootOptions['tables']): void {

@@ -35,6 +35,9 @@ import { publishNames, readNames } from './names.js';
 import { loadDrivers, makeServices, type Services } from './services.js';
 import type { DriverSpec } from './spec.js';
 
+/** {@link BootOptions.uncollected}. */
+const DEFAULT_UNCOLLECTED = 256 << 20;
+
 /** What a machine is made of. */
 export interface BootOptions {
   /** Drivers, as their packages' functions make them. Default: none, core alone. */
@@ -47,6 +50,11 @@ export interface BootOptions {
   readonly tables?: Partial<TableSizes>;
   /** Time limits, ms; what is left out has its default: jobs 10 s, holds 5 s, fences of timelines none. */
   readonly limits?: Partial<Limits>;
+  /**
+   * Bytes of memory that buffers have given up and the host has not collected yet, at most (default 256 MiB): beyond
+   * it allocations of regions have it collected, and wait for that. Shared memory cannot be freed by hand.
+   */
+  readonly uncollected?: number;
   /** JavaScript heap of each device worker, MB (default 1024). One that fills it dies and is started again. */
   readonly heapMb?: number;
   /**
@@ -230,6 +238,7 @@ export function format(
       [HEADER.LIMIT_JOB, limits.job],
       [HEADER.LIMIT_HOLD, limits.hold],
       [HEADER.LIMIT_FENCE, limits.fence],
+      [HEADER.UNCOLLECTED, Math.floor((options.uncollected ?? DEFAULT_UNCOLLECTED) / 1024)],
       [HEADER.FLAGS, manual | trace | noncoherent | guard],
       [HEADER.MAGIC, MAGIC],
     ]),

@@ -19,6 +19,7 @@ export type ToBroker =
   | { type: 'import'; region: number; generation: number; id: number }
   | { type: 'deliver'; region: number; generation: number; actor: number; id: number }
   | { type: 'dropped'; region: number }
+  | { type: 'collect' }
   | { type: 'failed'; why: string }
   | { type: 'reset'; actor: number; why: string }
   | { type: 'hung'; actor: number; job: number; generation: number; why: string }

@@ -135,6 +135,9 @@ class Broker {
       case 'dropped':
         this.#regions.dropped(message.region);
         break;
+      case 'collect':
+        this.#regions.collect();
+        break;
       case 'failed':
         this.#devices.failed(actor, message.why);
         break;
@@ -182,6 +185,7 @@ class Broker {
    */
   #beat(): void {
     this.#k.words.add(HEADER.HEARTBEAT, 1);
+    this.#regions.tend();
     if (this.#k.over) wakeAll(this.#k);
     else if (!this.#k.clock.manual) this.#watch();
   }

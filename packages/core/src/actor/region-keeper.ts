@@ -1,13 +1,21 @@
 /**
  * RegionKeeper: the broker's part in memory (design D5). It has the tokens of all regions and hands them to
- * whoever imports an fd, or is delivered a region; so an fd is a capability.
+ * whoever imports an fd, or is delivered a region; so an fd is a capability. Having them it is one of those that are to
+ * let go of a region that was given up, and it speaks for those that died with one in their hands.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { errno } from '../errno.js';
 import { kindOf, openFds, pointerOf } from '../fd/fd-table.js';
-import type { Kernel } from '../kernel.js';
+import { BROKER, type Kernel } from '../kernel.js';
 import { ACTOR, BUFFER, OBJECT, REGION, REGION_KIND } from '../memory/layout.js';
-import { markImporter, unmarkImporter } from '../memory/regions.js';
+import {
+  awaitingRegions,
+  Collection,
+  endShare,
+  markImporter,
+  sharers,
+  unmarkImporter,
+} from '../memory/collection.js';
 import type { RegionToken } from '../substrate/memory.js';
 import type { FromBroker, ToBroker } from './broker-port.js';
 
@@ -27,14 +35,25 @@ export class RegionKeeper {
   readonly #regions: Map<number, Held> = new Map();
   /** Requests for regions whose maker's message has not arrived yet. */
   readonly #waiting: Waiting[] = [];
+  readonly #collection: Collection;
 
   constructor(kernel: Kernel, ports: ReadonlyMap<number, MessagePort>) {
     this.#k = kernel;
     this.#ports = ports;
+    this.#collection = new Collection(kernel);
   }
 
   arrived(region: number, generation: number, token: RegionToken): void {
+    const { words } = this.#k;
+    if (words.load(region + REGION.STATE) !== generation) {
+      // Given up meanwhile, by somebody whose word was here before its maker's.
+      endShare(this.#k, region, generation, BROKER);
+      return;
+    }
     this.#regions.set(region, { generation, token });
+    if (words.get(region + REGION.KIND) === REGION_KIND.SYSTEM) {
+      this.#collection.hold(region, generation, token);
+    }
     for (const wait of this.#waiting.splice(0)) {
       if (wait.region === region && wait.generation === generation) wait.serve(token);
       else this.#waiting.push(wait);
@@ -42,7 +61,28 @@ export class RegionKeeper {
   }
 
   dropped(region: number): void {
-    this.#regions.delete(region);
+    if (this.#regions.delete(region)) this.#collection.letGo(region);
+  }
+
+  /** Lets go of all that was given up, and has it collected. */
+  collect(): void {
+    this.tend();
+    this.#collection.collect();
+  }
+
+  /** Finds what was given up without a word here, and ends the shares of those that are gone. */
+  tend(): void {
+    const { words } = this.#k;
+    for (const [region, { generation }] of this.#regions) {
+      if (words.load(region + REGION.STATE) !== generation) this.dropped(region);
+    }
+    for (const region of awaitingRegions(this.#k)) {
+      const generation = words.load(region + REGION.AWAITS);
+      const gone = sharers(this.#k, region).filter((actor) =>
+        actor === BROKER ? !this.#collection.holds(region, generation) : !this.#ports.has(actor),
+      );
+      for (const actor of gone) endShare(this.#k, region, generation, actor);
+    }
   }
 
   /** An actor asks for a region itself. */
@@ -75,6 +115,7 @@ export class RegionKeeper {
   /** All that an actor had imported in its earlier life. */
   deliverAgain(to: number): void {
     const { words } = this.#k;
+    this.#endShares(to);
     for (const [region, held] of this.#regions) {
       const had = words.load(region + REGION.IMPORTERS + (to >> 5)) & (1 << (to & 31));
       const live = words.load(region + REGION.STATE) === held.generation;
@@ -85,6 +126,15 @@ export class RegionKeeper {
   /** An actor's place becomes free: whoever gets it next has no memory yet. */
   forget(actor: number): void {
     for (const region of this.#k.regions.live()) unmarkImporter(this.#k, region, actor);
+    this.#endShares(actor);
+  }
+
+  /** What was given up and was in the hands of an earlier life. */
+  #endShares(actor: number): void {
+    const { words } = this.#k;
+    for (const region of awaitingRegions(this.#k)) {
+      endShare(this.#k, region, words.load(region + REGION.AWAITS), actor);
+    }
   }
 
   answer(actor: number, message: FromBroker): void {

@@ -85,7 +85,8 @@ export function makeServices(
   const kernel = new Kernel(words, self, seam, mem);
   const bell = new Doorbell(kernel);
   const port = new BrokerPort(kernel, options.port);
-  const regions = new Regions(kernel, port);
+  const regions = new Regions(kernel, port, (actor) => bell.ring(actor));
+  kernel.whileWaiting = () => regions.tend();
   const ops: (DmaBufOps | undefined)[] = [];
   const buffers = new Buffers(kernel, regions, ops);
   ops.push(systemHeapOps(regions, buffers));

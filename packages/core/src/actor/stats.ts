@@ -1,6 +1,7 @@
 /** Counters that processes read: of the machine, and of each actor. Snapshots, not atomic as a whole. */
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
+import { awaiting } from '../memory/collection.js';
 import { ACTOR, ACTOR_STATE, HEADER, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 
 export interface MachineStats {
@@ -9,8 +10,9 @@ export interface MachineStats {
   readonly bytes: number;
   /** Jobs whose slot is in use: queued, running, or held by a fence. */
   readonly jobs: number;
-  /** Regions given up, awaiting collection by the host. */
+  /** Regions given up, awaiting collection by the host, and their bytes. */
   readonly regionsDropped: number;
+  readonly bytesDropped: number;
   readonly actors: number;
 }
 
@@ -37,11 +39,13 @@ export function machineStats(kernel: Kernel): MachineStats {
   for (const actor of actors.live()) {
     if (words.load(actor + ACTOR.STATE) === ACTOR_STATE.LIVE) live++;
   }
+  const dropped = awaiting(kernel);
   return {
     buffers: words.get(HEADER.BUFFERS_LIVE),
     bytes: words.getDouble(HEADER.BYTES_EXPORTED),
     jobs: used,
-    regionsDropped: words.get(HEADER.REGIONS_DROPPED),
+    regionsDropped: dropped.regions,
+    bytesDropped: dropped.bytes,
     actors: live,
   };
 }

@@ -35,7 +35,7 @@ export const HEADER = {
   DRIVER_COUNT: 13, // boot
   MANUAL_TIME: 14, // double, ms: the manual clock; written by its advance()
   MANUAL_EPOCH: 16, // atomic add by advance(); sleepers wait on their own words, not on this
-  REGIONS_DROPPED: 17, // L(BUFFER_LOCK): regions given up and awaiting collection
+  COLLECT: 17, // atomic add by an allocation that is throttled: everybody is to collect (memory/collection)
   BYTES_EXPORTED: 18, // double, L(BUFFER_LOCK): bytes of all live buffers
   BUFFERS_LIVE: 20, // L(BUFFER_LOCK)
   MAIL_SLOT_WORDS: 21, // boot: words of a mailbox slot
@@ -76,7 +76,9 @@ export const HEADER = {
   HOLDERS: 125,
   HOLDER_COUNT: 126,
   FD_PARKED: 127, // boot: entries of an fd table for fds that have arrived
-  WORDS: 128,
+  COLLECTED: 128, // atomic add with each region that was collected; throttled allocations wait on it
+  UNCOLLECTED: 129, // boot: KiB of regions that may await collection
+  WORDS: 192,
 } as const;
 
 /** Bits of {@link HEADER.FLAGS}. */
@@ -167,14 +169,15 @@ export const CONTEXT_FLAG = { UNORDERED: 1, EARLY: 2, TIMELINE: 4 } as const;
 
 /** A region: one block of memory that substrates can hand over as a whole (design D2, D4). */
 export const REGION = {
-  STATE: 0, // L(BUFFER_LOCK): generation if live, 0 if free
+  STATE: 0, // L(BUFFER_LOCK): generation if live, 0 if given up; free if AWAITS is 0, too
   GEN: 1, // L(BUFFER_LOCK)
   KIND: 2, // REGION_KIND.*, at creation
   OWNER: 3, // actor id that made it
   BYTES: 4, // double, at creation
   BUFFERS: 6, // L(BUFFER_LOCK): buffers that lie in it
   USED: 7, // L(BUFFER_LOCK): 1 once a buffer has lain in it; before, it is its maker's
-  IMPORTERS: 8, // 2 words, CAS by the broker when it hands the region over: one bit an actor
+  IMPORTERS: 8, // 2 words, CAS: one bit an actor; set by the maker and by the broker as it hands the region over
+  AWAITS: 10, // L(BUFFER_LOCK), before STATE becomes 0: generation whose memory is to be collected; CAS to 0
   WORDS: 32,
 } as const;
 /** ADOPTED: the memory was there before, and stays its maker's. */

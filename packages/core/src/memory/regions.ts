@@ -4,15 +4,16 @@
  *
  * Making a region is synchronous: the maker keeps it, registers it in kernel memory and posts it to
  * the broker. Whoever holds a buffer in it imports it through the broker's port, blocking until it is
- * there; importing again is a map look-up. A region whose last buffer is gone is dropped: its
- * record is freed, its generation grows, and each thread lets go of its own reference the next
- * time it looks at its regions. (A SharedArrayBuffer cannot be revoked: REGIONS_DROPPED
- * counts those that await collection.)
+ * there; importing again is a map look-up. A region whose last buffer is gone is dropped: its generation
+ * grows, and each thread lets go of its own reference the next time it looks at its regions. What that leaves to be
+ * done, and how it holds up who allocates faster than the host collects, is in collection.ts.
  */
 import type { BrokerPort } from '../actor/broker-port.js';
 import { DmaBufError } from '../errno.js';
-import type { Kernel } from '../kernel.js';
+import { BROKER, type Kernel } from '../kernel.js';
 import type { RegionMemory } from '../substrate/memory.js';
+import { Admission } from './admission.js';
+import { awaiting, Collection, markImporter, tendNowAndThen } from './collection.js';
 import { HEADER, REGION, REGION_KIND } from './layout.js';
 
 interface Local {
@@ -25,14 +26,31 @@ export class Regions {
   readonly #k: Kernel;
   readonly #port: BrokerPort;
   readonly #local: Map<number, Local> = new Map();
+  readonly #collection: Collection;
+  readonly #admission: Admission;
+  /** HEADER.COLLECT when this thread last collected. */
+  #collected: number;
+  #tending = false;
 
-  constructor(kernel: Kernel, port: BrokerPort) {
+  /** `ring` wakes an actor that sleeps. */
+  constructor(kernel: Kernel, port: BrokerPort, ring: (actor: number) => void) {
     this.#k = kernel;
     this.#port = port;
+    this.#collection = new Collection(kernel);
+    this.#admission = new Admission(kernel, {
+      collect: () => this.collect(),
+      ask: () => port.post({ type: 'collect' }),
+      ring,
+    });
+    this.#collected = kernel.words.load(HEADER.COLLECT);
   }
 
-  /** Makes a region of the system heap; returns its pointer. ENOSPC, ENOMEM. Does not block. */
+  /**
+   * Makes a region of the system heap; returns its pointer. Blocks, for a second at most, while more than
+   * `boot({ uncollected })` awaits collection. ENOSPC, ENOMEM.
+   */
   make(bytes: number): number {
+    this.#admission.admit(bytes);
     return this.#share(REGION_KIND.SYSTEM, this.#allocate(bytes));
   }
 
@@ -57,7 +75,6 @@ export class Regions {
     const generation = this.#gen(region);
     this.#keep(region, generation, memory);
     this.#port.post({ type: 'region', region, generation, token: memory.token });
-    markImporter(this.#k, region, this.#k.self);
     return region;
   }
 
@@ -94,10 +111,10 @@ export class Regions {
     const left = Math.max(0, words.get(region + REGION.BUFFERS) - 1);
     words.set(region + REGION.BUFFERS, left);
     if (left > 0 || words.get(region + REGION.KIND) === REGION_KIND.POOL) return false;
-    words.store(region + REGION.STATE, 0);
     if (words.get(region + REGION.KIND) === REGION_KIND.SYSTEM) {
-      words.set(HEADER.REGIONS_DROPPED, words.get(HEADER.REGIONS_DROPPED) + 1);
+      words.store(region + REGION.AWAITS, this.#gen(region));
     }
+    words.store(region + REGION.STATE, 0);
     return true;
   }
 
@@ -113,34 +130,69 @@ export class Regions {
 
   /** Lets go of a region that {@link leave} gave up, here and in the broker. */
   dropped(region: number): void {
-    this.#local.delete(region);
+    this.#letGo(region);
     this.#port.post({ type: 'dropped', region });
   }
 
   /** Lets go of regions that others dropped. */
   sweep(): void {
     for (const [region, local] of this.#local) {
-      if (this.#k.words.load(region + REGION.STATE) !== local.generation)
-        this.#local.delete(region);
+      if (this.#k.words.load(region + REGION.STATE) !== local.generation) this.#letGo(region);
     }
+  }
+
+  /** Lets go of what others dropped, and has it collected; of what was delivered and never used, too. */
+  collect(): void {
+    this.#collected = this.#k.words.load(HEADER.COLLECT);
+    this.#drain();
+    this.sweep();
+    this.#collection.collect();
+  }
+
+  /** Collects if somebody has asked for it: after the thread's bounded sleeps, and by its timer. */
+  tend(): void {
+    if (this.#k.words.load(HEADER.COLLECT) !== this.#collected) this.collect();
+  }
+
+  #letGo(region: number): void {
+    if (this.#local.delete(region)) this.#collection.letGo(region);
   }
 
   #find(region: number): Local {
     const local = this.#local.get(region);
     if (local !== undefined && local.generation === this.#gen(region)) return local;
     this.sweep();
-    this.#port.drain((r, generation, memory) => this.#keep(r, generation, memory));
+    this.#drain();
     const delivered = this.#local.get(region);
     if (delivered !== undefined && delivered.generation === this.#gen(region)) return delivered;
     const generation = this.#gen(region);
     return this.#keep(region, generation, this.#port.importRegion(region, generation));
   }
 
+  #drain(): void {
+    this.#port.drain((region, generation, memory) => this.#keep(region, generation, memory));
+  }
+
   #keep(region: number, generation: number, memory: RegionMemory): Local {
     const bytes = new Uint8Array(memory.buffer);
     const local = { generation, memory, bytes };
     this.#local.set(region, local);
+    if (this.#k.words.get(region + REGION.KIND) === REGION_KIND.SYSTEM) {
+      this.#collection.hold(region, generation, memory.buffer);
+      this.#lookAfter();
+    }
     return local;
+  }
+
+  #lookAfter(): void {
+    if (this.#tending) return;
+    this.#tending = true;
+    tendNowAndThen<Regions>(this, (regions) => {
+      regions.sweep();
+      regions.tend();
+      regions.#tending = !regions.#collection.empty;
+      return regions.#tending;
+    });
   }
 
   #allocate(bytes: number): RegionMemory {
@@ -148,6 +200,7 @@ export class Regions {
       return this.#k.mem.makeRegion(bytes);
     } catch (cause) {
       if (!(cause instanceof RangeError)) throw cause;
+      if (this.#admission.free()) return this.#allocate(bytes);
       const detail = `the host has no memory for a region of ${bytes} bytes; free buffers first`;
       throw new DmaBufError('ENOMEM', 'alloc', detail);
     }
@@ -155,7 +208,7 @@ export class Regions {
 
   #register(kind: number, bytes: number): number {
     const { words, regions } = this.#k;
-    const region = regions.findFree();
+    const region = regions.findFree(REGION.AWAITS);
     if (region === 0) return 0;
     const gen = (words.get(region + REGION.GEN) + 1) & 0x7fffffff || 1;
     words.set(region + REGION.GEN, gen);
@@ -166,6 +219,8 @@ export class Regions {
     words.set(region + REGION.OWNER, this.#k.self);
     words.store(region + REGION.IMPORTERS, 0);
     words.store(region + REGION.IMPORTERS + 1, 0);
+    // The maker has it, and the broker is about to: neither is to be waited for in vain if it dies before it says so.
+    for (const actor of [this.#k.self, BROKER]) markImporter(this.#k, region, actor);
     words.store(region + REGION.STATE, gen);
     return region;
   }
@@ -174,7 +229,7 @@ export class Regions {
     return new DmaBufError(
       'ENOSPC',
       'alloc',
-      `all ${this.#k.regions.count - 1} regions are in use; free buffers, or boot with a larger tables.regions`,
+      `all ${this.#k.regions.count - 1} regions are in use, ${awaiting(this.#k).regions} of them awaiting collection; free buffers, or boot with a larger tables.regions`,
     );
   }
 
@@ -188,22 +243,4 @@ export class Regions {
   }
 }
 
-/** Notes that an actor has, or is about to find in its port, a region. */
-export function markImporter(kernel: Kernel, region: number, actor: number): void {
-  const { words } = kernel;
-  const index = region + REGION.IMPORTERS + (actor >> 5);
-  for (;;) {
-    const old = words.load(index);
-    if (words.cas(index, old, old | (1 << (actor & 31)))) return;
-  }
-}
-
-/** Notes that an actor is gone, and with it what it had imported. */
-export function unmarkImporter(kernel: Kernel, region: number, actor: number): void {
-  const { words } = kernel;
-  const index = region + REGION.IMPORTERS + (actor >> 5);
-  for (;;) {
-    const old = words.load(index);
-    if (words.cas(index, old, old & ~(1 << (actor & 31)))) return;
-  }
-}
+export { markImporter, unmarkImporter } from './collection.js';

@@ -51,13 +51,17 @@ export class Table {
     return Number.isInteger(index) && index >= this.first && index < this.count;
   }
 
-  /** Pointer of a free record, 0 when the table is full. Under the table's lock. */
-  findFree(): number {
+  /**
+   * Pointer of a free record, 0 when the table is full; one whose word at `also` is 0, too, if that is said. Under the
+   * table's lock.
+   */
+  findFree(also: number = this.#stateOffset): number {
     const span = this.count - this.first;
     for (let i = 0; i < span; i++) {
       const index = this.first + ((this.#hint - this.first + i) % span);
       const pointer = this.at(index);
       if (this.#words.get(pointer + this.#stateOffset) !== 0) continue;
+      if (this.#words.load(pointer + also) !== 0) continue;
       this.#hint = index + 1 < this.count ? index + 1 : this.first;
       return pointer;
     }

@@ -6,6 +6,9 @@
  * the object itself: posting it through a MessagePort shares it.
  */
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 /**
  * A WebAssembly.Memory, by its shape: published types do not name the global, which TypeScript knows
  * only with its dom lib.
@@ -33,6 +36,8 @@ export interface Mem {
   importRegion(token: RegionToken): RegionMemory;
   /** Memory that somebody else made, if it is of a kind that can be shared as a region; else undefined. */
   adopt(memory: unknown): RegionMemory | undefined;
+  /** Has this thread give back memory that nothing here refers to any more, if the host can be asked to. Blocks. */
+  collect(): void;
 }
 
 export const WASM_PAGE = 65536;
@@ -56,7 +61,25 @@ export const threadMem: Mem = {
     if (!isWasmMemory(memory) || !(memory.buffer instanceof SharedArrayBuffer)) return undefined;
     return threadMem.importRegion(memory);
   },
+  collect() {
+    gc ??= exposedGc();
+    gc();
+  },
 };
+
+let gc: (() => void) | undefined;
+
+/** The engine's collector; nothing where it cannot be had. A context that is made while the flag is set has it. */
+function exposedGc(): () => void {
+  setFlagsFromString('--expose-gc');
+  const exposed: unknown = runInNewContext('typeof gc === "function" && (() => void gc())');
+  setFlagsFromString('--no-expose-gc');
+  return isCall(exposed) ? exposed : () => {};
+}
+
+function isCall(value: unknown): value is () => void {
+  return typeof value === 'function';
+}
 
 function isWasmMemory(memory: unknown): memory is WasmMemory {
   return memory instanceof WebAssembly.Memory;

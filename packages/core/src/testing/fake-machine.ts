@@ -30,7 +30,8 @@ import {
   TRACE,
   type TableSizes,
 } from '../memory/layout.js';
-import { markImporter } from '../memory/regions.js';
+import { BROKER } from '../kernel.js';
+import { endShare, markImporter } from '../memory/collection.js';
 import { CountedWords } from '../memory/words.js';
 import { type RegionMemory, type RegionToken, threadMem } from '../substrate/memory.js';
 import type { Seam, WaitResult } from '../substrate/seam.js';
@@ -223,6 +224,9 @@ export class FakeMachine {
   }
 
   #broker(actor: number, message: ToBroker): void {
+    if (message.type === 'dropped') this.#forgetTokens(message.region);
+    if (message.type === 'collect')
+      for (const { services } of this.actors) services.regions.collect();
     if (message.type === 'region') {
       this.#tokens.set(`${message.region}:${message.generation}`, message.token);
       return;
@@ -239,6 +243,15 @@ export class FakeMachine {
     } else {
       this.#answer(actor, { type: 'region', region, generation, token, id });
     }
+  }
+
+  /** Its own share ends at once: nothing tells it from actor 1's, which has the broker's id. */
+  #forgetTokens(region: number): void {
+    for (const key of this.#tokens.keys())
+      if (key.startsWith(`${region}:`)) this.#tokens.delete(key);
+    const { kernel } = this.actor(0).services;
+    const generation = this.words.load(region + REGION.AWAITS);
+    endShare(kernel, region, generation, BROKER);
   }
 
   #answer(actor: number, message: FromBroker): void {
