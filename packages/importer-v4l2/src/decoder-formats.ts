@@ -2,7 +2,7 @@
  * Formats of a decoder: OUTPUT is coded and chosen by the application, CAPTURE follows the stream.
  */
 import { DmaBufError } from '@dmabuf/core';
-import { acceptedFormats, codecOf, codecs } from './codec/index.js';
+import { acceptedFormats, codecOf, codecs, listedCodecs } from './codec/index.js';
 import { FILE, readGeometry } from './file-table.js';
 import {
   adjustSide,
@@ -48,7 +48,7 @@ export class DecoderFormats implements FormatSet {
   enumFmt(type: number): readonly FormatDescription[] {
     if (isOutput(type)) {
       const coded = V4L2_FMT_FLAG_COMPRESSED | V4L2_FMT_FLAG_DYN_RESOLUTION;
-      return codecs.map((codec) => {
+      return listedCodecs().map((codec) => {
         const { fourcc, description } = codec;
         const flags = codec.raw === true ? 0 : coded;
         return { fourcc, description, flags, ...codec.probe() };

@@ -10,6 +10,7 @@ import { DmaBufError } from '@dmabuf/core';
 export const V4L2_PIX_FMT_H264 = 'H264';
 export const V4L2_PIX_FMT_VP8 = 'VP80';
 export const V4L2_PIX_FMT_VP9 = 'VP90';
+export const V4L2_PIX_FMT_AV1 = 'AV01';
 /** I420: three planes, chroma halved in both directions (DRM_FORMAT_YUV420). */
 export const V4L2_PIX_FMT_YUV420 = 'YU12';
 /** Two planes, chroma interleaved. */

@@ -137,6 +137,8 @@ export interface CodecInfo {
   readonly accepts: string;
   /** Its packets are pictures as they are: ENUM_FMT has no V4L2_FMT_FLAG_COMPRESSED. Default false. */
   readonly raw?: boolean;
+  /** ENUM_FMT lists it only where it can be opened. Default false: it is listed with what to install. */
+  readonly optional?: boolean;
   /** Looks for the code it needs; loads and starts nothing. */
   probe(): Availability;
   /**

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { joinNalUnits } from '../bitstream/annexb.js';
 import { writePps, writeSlice, writeSps } from '../bitstream/test/bit-writer.js';
 import type { Decoded } from './codec.js';
-import { codecOf, codecOfString, codecs, UnsupportedStream } from './index.js';
+import { codecOf, codecOfString, codecs, listedCodecs, UnsupportedStream } from './index.js';
 import { hasClip, loadClip } from './test/clips.js';
 
 async function faultOf(packet: Uint8Array): Promise<Decoded['fault']> {
@@ -17,24 +17,38 @@ async function faultOf(packet: Uint8Array): Promise<Decoded['fault']> {
   return fault;
 }
 
+/** Whether the optional package of AV1 is here. */
+const hasAv1 = codecOf('AV01').probe().available;
+
 test('H.264, VP8, VP9, JPEG and raw pictures are listed and here', () => {
   assert.equal(
-    codecs.map(({ fourcc }) => fourcc),
+    listedCodecs()
+      .filter(({ optional }) => optional !== true)
+      .map(({ fourcc }) => fourcc),
     ['H264', 'VP80', 'VP90', 'MJPG', 'JPEG', 'YU12', 'NV12'],
   );
-  for (const codec of codecs) {
-    assert.is(codecOf(codec.fourcc), codec);
-    assert.equal(codec.probe(), { available: true });
-  }
+  for (const codec of codecs) assert.is(codecOf(codec.fourcc), codec);
+  for (const codec of listedCodecs()) assert.equal(codec.probe(), { available: true });
 });
 
 test('a foreign format is refused by name, with what is accepted', () => {
   assert.throws(
-    () => codecOf('AV01'),
-    /^EINVAL.*AV1 \('AV01'\).*H\.264 Baseline.*VP8.*VP9 profile 0/,
+    () => codecOf('HEVC'),
+    /^EINVAL.*H\.265\/HEVC \('HEVC'\).*H\.264 Baseline.*VP8.*VP9 profile 0/,
   );
-  assert.throws(() => codecOf('HEVC'), /H\.265/);
   assert.throws(() => codecOf('XYZ1'), /the format 'XYZ1'/);
+});
+
+test('an optional codec is listed only where its package is installed', async () => {
+  assert.is(
+    listedCodecs().some(({ fourcc }) => fourcc === 'AV01'),
+    hasAv1,
+  );
+  if (hasAv1) return;
+  const error: unknown = await codecOf('AV01')
+    .open()
+    .catch((reason: unknown) => reason);
+  assert.match(String(error), /ENOENT.*npm install @libav\.js\/variant-av1-opus@6\.10\.9/);
 });
 
 test('a codec string tells the codec and its profile', () => {
@@ -47,7 +61,8 @@ test('a codec string tells the codec and its profile', () => {
   assert.throws(() => codecOfString('avc1.64001f'), /^EINVAL.*High \(profile_idc 100\).*accepted/);
   assert.throws(() => codecOfString('avc1.4d400d'), /Main \(profile_idc 77\)/);
   assert.throws(() => codecOfString('vp09.02.10.10'), /VP9 profile 2/);
-  assert.throws(() => codecOfString('av01.0.04M.08'), /AV1/);
+  assert.is(codecOfString('av01.0.04M.08').fourcc, 'AV01');
+  assert.throws(() => codecOfString('av01.1.04M.08'), /^EINVAL.*AV1 profile 1/);
   assert.throws(() => codecOfString('hvc1.1.6.L93'), /H\.265/);
 });
 

@@ -7,7 +7,7 @@ import { DmaBufError } from '@dmabuf/core';
 import { h264ProfileName } from '../bitstream/h264-sps.js';
 import type { CodecInfo } from './codec.js';
 import { h264 } from './h264.js';
-import { vp8, vp9 } from './libav.js';
+import { av1, vp8, vp9 } from './libav.js';
 import { jpeg, mjpeg } from './mjpeg.js';
 import { rawI420, rawNv12 } from './raw.js';
 import { UnsupportedStream } from './unsupported.js';
@@ -44,11 +44,10 @@ export {
 } from './planes.js';
 
 /** Every codec, installed or not; `probe()` tells. */
-export const codecs: readonly CodecInfo[] = [h264, vp8, vp9, mjpeg, jpeg, rawI420, rawNv12];
+export const codecs: readonly CodecInfo[] = [h264, vp8, vp9, mjpeg, jpeg, rawI420, rawNv12, av1];
 
 /** Formats that people bring along, for an answer better than "unknown". */
 const FOREIGN: Readonly<Record<string, string>> = {
-  AV01: 'AV1',
   HEVC: 'H.265/HEVC',
   MPG1: 'MPEG-1',
   MPG2: 'MPEG-2',
@@ -58,9 +57,14 @@ const FOREIGN: Readonly<Record<string, string>> = {
 const REMEDY =
   'convert it (ffmpeg -i FILE -c:v libx264 -profile:v baseline OUT.mp4, or -c:v libvpx-vp9 OUT.webm)';
 
+/** Codecs as ENUM_FMT lists them: optional ones only where they can be opened. */
+export function listedCodecs(): readonly CodecInfo[] {
+  return codecs.filter((codec) => codec.optional !== true || codec.probe().available);
+}
+
 /** What is accepted, in one line: the codecs, and what to install for those that are missing. */
 export function acceptedFormats(): string {
-  return codecs
+  return listedCodecs()
     .map((codec) => {
       const state = codec.probe();
       return state.available ? codec.accepts : `${codec.accepts} (${state.reason})`;
@@ -126,5 +130,6 @@ export function codecOfString(codec: string): CodecInfo {
   if (info === vp9 && /^\d+$/.test(detail) && Number(detail) !== 0) {
     throw refuse(`VP9 profile ${Number(detail)}`);
   }
+  if (info === av1 && /^[12]$/.test(detail)) throw refuse(`AV1 profile ${detail}`);
   return info;
 }

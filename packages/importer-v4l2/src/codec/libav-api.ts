@@ -9,7 +9,11 @@ import { createRequire } from 'node:module';
 import { DmaBufError } from '@dmabuf/core';
 import type { Availability } from './codec.js';
 
+/** The package with VP8 and VP9, and the one with AV1. */
 export const LIBAV_PACKAGE = '@libav.js/variant-webm-vp9';
+export const LIBAV_AV1_PACKAGE = '@libav.js/variant-av1-opus';
+/** Both packages' version: names and numbers below are of this one. */
+const LIBAV_VERSION = '6.10.9';
 
 /** Results of avcodec_send_packet and avcodec_receive_frame that are no errors. */
 export const AVERROR_EAGAIN = -6;
@@ -81,32 +85,31 @@ function isPackage(module: unknown): module is LibAvPackage {
   );
 }
 
-/** Whether the package can be found from here. */
-export function probeLibAv(): Availability {
+/** Whether a package can be found from here. */
+export function probeLibAv(name: string = LIBAV_PACKAGE): Availability {
   try {
-    createRequire(import.meta.url).resolve(LIBAV_PACKAGE);
+    createRequire(import.meta.url).resolve(name);
     return { available: true };
   } catch {
-    return { available: false, reason: `npm install ${LIBAV_PACKAGE}` };
+    return { available: false, reason: `npm install ${name}@${LIBAV_VERSION}` };
   }
 }
 
 /** A new instance: its own wasm memory (24 MiB), in this thread. Rejects with `ENOENT` or `EIO`. */
-export async function loadLibAv(codec: string): Promise<LibAv> {
-  const state = probeLibAv();
+export async function loadLibAv(codec: string, name: string = LIBAV_PACKAGE): Promise<LibAv> {
+  const state = probeLibAv(name);
   if (!state.available) {
-    const detail = `${codec} needs the optional package ${LIBAV_PACKAGE}: ${state.reason}`;
+    const detail = `${codec} needs the optional package ${name}: ${state.reason}`;
     throw new DmaBufError('ENOENT', 'open_codec', detail);
   }
   // A variable: the compiler must not ask for types of a package that need not be there.
-  const name: string = LIBAV_PACKAGE;
   const imported: unknown = await import(name);
   const module: unknown =
     typeof imported === 'object' && imported !== null
       ? Reflect.get(imported, 'default')
       : undefined;
   if (!isPackage(module)) {
-    throw new DmaBufError('EIO', 'open_codec', `${LIBAV_PACKAGE} exports no LibAV function`);
+    throw new DmaBufError('EIO', 'open_codec', `${name} exports no LibAV function`);
   }
   const libav = await module.LibAV({ noworker: true, nothreads: true });
   libav.av_log_set_level_sync(AV_LOG_QUIET);

@@ -272,7 +272,7 @@ function encoderInfo(fourcc: string, description: string, codec: LibAvEncoderCod
     description,
     takes: TAKES,
     control: 'bitrate',
-    probe: probeLibAv,
+    probe: () => probeLibAv(),
     open: (options) => LibAvEncoder.open(codec, () => loadLibAv(codec.name), options),
   };
 }

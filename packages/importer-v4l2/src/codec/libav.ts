@@ -1,5 +1,6 @@
 /**
- * VP8 and VP9 by libvpx within FFmpeg's libavcodec (optional package @libav.js/variant-webm-vp9).
+ * VP8 and VP9 by libvpx, AV1 by libaom, within FFmpeg's libavcodec (optional packages
+ * @libav.js/variant-webm-vp9 and @libav.js/variant-av1-opus).
  *
  * Synchronous: packets are sent and frames received by hand, so that a picture is the AVFrame in
  * wasm memory and the only copy is `copyTo`. A failed packet is a fault, never an exception; what
@@ -21,12 +22,15 @@ import {
   AV_PIX_FMT_YUV420P,
   AVERROR_EAGAIN,
   AVERROR_EOF,
+  LIBAV_AV1_PACKAGE,
+  LIBAV_PACKAGE,
   loadLibAv,
   probeLibAv,
   type LibAv,
 } from './libav-api.js';
 import { copyPlanes, planeSizes, type PlaneLayout, type SourcePlane } from './planes.js';
 import { parseFault } from './unsupported.js';
+import { AV1_ACCEPTS, inspectAv1 } from './av1-support.js';
 import { VP8_ACCEPTS, VP9_ACCEPTS, inspectVp8, inspectVp9 } from './vpx-support.js';
 
 const UNKNOWN_COLOUR: Colour = { range: 'limited', matrix: 'unspecified' };
@@ -192,12 +196,12 @@ export class LibAvDecoder implements Decoder {
       (code) => code < 0 && code !== AVERROR_EAGAIN && code !== AVERROR_EOF,
     );
     if (failed !== undefined) {
-      return this.#fault(`libvpx finds it damaged (${libav.ff_error_sync(failed)})`);
+      return this.#fault(`it is damaged (${libav.ff_error_sync(failed)})`);
     }
     this.#waiting = false;
     if (received < 0) {
       return info.shown
-        ? this.#fault('libvpx gave no picture for it')
+        ? this.#fault('there came no picture of it')
         : { pictures: [], fault: undefined };
     }
     if (libav.AVFrame_format_sync(session.frame) !== AV_PIX_FMT_YUV420P) {
@@ -215,18 +219,25 @@ export class LibAvDecoder implements Decoder {
     const libav = await this.#load();
     if (!this.#closed) this.#session = openSession(libav, this.#codec.avcodecName);
     const what = error instanceof Error ? error.message : String(error);
-    return this.#fault(`libvpx trapped on it (${what}); a new instance waits for a key frame`);
+    return this.#fault(
+      `${this.#codec.avcodecName} trapped on it (${what}); a new instance waits for a key frame`,
+    );
   }
 }
 
-function codecInfo(fourcc: string, description: string, codec: LibAvCodec): CodecInfo {
+function codecInfo(
+  fourcc: string,
+  description: string,
+  codec: LibAvCodec,
+  name: string = LIBAV_PACKAGE,
+): CodecInfo {
   return {
     fourcc,
     description,
     accepts: codec.accepts,
-    probe: probeLibAv,
+    probe: () => probeLibAv(name),
     inspect: (data) => codec.inspect(data),
-    open: (_options?: OpenOptions) => LibAvDecoder.open(codec, () => loadLibAv(codec.name)),
+    open: (_options?: OpenOptions) => LibAvDecoder.open(codec, () => loadLibAv(codec.name, name)),
   };
 }
 
@@ -243,8 +254,19 @@ export const VP9_CODEC: LibAvCodec = {
   accepts: VP9_ACCEPTS,
   inspect: inspectVp9,
 };
+export const AV1_CODEC: LibAvCodec = {
+  name: 'AV1',
+  avcodecName: 'libaom-av1',
+  accepts: AV1_ACCEPTS,
+  inspect: inspectAv1,
+};
 
 /** VP8, if the optional package is installed. */
 export const vp8: CodecInfo = codecInfo('VP80', 'VP8', VP8_CODEC);
 /** VP9, if the optional package is installed. */
 export const vp9: CodecInfo = codecInfo('VP90', 'VP9', VP9_CODEC);
+/** AV1, if the optional package is installed. */
+export const av1: CodecInfo = {
+  ...codecInfo('AV01', 'AV1', AV1_CODEC, LIBAV_AV1_PACKAGE),
+  optional: true,
+};
