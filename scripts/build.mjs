@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds what is stale: TypeScript through project references, then the GPU's wasm kernels.
+// Builds what is stale: TypeScript through project references, then the packages' wasm kernels.
 //   node scripts/build.mjs [FOLDER]...      default: all; a folder brings what it depends on
 // `tsc -b` knows by itself what is up to date (0.3 s when all is); the kernels are rebuilt when
 // one of their sources is newer than they are. Output of a deleted source is removed, so that no
@@ -13,7 +13,11 @@ import { walk } from './runner/discover.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const wanted = process.argv.slice(2);
-const GPU = 'packages/importer-gpu';
+/** Packages with kernels, and where those lie in their `dist`. */
+const KERNELS = [
+  ['packages/importer-gpu', 'kernels'],
+  ['packages/importer-kms', 'compose'],
+];
 
 /**
  * @param {string} what for the message when it fails
@@ -56,14 +60,18 @@ function compileTypeScript() {
   run('tsc -b', process.execPath, [tsc, '-b', ...wanted]);
 }
 
-function buildKernels() {
-  const gpu = join(root, GPU);
-  const kernels = join(gpu, 'dist', 'kernels');
-  const built = times(kernels, '.wasm');
-  const sources = [...times(join(gpu, 'assembly'), ''), ...times(join(gpu, 'scripts'), '')];
-  if (built.length > 0 && Math.min(...built) >= Math.max(...sources)) return;
+/**
+ * @param {string} folder of the package
+ * @param {string} place of the module, in its dist
+ */
+function buildKernels(folder, place) {
+  const home = join(root, folder);
+  const built = times(join(home, 'dist', place), '.wasm');
+  const sources = [...times(join(home, 'assembly'), ''), ...times(join(home, 'scripts'), '')];
+  const compiler = times(join(root, 'scripts', 'kernels'), '.js');
+  if (built.length > 0 && Math.min(...built) >= Math.max(...sources, ...compiler)) return;
   run('npm run build:wasm', 'npm', ['run', '--silent', 'build:wasm', '--if-present'], {
-    cwd: gpu,
+    cwd: home,
     shell: process.platform === 'win32',
   });
 }
@@ -80,4 +88,6 @@ function times(folder, suffix) {
 
 workspaces().forEach(pruneStale);
 compileTypeScript();
-if (wanted.length === 0 || wanted.includes(GPU)) buildKernels();
+for (const [folder = '', place = ''] of KERNELS) {
+  if (wanted.length === 0 || wanted.includes(folder)) buildKernels(folder, place);
+}

@@ -18,6 +18,7 @@ import {
 import { AtomicDraft, type PlaneDraft } from './atomic-draft.js';
 import { AtomicRequest } from './atomic-request.js';
 import { type CommitCommand, type CrtcCommand, encodeCommand, type ModeChange } from './command.js';
+import type { Composition, FrameCrc } from './display-composition.js';
 import type { InFences } from './display-types.js';
 import type { DisplayPorts } from './display-ports.js';
 import { samePlane } from './plane-state.js';
@@ -29,6 +30,8 @@ export interface CommitOptions {
   readonly flags?: number;
   /** Fences that must have signalled before, beside IN_FENCE_FD and those of the buffers' own queues. */
   readonly inFences?: InFences;
+  /** Compose the frame and take its CRC. */
+  readonly crc?: boolean;
   /** What comes back with the event of DRM_MODE_PAGE_FLIP_EVENT. */
   readonly userData?: unknown;
 }
@@ -47,6 +50,8 @@ export interface CommitResult {
   readonly fence: Fence;
   /** The file behind the fd that OUT_FENCE_PTR got; the caller closes it. */
   readonly outFence: SyncFile | undefined;
+  /** The CRC that was asked for; undefined if none was, or the job table has no room for it. */
+  readonly crc: FrameCrc | undefined;
 }
 
 const FLAGS =
@@ -63,9 +68,11 @@ interface Timing {
 
 export class AtomicCommits {
   readonly #ports: DisplayPorts;
+  readonly #composition: Composition;
 
-  constructor(ports: DisplayPorts) {
+  constructor(ports: DisplayPorts, composition: Composition) {
     this.#ports = ports;
+    this.#composition = composition;
   }
 
   /** See {@link Display.commit}. */
@@ -96,7 +103,7 @@ export class AtomicCommits {
 
   #commit(
     request: AtomicRequest,
-    { flags = 0, inFences = [], userData }: CommitOptions,
+    { flags = 0, inFences = [], userData, crc = false }: CommitOptions,
     timing: Timing,
   ): CommitResult | undefined {
     if (!(request instanceof AtomicRequest)) {
@@ -118,8 +125,18 @@ export class AtomicCommits {
       if (event) this.#ports.events.reserve('atomic');
       const result = this.#carryOut(draft, inFences, timing);
       if (event) this.#ports.wantFlipEvent(result.fence, userData);
-      return result;
+      return crc ? { ...result, crc: this.#crcOf(result.fence) } : result;
     });
+  }
+
+  /** The commit is queued by now, whatever becomes of its CRC. */
+  #crcOf(fence: Fence): FrameCrc | undefined {
+    try {
+      return this.#composition.crc(this.#composition.committed([fence]));
+    } catch (error) {
+      if (error instanceof DmaBufError && error.code === 'ENOSPC') return undefined;
+      throw error;
+    }
   }
 
   #draft(request: AtomicRequest): AtomicDraft {
@@ -152,7 +169,7 @@ export class AtomicCommits {
         ? this.#ports.machine.createSyncFile([fence], `${this.#ports.path} out-fence`)
         : undefined;
     for (const { array } of draft.outFences) array[0] = outFence?.fd ?? -1;
-    return { fence, outFence };
+    return { fence, outFence, crc: undefined };
   }
 
   /** An out-fence that cannot be made refuses the commit, while that can still be refused. EMFILE, ENOSPC. */

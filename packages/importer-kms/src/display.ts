@@ -15,6 +15,7 @@ import {
   type QueueCommitOptions,
 } from './display-atomic.js';
 import type { DrmEvent } from './display-events.js';
+import { Composition, type FrameCrc } from './display-composition.js';
 import { Flips } from './display-flips.js';
 import type { Framebuffer, FramebufferHandle } from './display-framebuffer.js';
 import { Framebuffers } from './display-framebuffers.js';
@@ -27,6 +28,7 @@ import type {
   DisplayHandle,
   DisplayStats,
   FramebufferOptions,
+  InFences,
   PageFlipOptions,
   QueueFlipOptions,
   QueueWritebackOptions,
@@ -48,6 +50,7 @@ export class Display {
   readonly #ports: DisplayPorts;
   readonly #framebuffers: Framebuffers;
   readonly #flips: Flips;
+  readonly #composition: Composition;
   readonly #commits: AtomicCommits;
   readonly #planes: Planes;
   readonly #properties: Properties;
@@ -64,10 +67,11 @@ export class Display {
     this.#ports = ports;
     this.#framebuffers = new Framebuffers(ports);
     this.#flips = new Flips(ports);
-    this.#commits = new AtomicCommits(ports);
+    this.#composition = new Composition(ports);
+    this.#commits = new AtomicCommits(ports, this.#composition);
     this.#planes = new Planes(ports, this.#commits);
     this.#properties = new Properties(ports, this.#commits);
-    this.#recording = new Recording(ports);
+    this.#recording = new Recording(ports, this.#composition);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
     this.#shown = shownPlanes(words, base);
     this.#mode = ports.settings.mode;
@@ -221,6 +225,23 @@ export class Display {
   }
 
   /**
+   * CRC-32 of the picture that is on screen, all planes composed: 32-bit pixels, 0xFFRRGGBB, little-endian, row by
+   * row. Blocks until the writeback worker has composed it, which takes its turn behind renders that are
+   * queued already into a buffer on screen. EBUSY: the CRTC is off; the errno of a render that failed.
+   */
+  crc(): number {
+    return this.#ports.locked(() => this.#composition.crc(this.#composition.shown())).wait();
+  }
+
+  /**
+   * Queues the CRC of what has been committed so far, to be composed once `after` has signalled: the flip or commit
+   * that shows it. Queue it right behind that; or ask for `crc` with a commit. Never blocks. ENOSPC.
+   */
+  queueCrc(after: InFences[number]): FrameCrc {
+    return this.#ports.locked(() => this.#composition.crc(this.#composition.committed([after])));
+  }
+
+  /**
    * The next event that this Display has asked for. By default it does not wait; `timeout` in ms waits for
    * one (it may be Infinity), and blocks the thread. EAGAIN: there is none yet, or none was asked for; ETIME: none
    * came in time. Events come in the order in which they happened, each once; ENOMEM is what a request for
@@ -309,7 +330,8 @@ export class Display {
 
   /**
    * Queues the recording of a frame: once the flip `after` has shown it, the writeback worker copies it
-   * and hands it to all open sinks. Queue it behind the flip and before the next render into the
+   * and hands it to all open sinks; where there is more to be seen than that framebuffer full screen, it
+   * composes the planes as they are committed now. Queue it behind the flip and before the next render into the
    * framebuffer. Never blocks. Its fence signals when the frame is copied, and fails with the
    * flip's errno when that was not shown, ENOBUFS when the writeback was behind (`realtime` only; at
    * `max` the pipeline waits for it), ENODEV when no sink is open. ENOENT and ENOSPC as

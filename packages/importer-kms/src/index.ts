@@ -32,6 +32,7 @@ export {
   DRM_MODE_ATOMIC_TEST_ONLY,
   DRM_MODE_PAGE_FLIP_EVENT,
 } from './atomic-check.js';
+export type { FrameCrc } from './display-composition.js';
 export type { PlanePlace } from './display-planes.js';
 export type { DrmEvent } from './display-events.js';
 export type { Property } from './display-properties.js';

@@ -54,6 +54,16 @@ export const FLIP = {
   WORDS: 8,
 } as const;
 
+/** CRCs of composed frames that are remembered. */
+export const CRC_RECORDS = 64;
+
+/** The CRC of a frame; where the seqno of its writeback job & (CRC_RECORDS - 1) says. */
+export const CRC = {
+  SEQNO: 0, // low 32 bits; 0 while the record is written: stored first and last
+  VALUE: 1,
+  WORDS: 2,
+} as const;
+
 /** A mode blob; L(FLIP_LOCK). */
 export const BLOB = {
   STATE: 0, // its id if live, 0 if free
@@ -103,7 +113,8 @@ export const REG = {
   CRTC_STATE: 1120, // L(FLIP_LOCK): two CRTC records
   BLOBS: 1136, // L(FLIP_LOCK): MODE_BLOBS records
   FLIPS: 1264, // crtc: ring of FLIP_RECORDS
-  FRAMEBUFFERS: 3328, // L(FB_LOCK): the table of framebuffers
+  CRCS: 3328, // wb: ring of CRC_RECORDS
+  FRAMEBUFFERS: 3456, // L(FB_LOCK): the table of framebuffers
 } as const;
 
 /** One of the two records at REG.TIMING. In force is the one that TIMING_SLOT names; the other is free. */
@@ -140,6 +151,7 @@ const BLOCKS: readonly (readonly [start: number, words: number])[] = [
   [REG.CRTC_STATE, 2 * CRTC.WORDS],
   [REG.BLOBS, MODE_BLOBS * BLOB.WORDS],
   [REG.FLIPS, FLIP_RECORDS * FLIP.WORDS],
+  [REG.CRCS, CRC_RECORDS * CRC.WORDS],
   [REG.FRAMEBUFFERS, 0],
 ];
 BLOCKS.forEach(([start, words], i) => {

@@ -14,6 +14,7 @@ export const createDevice: DeviceFactory = ({ machine, door, spec }) => {
   const writeback = new Writeback({ words, base, speed, slots });
   return {
     run: (job) => writeback.run(job),
+    failed: (job) => writeback.failed(job),
     tick: (now) => writeback.tick(now),
     ioctl: (request, args) => writeback.ioctl(request, args),
     stop: () => writeback.stop(),

@@ -12,7 +12,7 @@ import { OutputError } from './output-file.js';
 import { REG, registerWords } from './registers.js';
 import { checkReport, throwFailure } from './sink-request.js';
 import { encodeWriteback } from './writeback-job.js';
-import { Writeback } from './writeback.js';
+import { Writeback, type WritebackJob } from './writeback.js';
 import { readY4m } from './y4m.js';
 
 const [WIDTH, HEIGHT] = [16, 8];
@@ -25,14 +25,12 @@ function make(speed: FlipSpeed, slots = 2): { writeback: Writeback; words: Words
 }
 
 /** A job that records a grey frame. */
-function job(
-  level: number,
-  height = HEIGHT,
-): { payload: unknown; buffers: { bytes: Uint8Array }[] } {
+function job(level: number, height = HEIGHT): WritebackJob {
   const pixels = new Uint32Array(WIDTH * HEIGHT).fill(level * 0x010101);
   const pitch = WIDTH * 4;
   const command = { fourcc: DRM_FORMAT_XRGB8888, pitch, offset: 0, width: WIDTH, height };
-  return { payload: encodeWriteback(command), buffers: [{ bytes: new Uint8Array(pixels.buffer) }] };
+  const buffers = [{ bytes: new Uint8Array(pixels.buffer) }];
+  return { payload: encodeWriteback(command), seqno: 1, blocker: 0, buffers, finish: () => {} };
 }
 
 function open(writeback: Writeback, name: string): number {

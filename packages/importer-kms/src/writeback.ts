@@ -1,6 +1,6 @@
 /**
  * The writeback connector: records what was on screen into sinks (drm_writeback.c's job, with files at
- * its end).
+ * its end), and composes frames where more than the primary plane is to be seen.
  *
  * Owned by the writeback worker. A job copies its frame into one of a few slots of the worker's own
  * memory and is done, so that whoever renders next into that framebuffer waits for the copy alone.
@@ -8,9 +8,18 @@
  * frame is given up (its fence says ENOBUFS) and counted; in `max` the job waits until one is free,
  * and with it the pipeline (back-pressure), so that nothing is lost.
  */
-import { DmaBufError } from '@dmabuf/core';
+import { crc32 } from 'node:zlib';
+import { DmaBufError, errno } from '@dmabuf/core';
 import type { Words } from '@dmabuf/core/driver';
+import {
+  type ComposeCommand,
+  decodeCompose,
+  type DrawCommand,
+  type EndCommand,
+} from './compose-job.js';
+import { Composer } from './compose/composer.js';
 import type { FlipSpeed } from './flip-queue.js';
+import { FrameCrcs } from './frame-crcs.js';
 import { OutputError } from './output-file.js';
 import { addDouble, count, REG } from './registers.js';
 import type { ScanoutFrame } from './scanout-frame.js';
@@ -26,7 +35,11 @@ import { copyFrame, decodeWriteback, frameExtent } from './writeback-job.js';
 /** What the writeback needs of a job; core's Job is one. */
 export interface WritebackJob {
   readonly payload: unknown;
+  readonly seqno: number;
+  /** −errno of a dependency that failed, or 0. */
+  readonly blocker: number;
   readonly buffers: readonly { readonly bytes: Uint8Array<ArrayBufferLike> }[];
+  finish(error?: number): void;
 }
 
 /** Where a writeback lives. */
@@ -55,32 +68,98 @@ export class Writeback {
   readonly #env: WritebackEnvironment;
   readonly #words: Words;
   readonly #base: number;
+  readonly #crcs: FrameCrcs;
   readonly #sinks: Map<number, OpenSink> = new Map();
   readonly #full: Slot[] = [];
   readonly #free: Uint32Array[] = [];
   #lastSink = 0;
+  /** Made when a frame is first composed. */
+  #composer: Composer | undefined;
+  /** −errno of a job of the frame that is being composed. */
+  #frameError = -errno.ECANCELED;
 
   constructor(env: WritebackEnvironment) {
     this.#env = env;
     this.#words = env.words;
     this.#base = env.base;
+    this.#crcs = new FrameCrcs(env.words, env.base);
     env.words.store(env.base + REG.SINKS, 0);
   }
 
-  /** Copies a frame. ENOBUFS: not recorded, as all slots are full; ENODEV: as no sink is open. */
+  /** Copies a frame, or composes one. ENOBUFS: not recorded, as all slots are full; ENODEV: as no sink is open. */
   run(job: WritebackJob): void {
+    const compose = decodeCompose(job.payload);
+    if (compose !== undefined) {
+      this.#compose(job, compose);
+      return;
+    }
     const command = decodeWriteback(job.payload);
     if (command === 'barrier') return;
-    if (this.#sinks.size === 0) this.#giveUp('ENODEV', 'no sink is open; call openSink first');
-    if (this.#full.length >= this.#env.slots) {
-      if (this.#env.speed === 'max') this.#encodeOne();
-      else this.#giveUp('ENOBUFS', 'the writeback is behind; boot with kms({ slots: … }) for more');
-    }
+    this.#makeRoom();
     const [buffer] = job.buffers;
     if (buffer === undefined) throw new DmaBufError('EINVAL', 'writeback', 'the job has no buffer');
     const frame = copyFrame(buffer.bytes, command, this.#free.pop());
     addDouble(this.#words, this.#base + REG.COPIED, frameExtent(command));
     this.#full.push(frame);
+  }
+
+  /** A job of which a dependency failed: of a composed frame all of it fails. */
+  failed(job: WritebackJob): void {
+    const compose = decodeCompose(job.payload);
+    if (compose?.kind === 'clear' || compose?.kind === 'draw') this.#frameError = job.blocker;
+    job.finish(job.blocker);
+  }
+
+  #compose(job: WritebackJob, command: ComposeCommand): void {
+    if (command.kind === 'clear') {
+      this.#composer ??= new Composer();
+      this.#composer.clear(command.width, command.height);
+      this.#frameError = 0;
+      return;
+    }
+    const composer = this.#composer;
+    if (composer === undefined || this.#frameError !== 0) {
+      const error = this.#frameError;
+      if (command.kind === 'end') this.#frameError = -errno.ECANCELED;
+      throw DmaBufError.of(error, 'compose', 'a job of the same frame failed');
+    }
+    if (command.kind === 'draw') this.#draw(composer, job, command);
+    else this.#endFrame(composer, job, command);
+  }
+
+  #draw(composer: Composer, job: WritebackJob, { fb, state }: DrawCommand): void {
+    const [buffer] = job.buffers;
+    try {
+      if (buffer === undefined) throw new DmaBufError('EINVAL', 'compose', 'the job has no buffer');
+      composer.draw({ ...fb, bytes: buffer.bytes }, state);
+    } catch (error) {
+      if (error instanceof DmaBufError) this.#frameError = error.errno;
+      throw error;
+    }
+  }
+
+  #endFrame(composer: Composer, job: WritebackJob, { record, crc }: EndCommand): void {
+    this.#frameError = -errno.ECANCELED; // the next frame begins with a clear
+    const { pixels, width, height } = composer;
+    if (crc) {
+      const bytes = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength);
+      this.#crcs.add(job.seqno, crc32(bytes));
+    }
+    if (!record) return;
+    this.#makeRoom();
+    const old = this.#free.pop();
+    const copy = old?.length === pixels.length ? old : new Uint32Array(pixels.length);
+    copy.set(pixels);
+    addDouble(this.#words, this.#base + REG.COPIED, pixels.byteLength);
+    this.#full.push({ width, height, pitch: width * 4, pixels: copy });
+  }
+
+  /** A free slot for one more frame. ENODEV, ENOBUFS. */
+  #makeRoom(): void {
+    if (this.#sinks.size === 0) this.#giveUp('ENODEV', 'no sink is open; call openSink first');
+    if (this.#full.length < this.#env.slots) return;
+    if (this.#env.speed === 'max') this.#encodeOne();
+    else this.#giveUp('ENOBUFS', 'the writeback is behind; boot with kms({ slots: … }) for more');
   }
 
   /** Encodes one frame; at once again while there are more. */
