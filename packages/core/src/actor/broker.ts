@@ -105,6 +105,7 @@ class Broker {
     words.add(HEADER.HEARTBEAT, 1);
     this.#adopt(this.#task.first.actor, this.#task.first.port);
     this.#devices.start();
+    this.#reaping.makeThread();
     const prepare = setTimeout(() => this.#reaping.prepare(), REAPER_AFTER_MS).unref();
     await this.#finished;
     clearTimeout(prepare);

@@ -45,6 +45,14 @@ export class Reaping {
     this.#parts = parts;
   }
 
+  /**
+   * Makes the reaper's thread, which loads nothing yet. With the machine's other threads: whenever Node makes
+   * one, it tells the main thread, which has to turn its event loop once for that.
+   */
+  makeThread(): Host {
+    return (this.#host ??= workerHost(this.#parts.main, 1));
+  }
+
   /** Starts the reaper ahead of the first death, which it then settles in a millisecond or two. */
   prepare(): void {
     if (!this.#stopping) this.#reaper ??= this.#start(this.#parts.places[0]);
@@ -91,15 +99,14 @@ export class Reaping {
   }
 
   #start(place: number): Reaper {
-    const { main, boot, kernel, adopt, places } = this.#parts;
+    const { boot, kernel, adopt, places } = this.#parts;
     kernel.words.store(kernel.actors.at(place) + ACTOR.STATE, ACTOR_STATE.RESERVED);
-    this.#host ??= workerHost(main, 1);
     const life = new MessageChannel();
     const work = new MessageChannel();
     adopt(place, life.port2);
     const spare = places[0] === place ? places[1] : places[0];
     const task: ReaperTask = { actor: place, spare, port: life.port1, boot, work: work.port1 };
-    const running = this.#host.start(task, [life.port1, work.port1]);
+    const running = this.makeThread().start(task, [life.port1, work.port1]);
     running.ended.catch(() => {}); // its port tells
     work.port2.on('message', (reaped: Reaped) => this.#done(reaped));
     return { place, work: work.port2, running };

@@ -36,9 +36,11 @@ export function recover(services: Services, dead: number): void {
   const { kernel, jobs } = services;
   const { words } = kernel;
   const at = kernel.actors.at(dead);
-  const restarts = words.load(at + ACTOR.STATE) === ACTOR_STATE.RESTARTING;
+  const state = words.load(at + ACTOR.STATE);
+  const restarts = state === ACTOR_STATE.RESTARTING;
   new LockRecovery(services).run(dead);
-  wakeAll(services, dead);
+  // A reaper that warms up by somebody who never lived disturbs nobody.
+  if (state !== ACTOR_STATE.RESERVED) wakeAll(services, dead);
   for (const { driver, door } of services.drivers) driver.died?.(door, dead);
   if (!restarts) closeLines(services, dead);
   const recovery = new JobRecovery(services, dead, restarts);

@@ -38,12 +38,13 @@ export const HEAP_MB = 1024;
  * its own of `heapMb`; one that fills it dies alone, if it does so in small pieces (Node leaves it 16 MB to die in).
  */
 export function workerHost(url: string, threads: number, heapMb: number = HEAP_MB): Host {
-  const pool = startPool(url, threads, heapMb);
+  const pool = startPool(threads, heapMb);
   return {
     start(task, transfer) {
       const abort = new AbortController();
       const run = async (): Promise<void> => {
-        await (await pool).run(task, { transferList: [...transfer], signal: abort.signal });
+        const options = { filename: url, transferList: [...transfer], signal: abort.signal };
+        await (await pool).run(task, options);
       };
       return { ended: run(), kill: () => abort.abort() };
     },
@@ -57,10 +58,9 @@ export function workerHost(url: string, threads: number, heapMb: number = HEAP_M
 }
 
 /** Loads Piscina when a host is made: workers that only join a machine never need it. */
-async function startPool(url: string, threads: number, heapMb: number): Promise<Piscina> {
+async function startPool(threads: number, heapMb: number): Promise<Piscina> {
   const { Piscina: Pool } = await import('piscina');
   const pool = new Pool({
-    filename: url,
     minThreads: threads,
     maxThreads: threads,
     concurrentTasksPerWorker: 1,
