@@ -7,8 +7,9 @@ import { DmaBufError } from '@dmabuf/core';
 import { h264ProfileName } from '../bitstream/h264-sps.js';
 import type { CodecInfo } from './codec.js';
 import { h264 } from './h264.js';
-import { av1, vp8, vp9 } from './libav.js';
+import { av1 as libavAv1, vp8, vp9 } from './libav.js';
 import { jpeg, mjpeg } from './mjpeg.js';
+import { av1WithPeers, peerCodecs } from './peers/index.js';
 import { rawI420, rawNv12 } from './raw.js';
 import { UnsupportedStream } from './unsupported.js';
 
@@ -43,15 +44,28 @@ export {
   type SourcePlane,
 } from './planes.js';
 
+/** AV1 by its package, or by a peer. */
+const av1 = av1WithPeers(libavAv1);
+
 /** Every codec, installed or not; `probe()` tells. */
-export const codecs: readonly CodecInfo[] = [h264, vp8, vp9, mjpeg, jpeg, rawI420, rawNv12, av1];
+export const codecs: readonly CodecInfo[] = [
+  h264,
+  vp8,
+  vp9,
+  mjpeg,
+  jpeg,
+  rawI420,
+  rawNv12,
+  av1,
+  ...peerCodecs,
+];
 
 /** Formats that people bring along, for an answer better than "unknown". */
 const FOREIGN: Readonly<Record<string, string>> = {
-  HEVC: 'H.265/HEVC',
-  MPG1: 'MPEG-1',
-  MPG2: 'MPEG-2',
-  MPG4: 'MPEG-4 part 2',
+  H263: 'H.263',
+  VC1G: 'VC-1',
+  XVID: 'Xvid',
+  FWHT: 'FWHT',
 };
 
 const REMEDY =

@@ -6,7 +6,7 @@
  * be given back before its picture is shown, so that it is copied in between: two copies a picture.
  */
 import { DmaBufError } from '@dmabuf/core';
-import type { Colour, Rect } from '../bitstream/picture-format.js';
+import type { Colour } from '../bitstream/picture-format.js';
 import { isY4m, parseY4mHeader, y4mFrameLine } from '../bitstream/y4m.js';
 import type {
   CodecInfo,
@@ -15,10 +15,10 @@ import type {
   OpenOptions,
   Packet,
   PacketInfo,
-  Picture,
   PictureFourcc,
 } from './codec.js';
-import { tightLayout, writeI420, type PlanarPicture, type PlaneLayout } from './planes.js';
+import { planarPicture } from './planar-picture.js';
+import { tightLayout } from './planes.js';
 import { parseFault, UnsupportedStream } from './unsupported.js';
 
 const UNKNOWN_COLOUR: Colour = { range: 'limited', matrix: 'unspecified' };
@@ -29,34 +29,6 @@ interface Shape {
   readonly width: number;
   readonly height: number;
   readonly colour: Colour;
-}
-
-class RawPicture implements Picture {
-  readonly timestamp: number;
-  readonly width: number;
-  readonly height: number;
-  readonly codedWidth: number;
-  readonly codedHeight: number;
-  readonly crop: Rect;
-  readonly colour: Colour;
-  readonly fourcc = 'YU12';
-  readonly keyframe = true;
-  readonly damaged = false;
-  readonly #planar: PlanarPicture;
-
-  constructor(planar: PlanarPicture, colour: Colour, timestamp: number) {
-    const { width, height } = planar;
-    this.#planar = planar;
-    this.timestamp = timestamp;
-    this.width = this.codedWidth = width;
-    this.height = this.codedHeight = height;
-    this.crop = { left: 0, top: 0, width, height };
-    this.colour = colour;
-  }
-
-  copyTo(dst: Uint8Array<ArrayBufferLike>, layout: readonly PlaneLayout[]): number {
-    return writeI420(dst, layout, this.#planar);
-  }
 }
 
 export class RawDecoder implements Decoder {
@@ -123,7 +95,8 @@ export class RawDecoder implements Decoder {
     if (this.#bytes.length !== byteLength) this.#bytes = new Uint8Array(byteLength);
     this.#bytes.set(data.subarray(at));
     const planar = { fourcc: this.#fourcc, data: this.#bytes, planes, width, height };
-    return { pictures: [new RawPicture(planar, colour, timestamp)], fault: undefined };
+    const about = { timestamp, colour, keyframe: true, damaged: false };
+    return { pictures: [planarPicture(planar, about)], fault: undefined };
   }
 
   #sizeless(): UnsupportedStream {
