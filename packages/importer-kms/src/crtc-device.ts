@@ -1,6 +1,7 @@
 /**
  * Device half of the display, first worker: the CRTC of a card.
  */
+import type { Job } from '@dmabuf/core';
 import type { DeviceFactory } from '@dmabuf/core/driver';
 import { Crtc } from './crtc.js';
 import { adoptContext } from './device-context.js';
@@ -22,9 +23,11 @@ export const createDevice: DeviceFactory = ({ machine, door, spec }) => {
     now: () => door.now(),
     trace: (kind, seqno, a, b) => door.trace(kind, seqno, a, b),
   });
+  // Other contexts are lines of vblank requests; jobs without buffers or in-fences do not fail before they run.
+  const isCommand = (job: Job): boolean => job.context === words.load(base + REG.CRTC_CONTEXT);
   return {
-    run: (job) => crtc.run(job),
-    failed: (job) => crtc.failed(job),
+    run: (job) => (isCommand(job) ? crtc.run(job) : crtc.waitVblank(job)),
+    failed: (job) => (isCommand(job) ? crtc.failed(job) : job.finish(job.blocker)),
     tick: (now) => crtc.tick(now),
     ioctl: (request, args) => crtc.ioctl(request, args),
   };

@@ -9,6 +9,7 @@ import { CrtcState, type CrtcTiming } from './crtc-state.js';
 import type { FlipSpeed } from './flip-queue.js';
 import { addDouble, REG } from './registers.js';
 import { VblankClock } from './vblank-clock.js';
+import { VblankTimes } from './vblank-times.js';
 import type { Words } from '@dmabuf/core/driver';
 
 type Mode = Pick<CrtcTiming, 'hdisplay' | 'vdisplay' | 'vrefresh'>;
@@ -35,6 +36,7 @@ export class CrtcTimeline {
   readonly #words: Words;
   readonly #base: number;
   readonly #state: CrtcState;
+  readonly #times: VblankTimes;
   #savedEpoch: number | undefined;
 
   constructor(env: TimelineEnvironment) {
@@ -42,6 +44,7 @@ export class CrtcTimeline {
     this.#words = env.words;
     this.#base = env.base;
     this.#state = new CrtcState(env.words, env.base);
+    this.#times = new VblankTimes(env.words, env.base);
     const before = this.#state.load();
     this.first = before === undefined;
     this.earlierEpoch = before?.presentEpoch;
@@ -94,7 +97,10 @@ export class CrtcTimeline {
     const passed = this.clock.tick(now);
     if (passed === 0) return 0;
     const words = this.#words;
-    words.store(this.#base + REG.SEQUENCE, this.clock.sequence);
+    const { sequence } = this.clock;
+    // The number last: whoever knows of a vblank finds its time.
+    this.#times.add(sequence, this.clock.timeOf(sequence));
+    words.store(this.#base + REG.SEQUENCE, sequence);
     addDouble(words, this.#base + REG.VBLANKS, passed);
     if (passed > 1) addDouble(words, this.#base + REG.MISSED, passed - 1);
     return passed;

@@ -42,6 +42,7 @@ import { fullScreen, planeOff, type PlaneState } from './plane-state.js';
 import { initialise, shownPlanes } from './display-state.js';
 import { count, REG } from './registers.js';
 import { type PlaneChange, Scanout } from './scanout.js';
+import { type VblankJob, VblankWaits } from './vblank-waits.js';
 import { WakeAhead } from './wake-ahead.js';
 
 /** Where a CRTC lives. */
@@ -65,6 +66,7 @@ export class Crtc {
   readonly #scanout: Scanout;
   readonly #assembly: CommitAssembly = new CommitAssembly();
   readonly #records: FlipRecords;
+  readonly #waits: VblankWaits = new VblankWaits();
   readonly #lateness: LatenessHistogram;
   readonly #ahead: WakeAhead;
   /** Commits in the queue, by the pointers of their jobs. */
@@ -108,6 +110,13 @@ export class Crtc {
     job.defer({ again: true }); // nothing comes of it before it is shown: another life may do that
     this.#take(job, command, 0);
     if (isPart) this.#words.store(this.#base + REG.IN_HAND, 0);
+  }
+
+  /** Takes a request for a vblank: a job of another context than the CRTC's own. */
+  waitVblank(job: VblankJob): void {
+    const { clock } = this.#timeline;
+    if (clock.active) this.#serve(this.#env.now()); // it may have come, and not been served yet
+    this.#waits.add(job, clock.active ? clock.sequence : undefined);
   }
 
   /** Ends a commit of which a render failed (D8): what it was to replace stays on screen. */
@@ -277,7 +286,7 @@ export class Crtc {
     const active = change.active ?? this.#timeline.active;
     const now = this.#env.now();
     if (active) this.#timeline.on(now);
-    else if (this.#timeline.active) this.#timeline.off();
+    else if (this.#timeline.active) this.#vblanksOff();
     this.#records.add(commit.job.seqno, this.#sequence(), now);
     this.#scanOut([commit], changes);
   }
@@ -298,6 +307,7 @@ export class Crtc {
     this.#env.trace(TRACE_KIND.VBLANK, clock.sequence, passed - 1, 0);
     this.#latch(clock.timeOf(clock.sequence));
     if (this.#queue.pending === 0) this.#resume();
+    this.#waits.reached(clock.sequence);
   }
 
   /** Carries out what the queue decides for the vblank at `time`. */
@@ -425,8 +435,14 @@ export class Crtc {
     this.#primary = undefined;
     const release = this.#scanout.clear();
     this.#timeline.savePresentEpoch(this.#queue.epoch);
-    this.#timeline.off();
+    this.#vblanksOff();
     release();
+  }
+
+  /** Whoever waits for a vblank is told that none will come. */
+  #vblanksOff(): void {
+    this.#timeline.off();
+    this.#waits.reached(Infinity);
   }
 
   #checkScanout({ state, job }: PlaneChange, call: string): void {

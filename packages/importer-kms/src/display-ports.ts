@@ -74,6 +74,11 @@ export class DisplayPorts {
     this.events.add({ type: 'flip', userData, fence, happened });
   }
 
+  /** Whether something is scanned out. */
+  get isActive(): boolean {
+    return this.get(REG.ACTIVE) !== 0;
+  }
+
   /** Runs under FLIP_LOCK: what it queues and what it commits are one step for all others. */
   locked<T>(run: () => T): T {
     const { locks, base } = this.door;

@@ -35,6 +35,7 @@ import type {
   SinkOptions,
   WritebackStats,
 } from './display-types.js';
+import { type VblankRequest, Vblanks } from './display-vblank.js';
 import { Recording } from './display-writeback.js';
 import type { Presented } from './flip-records.js';
 import { LatenessHistogram } from './lateness.js';
@@ -54,6 +55,7 @@ export class Display {
   readonly #commits: AtomicCommits;
   readonly #planes: Planes;
   readonly #properties: Properties;
+  readonly #vblanks: Vblanks;
   readonly #recording: Recording;
   readonly #lateness: LatenessHistogram;
   readonly #shown: PlaneTable;
@@ -71,6 +73,7 @@ export class Display {
     this.#commits = new AtomicCommits(ports, this.#composition);
     this.#planes = new Planes(ports, this.#commits);
     this.#properties = new Properties(ports, this.#commits);
+    this.#vblanks = new Vblanks(ports);
     this.#recording = new Recording(ports, this.#composition);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
     this.#shown = shownPlanes(words, base);
@@ -239,6 +242,20 @@ export class Display {
    */
   queueCrc(after: InFences[number]): FrameCrc {
     return this.#ports.locked(() => this.#composition.crc(this.#composition.committed([after])));
+  }
+
+  /**
+   * Waits for a vblank, by its number or relative to the newest, and returns its number and time (ms of the
+   * machine's clock); by default it asks which was the newest, and does not wait. One that passed without being
+   * served is missed (see {@link stats}): then the first after it that was. When the display goes off
+   * meanwhile, the newest there was.
+   *
+   * With DRM_VBLANK_EVENT it does not block: `readEvent` gives the event; what is returned is the number of the
+   * vblank that is meant. EINVAL: a bad type, another CRTC than the first, or the CRTC is off; EOPNOTSUPP: there are none
+   * at speed `max`; EBUSY: it has not come within 3 s (an event has no such limit); ENOMEM: too many unread events.
+   */
+  waitVblank(request: VblankRequest = {}): Presented {
+    return this.#vblanks.wait(request);
   }
 
   /**

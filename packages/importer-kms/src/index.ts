@@ -32,6 +32,14 @@ export {
   DRM_MODE_ATOMIC_TEST_ONLY,
   DRM_MODE_PAGE_FLIP_EVENT,
 } from './atomic-check.js';
+export {
+  DRM_VBLANK_ABSOLUTE,
+  DRM_VBLANK_EVENT,
+  DRM_VBLANK_NEXTONMISS,
+  DRM_VBLANK_RELATIVE,
+  DRM_VBLANK_SECONDARY,
+  type VblankRequest,
+} from './display-vblank.js';
 export type { FrameCrc } from './display-composition.js';
 export type { PlanePlace } from './display-planes.js';
 export type { DrmEvent } from './display-events.js';

@@ -57,6 +57,16 @@ export const FLIP = {
 /** CRCs of composed frames that are remembered. */
 export const CRC_RECORDS = 64;
 
+/** Vblanks whose time is remembered. */
+export const VBLANK_RECORDS = 64;
+
+/** A vblank that was served; where its number & (VBLANK_RECORDS - 1) says. */
+export const VBLANK = {
+  SEQUENCE: 0, // low 32 bits; 0 while the record is written: stored first and last
+  TIME: 2, // double, ms
+  WORDS: 4,
+} as const;
+
 /** The CRC of a frame; where the seqno of its writeback job & (CRC_RECORDS - 1) says. */
 export const CRC = {
   SEQNO: 0, // low 32 bits; 0 while the record is written: stored first and last
@@ -114,7 +124,8 @@ export const REG = {
   BLOBS: 1136, // L(FLIP_LOCK): MODE_BLOBS records
   FLIPS: 1264, // crtc: ring of FLIP_RECORDS
   CRCS: 3328, // wb: ring of CRC_RECORDS
-  FRAMEBUFFERS: 3456, // L(FB_LOCK): the table of framebuffers
+  VBLANK_TIMES: 3456, // crtc: ring of VBLANK_RECORDS
+  FRAMEBUFFERS: 3712, // L(FB_LOCK): the table of framebuffers
 } as const;
 
 /** One of the two records at REG.TIMING. In force is the one that TIMING_SLOT names; the other is free. */
@@ -152,6 +163,7 @@ const BLOCKS: readonly (readonly [start: number, words: number])[] = [
   [REG.BLOBS, MODE_BLOBS * BLOB.WORDS],
   [REG.FLIPS, FLIP_RECORDS * FLIP.WORDS],
   [REG.CRCS, CRC_RECORDS * CRC.WORDS],
+  [REG.VBLANK_TIMES, VBLANK_RECORDS * VBLANK.WORDS],
   [REG.FRAMEBUFFERS, 0],
 ];
 BLOCKS.forEach(([start, words], i) => {
