@@ -17,7 +17,7 @@ else await decode();
 
 async function show(): Promise<void> {
   const machine = await boot({ drivers: [kms({ mode: '640x360@60', speed: 'max' })] });
-  const _worker = new Worker(new URL(import.meta.url), machine.invite('decoder'));
+  ['decoder'].map((name) => new Worker(new URL(import.meta.url), machine.invite(name)));
   const decoder = machine.createContext(await machine.peer('decoder'));
   const display = Display.open(machine);
   const { crtc, overlays, primary } = display.objects;

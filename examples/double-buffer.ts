@@ -7,7 +7,7 @@ const [WIDTH, HEIGHT, FRAMES] = [320, 180, 30];
 
 if (isMainThread) {
   const machine = await boot({ drivers: [kms({ mode: `${WIDTH}x${HEIGHT}@60` })] });
-  const _worker = new Worker(new URL(import.meta.url), machine.invite('renderer'));
+  ['renderer'].map((name) => new Worker(new URL(import.meta.url), machine.invite(name)));
   const renderer = machine.createContext(await machine.peer('renderer'));
   const display = Display.open(machine);
   const fbs = [0, 1].map(() => {
