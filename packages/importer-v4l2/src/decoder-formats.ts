@@ -97,7 +97,7 @@ export class DecoderFormats implements FormatSet {
     }
     const header = request.header === undefined ? null : Buffer.from(request.header);
     const { width = 0, height = 0 } = request;
-    this.#file.ioctl('VIDIOC_S_FMT', [width, height, 0, format.pixelformat, header]);
+    this.#file.ioctl('VIDIOC_S_FMT', [width, height, 0, format.pixelformat, header, true]);
     this.#sizeimage = format.planes[0]?.sizeimage ?? this.#sizeimage;
     return format;
   }

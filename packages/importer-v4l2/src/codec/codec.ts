@@ -125,6 +125,11 @@ export interface OpenOptions {
   /** Visible size, for formats that do not state it (raw pictures). */
   readonly width?: number;
   readonly height?: number;
+  /**
+   * Whether the end of the stream will be told by `drain`. Default true. False: peers, which hold pictures back until
+   * then, are refused with `EINVAL`.
+   */
+  readonly drains?: boolean;
 }
 
 /** A codec of the registry. */

@@ -29,7 +29,7 @@ import { UnsupportedStream } from './unsupported.js';
 export const H264_ACCEPTS = 'H.264 Baseline and Constrained Baseline, 8-bit 4:2:0, progressive';
 
 const REMEDY =
-  'convert it (ffmpeg -i FILE -c:v libx264 -profile:v baseline OUT.mp4), or use VP8 or VP9';
+  'convert it (ffmpeg -i FILE -c:v libx264 -profile:v baseline OUT.mp4), or npm install node-av';
 
 /** Macroblocks of level 5.1, the largest frame that is decoded here (4096x2304). */
 const MAX_MACROBLOCKS = 36864;

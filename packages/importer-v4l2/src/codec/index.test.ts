@@ -63,7 +63,7 @@ test('a codec string tells the codec and its profile', () => {
   assert.throws(() => codecOfString('vp09.02.10.10'), /VP9 profile 2/);
   assert.is(codecOfString('av01.0.04M.08').fourcc, 'AV01');
   assert.throws(() => codecOfString('av01.1.04M.08'), /^EINVAL.*AV1 profile 1/);
-  assert.is(codecOfString('hvc1.1.6.L93').fourcc, 'HEVC');
+  assert.throws(() => codecOfString('hvc1.1.6.L93'), /^EINVAL.*H\.265, which only peers decode/);
   assert.throws(() => codecOfString('theora'), /the format 'theora'/);
 });
 

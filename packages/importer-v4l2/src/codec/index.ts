@@ -6,10 +6,10 @@
 import { DmaBufError } from '@dmabuf/core';
 import { h264ProfileName } from '../bitstream/h264-sps.js';
 import type { CodecInfo } from './codec.js';
-import { h264 } from './h264.js';
+import { h264 as h264bsd } from './h264.js';
 import { av1 as libavAv1, vp8, vp9 } from './libav.js';
 import { jpeg, mjpeg } from './mjpeg.js';
-import { av1WithPeers, peerCodecs } from './peers/index.js';
+import { av1WithPeers, h264WithPeers, peerCodecs } from './peers/index.js';
 import { rawI420, rawNv12 } from './raw.js';
 import { UnsupportedStream } from './unsupported.js';
 
@@ -43,6 +43,9 @@ export {
   type PlaneLayout,
   type SourcePlane,
 } from './planes.js';
+
+/** H.264 by h264bsd; what that does not do, by a peer. */
+const h264 = h264WithPeers(h264bsd);
 
 /** AV1 by its package, or by a peer. */
 const av1 = av1WithPeers(libavAv1);
@@ -125,7 +128,8 @@ const CODEC_STRINGS: Readonly<Record<string, string>> = {
 /**
  * The codec of a container's codec string: `'avc1.42c01f'`, `'vp8'`, `'vp09.00.31.08'`.
  *
- * Looks at the profile too, so that a player refuses a file before it decodes: throws `EINVAL`.
+ * Looks at the profile too, so that a player refuses a file before it decodes: throws `EINVAL`, also for what only
+ * peers decode, which queueDecode cannot feed.
  */
 export function codecOfString(codec: string): CodecInfo {
   const [entry = '', detail = ''] = codec.split('.');
@@ -143,6 +147,9 @@ export function codecOfString(codec: string): CodecInfo {
   }
   if (info === vp9 && /^\d+$/.test(detail) && Number(detail) !== 0) {
     throw refuse(`VP9 profile ${Number(detail)}`);
+  }
+  if (peerCodecs.includes(info)) {
+    throw refuse(`${info.description}, which only peers decode, fed by QBUF`);
   }
   if (info === av1 && /^[12]$/.test(detail)) throw refuse(`AV1 profile ${detail}`);
   return info;

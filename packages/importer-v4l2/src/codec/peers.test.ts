@@ -25,12 +25,18 @@ test.after(() => {
 });
 
 /** Decodes `stream` in a process that finds programs and packages in these folders alone. */
-function decode(stream: string, bin: string, packages: string): Promise<PeerReport> {
+function decode(
+  stream: string,
+  bin: string,
+  packages: string,
+  format = 'HEVC',
+): Promise<PeerReport> {
   const main = fileURLToPath(new URL('./test/peer-main.js', import.meta.url));
   const env = {
     PATH: bin === '' ? '' : join(home, bin),
     NODE_PATH: packages === '' ? '' : join(home, packages),
     DMABUF_TEST_STREAM: stream,
+    DMABUF_TEST_FORMAT: format,
   };
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [main], { env }, (error, stdout) => {
@@ -92,6 +98,26 @@ test('@ffmpeg/core is found, and decodes group by group', async () => {
   assert.equal(greys(report), WANTED);
 });
 
+/** Parameter sets stand in a packet of their own, once. */
+const HIGH = 'S I10 p11 I20 p21';
+const HIGH_WANTED = [
+  [10, 10],
+  [20, 11],
+  [30, 20],
+  [40, 21],
+];
+
+test('H.264 of High profile goes to a peer where there is one, and is refused where there is none', async () => {
+  const report = await decode(HIGH, '', 'av', 'H264');
+  assert.is(report.name, 'h264decoder (h264bsd)', 'a peer is looked for once the stream is known');
+  assert.equal(greys(report), HIGH_WANTED);
+  assert.equal(report.faults, []);
+  const refused = await decode(HIGH, '', '', 'H264');
+  assert.equal(refused.pictures, []);
+  assert.match(refused.faults[0] ?? '', /^EINVAL.*High \(profile_idc 100\).*accepted is/);
+  assert.match(refused.faults[0] ?? '', /npm install node-av/);
+});
+
 if (process.platform === 'win32') {
   console.log('# skip: the stand-in of the ffmpeg program is a script with a #! line');
   test.skip('the ffmpeg program in PATH is found, and decodes group by group', () => {});
@@ -101,6 +127,10 @@ if (process.platform === 'win32') {
     assert.is(report.name, 'ffmpeg');
     assert.equal(greys(report), WANTED);
     assert.equal(report.faults, []);
+  });
+
+  test('every group is decoded with the parameter sets that came before it', async () => {
+    assert.equal(greys(await decode(HIGH, 'bin', '', 'H264')), HIGH_WANTED);
   });
 
   test('a group of which a picture is missing is damaged, the others are not', async () => {

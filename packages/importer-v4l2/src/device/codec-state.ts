@@ -29,6 +29,8 @@ export interface OutputFormat {
   readonly height: number;
   /** CAPTURE buffers that the application is going to queue, 0 if it does not say. */
   readonly depth: number;
+  /** It is fed by QBUF, and the end of its stream is told by DECODER_CMD. */
+  readonly drains: boolean;
 }
 
 /** A failure of the codec itself (out of memory, a broken package) as the caller of an ioctl gets it. */
@@ -123,12 +125,12 @@ export class DecoderState {
 
   /** Opens the decoder of a format. ENOENT, EINVAL, ENOMEM, EIO. */
   static async open(format: OutputFormat, hooks: M2mHooks, from: Resume): Promise<DecoderState> {
-    const { fourcc, header } = format;
+    const { fourcc, header, drains } = format;
     const codec = codecOf(fourcc);
     try {
       // What the stream has told outlives the worker, for formats whose packets do not tell it.
       const { width, height } = from.state.size ?? format;
-      const decoder = await codec.open({ width, height, ...(header && { header }) });
+      const decoder = await codec.open({ width, height, drains, ...(header && { header }) });
       return new DecoderState(codec, decoder, header !== undefined, hooks, from);
     } catch (error) {
       throw codecError(error);

@@ -100,6 +100,7 @@ export class OpenFile {
       width: 0,
       height: 0,
       depth: 0,
+      drains: this.#streams,
     };
     const resume = resumeOf(words, this.record, this.source.completed);
     this.#codec = await DecoderState.open(format, this.#hooks, resume);

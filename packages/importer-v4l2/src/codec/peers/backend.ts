@@ -18,6 +18,10 @@ export interface PeerFormat {
   inspect(data: Bytes): PacketInfo;
   /** Whether nothing after this packet refers to anything before it, in display order either. */
   closed(data: Bytes): boolean;
+  /** A packet that shows no picture may hold one all the same (AV1); else it holds parameter sets. */
+  readonly hasHidden?: boolean;
+  /** Parameter sets within a packet, which later packets rely on; none where every group repeats them. */
+  parameterSets?(data: Bytes): readonly Bytes[];
 }
 
 /** What can decode. */
@@ -30,6 +34,15 @@ export interface DecoderBackend {
   present(): boolean;
   /** Rejects with `EIO` where it is there, but not as it should be. */
   open(format: PeerFormat, header: Bytes | undefined): Promise<Decoder>;
+}
+
+/** More than any stream's parameter sets. */
+const MAX_PREFIX_BYTES = 1 << 20;
+
+/** Packets without pictures that wait for the next one: joined, or the newest alone where they are too many. */
+export function joinPrefix(prefix: Bytes, data: Bytes): Bytes {
+  const kept = prefix.length + data.length > MAX_PREFIX_BYTES ? [] : [prefix];
+  return Buffer.concat([...kept, data]);
 }
 
 const require = createRequire(import.meta.url);

@@ -9,7 +9,7 @@ import { DECODE_ARGS } from './ffmpeg-program.js';
 import { GroupDecoder } from './group-decoder.js';
 
 const PACKAGE = '@ffmpeg/core';
-const FORMATS = ['HEVC', 'MPG1', 'MPG2'];
+const FORMATS = ['H264', 'HEVC', 'MPG1', 'MPG2'];
 
 /** The part of its interface that is used here. */
 interface Core {

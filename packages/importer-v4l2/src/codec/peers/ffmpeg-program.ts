@@ -9,7 +9,7 @@ import { DmaBufError } from '@dmabuf/core';
 import type { DecoderBackend } from './backend.js';
 import { GroupDecoder } from './group-decoder.js';
 
-const FORMATS = ['AV01', 'HEVC', 'MPG1', 'MPG2'];
+const FORMATS = ['AV01', 'H264', 'HEVC', 'MPG1', 'MPG2'];
 
 /** Arguments between input and output that every run of ffmpeg has. */
 export const DECODE_ARGS: readonly string[] = [

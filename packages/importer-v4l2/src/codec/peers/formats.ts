@@ -15,6 +15,7 @@ const HEVC_FIRST_IRAP = 16;
 const HEVC_LAST_CLOSED = 20;
 const HEVC_LAST_IRAP = 23;
 const HEVC_FIRST_PARAMETERS = 32;
+const HEVC_LAST_PARAMETERS = 34;
 
 /** MPEG start codes (ISO/IEC 13818-2 table 6-1, 14496-2 table 6-3). */
 const PICTURE = 0x00;
@@ -43,6 +44,13 @@ const hevc: PeerFormat = {
   },
   closed: (data) =>
     hevcTypes(data).some((type) => type >= HEVC_FIRST_IRAP && type <= HEVC_LAST_CLOSED),
+  parameterSets: (data) =>
+    splitNalUnits(data)
+      .map((nal) => nal.data)
+      .filter(({ 0: head = 0 }) => {
+        const type = (head >> 1) & 63;
+        return type >= HEVC_FIRST_PARAMETERS && type <= HEVC_LAST_PARAMETERS;
+      }),
 };
 
 /** Start codes of a packet, and where each one's body begins. */
@@ -109,6 +117,7 @@ const av1: PeerFormat = {
   description: 'AV1',
   inspect: inspectAv1,
   closed: (data) => parseAv1Unit(data).keyframe,
+  hasHidden: true,
 };
 
 export const peerFormats: Readonly<

@@ -7,12 +7,13 @@
  * wrong nobody can tell which one is missing, and all of the group are damaged.
  */
 import { DmaBufError } from '@dmabuf/core';
+import { joinNalUnits } from '../../bitstream/annexb.js';
 import { parseY4m, type Y4mFile } from '../../bitstream/y4m.js';
 import type { Decoded, Decoder, Packet } from '../codec.js';
 import { planarPicture } from '../planar-picture.js';
 import { tightLayout } from '../planes.js';
 import { parseFault } from '../unsupported.js';
-import type { PeerFormat } from './backend.js';
+import { joinPrefix, type PeerFormat } from './backend.js';
 import { writeIvf } from './ivf-writer.js';
 
 /** Most packets of a group, for its pictures are all in memory at once. */
@@ -31,6 +32,7 @@ export type Transcode = (
 /** Elementary streams are packets one after the other; AV1 needs a container. */
 const DEMUXERS: Readonly<Record<string, string>> = {
   AV01: 'ivf',
+  H264: 'h264',
   HEVC: 'hevc',
   MPG1: 'mpegvideo',
   MPG2: 'mpegvideo',
@@ -46,13 +48,44 @@ function faulty(detail: string): Decoded {
   return { pictures: [], fault: new DmaBufError('EIO', 'decode', detail) };
 }
 
+/** Most parameter sets that are kept: more than any stream has. */
+const MAX_SETS = 64;
+
+/** The parameter sets of a stream, the latest last, for every group may rely on any of them. */
+class ParameterSets {
+  readonly #format: PeerFormat;
+  /** By content. */
+  readonly #sets: Map<string, Uint8Array<ArrayBuffer>> = new Map();
+
+  constructor(format: PeerFormat) {
+    this.#format = format;
+  }
+
+  add(data: Uint8Array<ArrayBufferLike>): void {
+    for (const set of this.#format.parameterSets?.(data) ?? []) {
+      const key = Buffer.from(set).toString('latin1');
+      this.#sets.delete(key);
+      this.#sets.set(key, Uint8Array.from(set));
+      const [oldest] = this.#sets.keys();
+      if (this.#sets.size > MAX_SETS && oldest !== undefined) this.#sets.delete(oldest);
+    }
+  }
+
+  /** Annex B. */
+  get bytes(): Uint8Array {
+    return joinNalUnits([...this.#sets.values()]);
+  }
+}
+
 export class GroupDecoder implements Decoder {
   readonly name: string;
   /** In buffers it needs no more than that; in packets it holds back a group. */
   readonly reorderDelay = 1;
   readonly #format: PeerFormat;
   readonly #transcode: Transcode;
-  readonly #header: Uint8Array<ArrayBuffer>;
+  readonly #sets: ParameterSets;
+  /** Packets that show nothing go in with the next one. */
+  #prefix: Uint8Array<ArrayBufferLike> = new Uint8Array(0);
   #group: Collected[] = [];
   #size: { readonly width: number; readonly height: number } | undefined;
   #closed = false;
@@ -66,7 +99,10 @@ export class GroupDecoder implements Decoder {
     this.name = name;
     this.#format = format;
     this.#transcode = transcode;
-    this.#header = Uint8Array.from(header ?? []);
+    this.#sets = new ParameterSets(format);
+    if (header === undefined) return;
+    if (format.parameterSets === undefined) this.#prefix = Uint8Array.from(header);
+    else this.#sets.add(header);
   }
 
   decode({ data, timestamp }: Packet): Decoded | Promise<Decoded> {
@@ -80,8 +116,13 @@ export class GroupDecoder implements Decoder {
       const info = this.#format.inspect(data);
       shown = info.shown;
       starts = this.#group.length === 0 ? info.keyframe : this.#format.closed(data);
+      this.#sets.add(data);
     } catch (error) {
       return { pictures: [], fault: parseFault(error) };
+    }
+    if (!shown && this.#format.hasHidden !== true) {
+      this.#prefix = joinPrefix(this.#prefix, data);
+      return NOTHING;
     }
     if (!starts && this.#group.length === 0)
       return faulty('decoding can start at a key frame only');
@@ -91,7 +132,9 @@ export class GroupDecoder implements Decoder {
     const before = starts ? this.#group : [];
     if (starts) this.#group = [];
     // The caller may change its bytes once this call returns.
-    this.#group.push({ data: Uint8Array.from(data), timestamp, shown });
+    const copy = Uint8Array.from(Buffer.concat([this.#prefix, data]));
+    this.#prefix = new Uint8Array(0);
+    this.#group.push({ data: copy, timestamp, shown });
     return before.length === 0 ? NOTHING : this.#decodeGroup(before);
   }
 
@@ -105,6 +148,7 @@ export class GroupDecoder implements Decoder {
   reset(): void {
     this.#open('reset');
     this.#group = [];
+    this.#prefix = new Uint8Array(0);
   }
 
   close(): void {
@@ -142,11 +186,8 @@ export class GroupDecoder implements Decoder {
   #run(packets: readonly Uint8Array<ArrayBuffer>[]): Promise<Uint8Array<ArrayBufferLike>> {
     const { fourcc } = this.#format;
     const demuxer = DEMUXERS[fourcc] ?? 'ivf';
-    if (demuxer !== 'ivf')
-      return this.#transcode(Buffer.concat([this.#header, ...packets]), demuxer);
-    const [first, ...rest] = packets;
-    const head = Buffer.concat([this.#header, first ?? new Uint8Array(0)]);
-    return this.#transcode(writeIvf(fourcc, [head, ...rest]), demuxer);
+    if (demuxer === 'ivf') return this.#transcode(writeIvf(fourcc, packets), demuxer);
+    return this.#transcode(Buffer.concat([this.#sets.bytes, ...packets]), demuxer);
   }
 
   #open(call: string): void {

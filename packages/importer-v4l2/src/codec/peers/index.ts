@@ -7,6 +7,7 @@ import type { DecoderBackend, PeerFormat } from './backend.js';
 import { ffmpegCore } from './ffmpeg-core.js';
 import { ffmpegProgram } from './ffmpeg-program.js';
 import { peerFormats } from './formats.js';
+import { h264Format, h264WithPeers as withH264Peers } from './h264.js';
 import { nodeAv } from './node-av.js';
 
 const BACKENDS: readonly DecoderBackend[] = [nodeAv, ffmpegProgram, ffmpegCore];
@@ -30,6 +31,10 @@ async function openPeer(
   options: OpenOptions,
   more: readonly string[],
 ): Promise<Decoder> {
+  if (options.drains === false && probePeers(format, []).available) {
+    const detail = `${format.description} is decoded by a peer here, which holds pictures back until a drain, and queueDecode has none: use S_FMT, QBUF and DECODER_CMD`;
+    throw new DmaBufError('EINVAL', 'open_codec', detail);
+  }
   let failed: DmaBufError | undefined;
   for (const backend of backendsOf(format).filter((found) => found.present())) {
     try {
@@ -87,4 +92,17 @@ export const peerCodecs: readonly CodecInfo[] = [
 /** AV1 by its own package, else by a peer. */
 export function av1WithPeers(av1: CodecInfo): CodecInfo {
   return withPeers(av1, peerFormats.av1);
+}
+
+/** Whether a peer is here that decodes all of H.264. */
+function hasH264Peer(): boolean {
+  return probePeers(h264Format, []).available;
+}
+
+/** H.264 by our own decoder; what that refuses, by a peer. */
+export function h264WithPeers(h264: CodecInfo): CodecInfo {
+  return withH264Peers(h264, {
+    present: hasH264Peer,
+    open: (header) => openPeer(h264Format, header === undefined ? {} : { header }, []),
+  });
 }

@@ -10,7 +10,7 @@ import type { Colour, ColourMatrix, Rect } from '../../bitstream/picture-format.
 import type { Decoded, Decoder, Packet, PacketInfo, Picture } from '../codec.js';
 import { checkPlanes, copyPlanes, planeSizes, type PlaneLayout } from '../planes.js';
 import { parseFault } from '../unsupported.js';
-import { packagePath, type DecoderBackend, type PeerFormat } from './backend.js';
+import { joinPrefix, packagePath, type DecoderBackend, type PeerFormat } from './backend.js';
 import {
   loadNodeAv,
   NODE_AV,
@@ -23,6 +23,7 @@ import {
 /** FFmpeg's names of the formats. */
 const CODEC_IDS: Readonly<Record<string, string>> = {
   AV01: 'AV1',
+  H264: 'H264',
   HEVC: 'HEVC',
   MPG1: 'MPEG1VIDEO',
   MPG2: 'MPEG2VIDEO',
@@ -100,7 +101,8 @@ export class NodeAvDecoder implements Decoder {
   readonly #av: NodeAv;
   readonly #format: PeerFormat;
   readonly #packet: AvPacket;
-  readonly #header: Uint8Array<ArrayBuffer>;
+  /** Parameter sets that go in with the next packet: FFmpeg takes none without a picture. */
+  #prefix: Uint8Array<ArrayBufferLike>;
   #context: AvContext | undefined;
   /** Frames of the pictures that the last call returned. */
   readonly #frames: AvFrame[] = [];
@@ -133,7 +135,7 @@ export class NodeAvDecoder implements Decoder {
     this.name = `node-av (${format.description})`;
     this.#av = av;
     this.#format = format;
-    this.#header = Uint8Array.from(header ?? []);
+    this.#prefix = Uint8Array.from(header ?? []);
     this.#context = context;
     this.#packet = av.packet();
     this.#packet.alloc();
@@ -151,6 +153,10 @@ export class NodeAvDecoder implements Decoder {
     } catch (error) {
       this.#tainted = true;
       return { pictures: [], fault: parseFault(error) };
+    }
+    if (!info.shown && this.#format.hasHidden !== true) {
+      this.#prefix = joinPrefix(this.#prefix, data);
+      return this.#receive(context);
     }
     if (this.#waiting && !info.keyframe)
       return this.#faulty('decoding can start at a key frame only');
@@ -192,8 +198,8 @@ export class NodeAvDecoder implements Decoder {
   }
 
   #send(context: AvContext, data: Uint8Array<ArrayBufferLike>): number {
-    const first = this.#waiting && this.#header.length > 0;
-    this.#packet.data = Buffer.concat(first ? [this.#header, data] : [data]);
+    this.#packet.data = Buffer.concat([this.#prefix, data]);
+    this.#prefix = new Uint8Array(0);
     this.#packet.pts = BigInt(this.#sent);
     const code = context.sendPacketSync(this.#packet);
     this.#packet.unref();

@@ -1,8 +1,10 @@
 /**
- * A process of the peers' tests: decodes an H.265 stream of a few packets with whatever peers its
+ * A process of the peers' tests: decodes a stream of a few packets with whatever peers its
  * environment has, and prints what came of it. Packets are 16x16 pictures of one grey, see stand-ins.ts.
  */
 import { DmaBufError } from '@dmabuf/core';
+import { joinNalUnits } from '../../bitstream/annexb.js';
+import { writePps, writeSps } from '../../bitstream/test/bit-writer.js';
 import { codecOf, listedCodecs, type Decoded } from '../index.js';
 import { tightLayout } from '../planes.js';
 
@@ -19,19 +21,24 @@ export interface PeerReport {
   readonly error: string;
 }
 
-/** Annex B: an IDR picture, or one that refers to others. */
-function packet(grey: number, idr: boolean): Uint8Array {
-  return Uint8Array.of(0, 0, 0, 1, (idr ? 19 : 1) << 1, 1, grey);
+const fourcc = process.env['DMABUF_TEST_FORMAT'] ?? 'HEVC';
+
+/** A NAL unit: an IDR picture, or one that refers to others. */
+function slice(grey: number, idr: boolean): Uint8Array {
+  if (fourcc === 'H264') return Uint8Array.of(idr ? 0x65 : 0x41, 1, grey);
+  return Uint8Array.of((idr ? 19 : 1) << 1, 1, grey);
 }
 
-/** `grey` of each packet; capital: IDR. */
+/** `I` or `p` and the grey of each packet; `S`: the parameter sets of H.264 High profile. */
 const stream = (process.env['DMABUF_TEST_STREAM'] ?? '').split(' ').map((text, i) => {
-  const grey = Number.parseInt(text.slice(1), 10);
-  return { data: packet(grey, text.startsWith('I')), timestamp: 10 * i };
+  const units = text.startsWith('S')
+    ? [writeSps({ profile: 100 }), writePps()]
+    : [slice(Number.parseInt(text.slice(1), 10), text.startsWith('I'))];
+  return { data: joinNalUnits(units), timestamp: 10 * i };
 });
 
 const report = {
-  listed: listedCodecs().map(({ fourcc }) => fourcc),
+  listed: listedCodecs().map((codec) => codec.fourcc),
   name: '',
   pictures: [] as [number, number, boolean][],
   faults: [] as string[],
@@ -49,7 +56,7 @@ function note({ pictures, fault }: Decoded): void {
 }
 
 try {
-  const decoder = await codecOf('HEVC').open();
+  const decoder = await codecOf(fourcc).open();
   report.name = decoder.name;
   for (const each of stream) note(await decoder.decode(each));
   note(await decoder.drain());

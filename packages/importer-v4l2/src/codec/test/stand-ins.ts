@@ -1,6 +1,7 @@
 /**
  * Stand-ins of the optional peers: small modules and a program, found by the same look-up, which "decode"
- * the packets of peer-main.ts: every NAL unit is a picture of 16x16 pixels, of the grey that its last byte says.
+ * the packets of peer-main.ts: every NAL unit
+ * whose second byte is 1 is a picture of 16x16 pixels, of the grey that its third byte says.
  * Grey 99 is damage, which costs a picture.
  */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
@@ -10,7 +11,8 @@ const GREYS = `
 const greys = (bytes) => {
   const found = [];
   for (let i = 0; i + 6 < bytes.length; i++)
-    if (!bytes[i] && !bytes[i + 1] && !bytes[i + 2] && bytes[i + 3] === 1) found.push(bytes[i + 6]);
+    if (!bytes[i] && !bytes[i + 1] && !bytes[i + 2] && bytes[i + 3] === 1 && bytes[i + 5] === 1)
+      found.push(bytes[i + 6]);
   return found.filter((grey) => grey !== 99);
 };
 const y4m = (list) => Buffer.concat([
@@ -23,7 +25,9 @@ const PROGRAM = `
 const parts = [];
 process.stdin.on('data', (part) => parts.push(part)).on('end', () => {
   const list = greys(Buffer.concat(parts));
-  if (process.argv[process.argv.indexOf('-f') + 1] !== 'hevc') throw new Error('not told the format');
+  const format = process.argv[process.argv.indexOf('-f') + 1];
+  const set = (Buffer.concat(parts)[4] & 31) === 7;
+  if (format !== 'hevc' && !(format === 'h264' && set)) throw new Error('no format, or no parameter sets');
   if (list.includes(98)) { console.error('cannot do 98'); process.exit(1); }
   process.stdout.write(y4m(list));
 });
@@ -82,7 +86,7 @@ export class Frame {
   bestEffortTimestamp = 0n; linesize = [32, 16, 16]; data = null; pts = 0n;
   alloc() {} free() { this.data = null; }
 }
-export class Codec { static findDecoder(id) { return id === 7 ? { id } : null; } }
+export class Codec { static findDecoder(id) { return id === 7 || id === 8 ? { id } : null; } }
 export class CodecContext {
   held = []; ready = []; threadCount = 0;
   allocContext3() {}
@@ -91,7 +95,7 @@ export class CodecContext {
   flushBuffers() { this.held = []; this.ready = []; }
   sendPacketSync(packet) {
     if (packet === null) { this.ready.push(...this.held.splice(0)); return 0; }
-    const [grey] = greys(packet.data);
+    const grey = greys(packet.data).at(-1);
     if (grey === undefined) return -1094995529;
     this.held.push([grey, packet.pts]);
     if (this.held.length > 1) this.ready.push(this.held.shift());
@@ -113,6 +117,6 @@ export class CodecContext {
       exports: { '.': './lib.js', './lib': './lib.js', './constants': './constants.js' },
     }),
     'lib.js': loads ? lib : 'throw new Error("no binary for this platform");',
-    'constants.js': 'export const AV_CODEC_ID_HEVC = 7;',
+    'constants.js': 'export const AV_CODEC_ID_HEVC = 7, AV_CODEC_ID_H264 = 8;',
   });
 }
