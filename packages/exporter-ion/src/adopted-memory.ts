@@ -60,7 +60,7 @@ export class AdoptedMemory extends Heap {
   }
 
   usage(): HeapUsage {
-    return { total: Infinity, free: Infinity, largest: Infinity, dirty: 0, holes: 0 };
+    return { total: Infinity, free: Infinity, largest: Infinity, dirty: 0, holes: 0, pooled: 0 };
   }
 
   /** Bytes that buffers share now. */

@@ -36,7 +36,13 @@ export interface AllocOptions {
 }
 
 /** Somebody who will use a buffer: `/dev/dri/card0`, whose driver has declared what it reaches; or that itself. */
-export type BufferUser = string | (Reach & { readonly name?: string });
+export type BufferUser =
+  | string
+  | (Reach & {
+      readonly name?: string;
+      /** Its actor id, if it is known: memory that it had before may then serve again. */
+      readonly actor?: number;
+    });
 
 /** Who allocates. */
 export interface Allocator extends Pick<
@@ -144,11 +150,12 @@ function checkRequest(ion: Ion, who: Allocator, options: AllocOptions): Request 
     if (why.length === 0) heaps.push(heap);
     else unsuited.push(`${heap.label}: ${why.join(', ')}`);
   }
-  return { size, align, flags, name, heaps, unsuited };
+  const actors = [who.actor, ...users.flatMap(({ actor }) => actor ?? [])];
+  return { size, align, flags, name, actors, heaps, unsuited };
 }
 
 /** ENOENT: no device of that path; EINVAL, TypeError: no such reach. */
-function usersOf(who: Allocator, users: readonly BufferUser[]): HeapUser[] {
+function usersOf(who: Allocator, users: readonly BufferUser[]): (HeapUser & { actor?: number })[] {
   const given: unknown = users;
   if (!Array.isArray(given)) {
     throw new TypeError('ion_alloc: `for` must be an array of device paths and reaches');
@@ -156,12 +163,14 @@ function usersOf(who: Allocator, users: readonly BufferUser[]): HeapUser[] {
   return users.map((user, i) => {
     if (typeof user !== 'string') {
       checkReach('ion_alloc', `for[${i}]`, user);
-      return { name: user.name ?? `for[${i}]`, reach: user, protected: false };
+      const { name = `for[${i}]`, actor } = user;
+      const known = { name, reach: user, protected: false };
+      return actor === undefined ? known : { ...known, actor };
     }
     const { machine } = who;
     const node = machine.device(user);
     const { name } = machine.actorStats(node.actor);
-    return { name, reach: node.reach, protected: node.protected };
+    return { name, reach: node.reach, protected: node.protected, actor: node.actor };
   });
 }
 

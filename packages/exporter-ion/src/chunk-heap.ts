@@ -21,14 +21,12 @@ const ZEROING = -2;
 export class ChunkHeap extends PoolHeap {
   /** Bytes of a chunk. */
   readonly chunk: number;
-  readonly #base: number;
   readonly #count: number;
 
   constructor(env: HeapEnv) {
     super(env);
     const { words, pointer } = this;
     this.chunk = Math.max(this.config.chunk, env.granule);
-    this.#base = env.base;
     this.#count = Math.floor(words.getDouble(pointer + HEAP.BYTES) / this.chunk);
   }
 
@@ -78,7 +76,7 @@ export class ChunkHeap extends PoolHeap {
       if (word < 0) dirty += this.chunk;
     }
     const total = this.#count * this.chunk;
-    return { total, free, largest: free, dirty, holes: free > 0 ? 1 : 0 };
+    return { total, free, largest: free, dirty, holes: free > 0 ? 1 : 0, pooled: 0 };
   }
 
   override abortZeroing(): void {
@@ -97,7 +95,7 @@ export class ChunkHeap extends PoolHeap {
       this.abandon(record);
       return false;
     });
-    const owners = new Set(good.map((record) => record - this.#base));
+    const owners = new Set(good.map((record) => record - this.base));
     for (let i = 0; i < this.#count; i++) {
       const word = words.load(this.map + i);
       if (word > 0 && !owners.has(word)) words.store(this.map + i, DIRTY);
@@ -133,13 +131,13 @@ export class ChunkHeap extends PoolHeap {
     const used = dirty.slice(0, wanted - clean.length);
     if (clean.length + used.length < wanted) return undefined;
     this.charge(record, 1, wanted * this.chunk);
-    for (const i of [...clean, ...used]) this.words.store(this.map + i, record - this.#base);
+    for (const i of [...clean, ...used]) this.words.store(this.map + i, record - this.base);
     return used;
   }
 
   *#chunksOf(record: number): Generator<number> {
     for (let i = 0; i < this.#count; i++) {
-      if (this.words.load(this.map + i) === record - this.#base) yield i;
+      if (this.words.load(this.map + i) === record - this.base) yield i;
     }
   }
 

@@ -33,6 +33,7 @@ function heapText(heap: HeapStats, nameOf: (actor: number) => string): string {
     columns('peak', '', heap.peak),
     columns('deferred free', '', heap.deferred),
   ];
+  if (heap.type === 'system') lines.push(columns('page pool', '', heap.pooled));
   if (heap.total !== Infinity) {
     const percent = `${(heap.fragmentation * 100).toFixed(0)} %`;
     lines.push(columns('free', `of ${heap.total}`, heap.free));

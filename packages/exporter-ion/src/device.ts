@@ -1,6 +1,7 @@
 /**
- * The device half: the heap thread. It zeroes what was freed, so that allocations find clean memory
- * (ion_heap_deferred_free and the refill of page pools, in one).
+ * The device half: the heap thread. It zeroes what was freed, so that allocations find clean memory (ion_heap_deferred_free
+ * and the refill of page pools, in one), and gives up what the pools keep beyond their limits or for too long (the
+ * shrinker).
  *
  * It keeps nothing of its own: what there is to do is in the page maps. Killed at any moment it leaves a
  * range marked as being zeroed; its successor makes that dirty again and zeroes it once more.
@@ -10,8 +11,10 @@ import type { Device, DeviceFactory } from '@dmabuf/core/driver';
 import { Ion } from './ion.js';
 import { ION } from './layout.js';
 
-/** Pieces (of 1 MiB) between two looks at the mailbox. */
+/** Pieces (of 1 MiB; of a system heap regions) between two looks at the mailbox. */
 const PIECES = 4;
+/** ms between two calls of the shrinker, while there is something that it could give up. */
+const SHRINK_MS = 1000;
 
 export const createDevice: DeviceFactory = ({ machine, door }): Device => {
   const ion = Ion.of(door);
@@ -23,7 +26,9 @@ export const createDevice: DeviceFactory = ({ machine, door }): Device => {
       throw new DmaBufError('EOPNOTSUPP', 'submit', 'the heap thread takes no jobs');
     },
     tick(now) {
-      return work(ion) ? now : Infinity;
+      if (work(ion)) return now;
+      const kept = ion.heaps.filter((heap) => heap.shrink());
+      return kept.length > 0 ? now + SHRINK_MS : Infinity;
     },
   };
 };

@@ -16,14 +16,33 @@ export interface World {
   readonly kernel: ArrayBuffer;
   readonly pool: ArrayBuffer;
   readonly spec: DriverSpec;
+  /** Memory and kept word of each region that is alive. */
+  readonly regions: Map<
+    number,
+    { readonly memory: ArrayBuffer; readonly word: number; kept: boolean }
+  >;
+  /** Words of kept regions: they lie behind the driver's own. */
+  readonly keptBase: number;
+  /** Actors that have a region; whoever made it, if nothing is said. */
+  readonly importers: Map<number, number[]>;
+  /** ms */
+  now: number;
 }
+
+const MOST_REGIONS = 64;
+const FIRST_REGION = 16;
 
 export function makeWorld(options: IonOptions, poolBytes: number): World {
   const config = resolveOptions(options);
+  const keptBase = BASE + wordsFor(config);
   return {
-    kernel: new ArrayBuffer((BASE + wordsFor(config)) * 4),
+    kernel: new ArrayBuffer((keptBase + MOST_REGIONS) * 4),
     pool: new ArrayBuffer(poolBytes),
     spec: { name: 'ion', module: '', options: config, devices: [] },
+    regions: new Map(),
+    keptBase,
+    importers: new Map(),
+    now: 0,
   };
 }
 
@@ -46,13 +65,22 @@ export function fakeIon(world: World, words: Words, actor: number): Ion {
     coherent: true,
     hasPool: world.pool.byteLength > 0,
     pool: 1,
-    regionBytes: () => world.pool.byteLength,
+    regionBytes: (region) => memoryOf(world, region).byteLength,
     // The dead reach no memory.
-    view: (_region, offset, length) =>
+    view: (region, offset, length) =>
       words instanceof DyingWords && words.dead
         ? new Uint8Array(length)
-        : new Uint8Array(world.pool, offset, length),
-    makeRegion: () => 2,
+        : new Uint8Array(memoryOf(world, region), offset, length),
+    makeRegion: (bytes, kept) => makeRegion(world, words, actor, bytes, kept),
+    *keptRegions() {
+      for (const [region, { kept }] of world.regions) if (kept) yield region;
+    },
+    keptWord: (region) => world.regions.get(region)?.word ?? 0,
+    dropRegion(region) {
+      if (!(words instanceof DyingWords && words.dead)) world.regions.delete(region);
+    },
+    importersOf: (region) => world.importers.get(region) ?? [],
+    now: () => world.now,
     adoptRegion: () => 3,
     export() {
       throw new DmaBufError('ENFILE', 'dma_buf_export', 'no machine behind this door');
@@ -60,4 +88,30 @@ export function fakeIon(world: World, words: Words, actor: number): Ion {
     ring() {},
   };
   return new Ion(door, {});
+}
+
+/** Memory of a region: the pool's, if it is none of its own. */
+export function memoryOf(world: World, region: number): ArrayBuffer {
+  return world.regions.get(region)?.memory ?? world.pool;
+}
+
+/** As core does, in one step: nothing is there before its word is. */
+function makeRegion(
+  world: World,
+  words: Words,
+  actor: number,
+  bytes: number,
+  kept: number | undefined,
+): number {
+  if (words instanceof DyingWords && words.dead) return FIRST_REGION;
+  let region = FIRST_REGION;
+  while (world.regions.has(region)) region++;
+  if (region >= FIRST_REGION + MOST_REGIONS) {
+    throw new DmaBufError('ENOSPC', 'alloc', 'all regions are in use');
+  }
+  const word = world.keptBase + region - FIRST_REGION;
+  new Int32Array(world.kernel)[word] = kept ?? 0;
+  world.regions.set(region, { memory: new ArrayBuffer(bytes), word, kept: kept !== undefined });
+  world.importers.set(region, [actor]);
+  return region;
 }

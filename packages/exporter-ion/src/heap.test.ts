@@ -6,18 +6,20 @@ import { DmaBufError } from '@dmabuf/core';
 import { Words } from '@dmabuf/core/driver';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fakeIon, makeWorld, type World } from './door.test-support.js';
+import { fakeIon, makeWorld, memoryOf, type World } from './door.test-support.js';
 import type { Ion } from './ion.js';
 import { HEAP } from './layout.js';
 import type { HeapOptions } from './options.js';
 import { randomFrom, seedFrom } from './random.test-support.js';
 import { Records } from './records.js';
+import { IDLE_MS } from './region-pool.js';
 
 const PAGE = 4096;
 const POOL = 256 * PAGE;
 const ACTOR = 3;
 
 interface Piece {
+  readonly region: number;
   readonly offset: number;
   readonly length: number;
 }
@@ -34,7 +36,6 @@ class Run {
   readonly #world: World;
   readonly #records: Records;
   readonly #random: () => number;
-  readonly #inPool: boolean;
   readonly #zeros: Buffer = Buffer.alloc(POOL);
   readonly #held: Held[] = [];
   #next = 0;
@@ -46,7 +47,6 @@ class Run {
     this.ion = fakeIon(this.#world, new Words(this.#world.kernel), ACTOR);
     this.#records = new Records(this.ion);
     this.#random = random;
-    this.#inPool = this.ion.heap(0).config.inPool;
   }
 
   step(): void {
@@ -59,6 +59,9 @@ class Run {
   end(): void {
     while (this.#held.length > 0) this.#free();
     this.ion.heap(0).drain();
+    this.#world.now += 2 * IDLE_MS;
+    assert.not(this.ion.heap(0).shrink(), 'the shrinker leaves something');
+    assert.is(this.#world.regions.size, 0);
   }
 
   #below(limit: number): number {
@@ -73,9 +76,9 @@ class Run {
     const record = this.#records.claim({ ...owner, heap: 0, size, flags: 0 });
     const generation = this.#records.generation(record);
     try {
-      const place = heap.allocate({ size, align, flags: 0 }, record);
+      const place = heap.allocate({ size, align, flags: 0, actors: [ACTOR] }, record);
       this.#records.publish(record, ++this.#next);
-      const pieces = this.#inPool ? heap.pieces({ ...place, size }, record) : [];
+      const pieces = heap.pieces({ ...place, size }, record);
       for (const piece of pieces) this.#accept(piece, align);
       this.#held.push({ record, generation, mark: 1 + (this.#next % 255), pieces });
       for (const piece of pieces) this.#bytes(piece).fill(1 + (this.#next % 255));
@@ -105,8 +108,8 @@ class Run {
     this.ion.heap(0).release(held.record, held.generation);
   }
 
-  #bytes({ offset, length }: Piece): Buffer {
-    return Buffer.from(this.#world.pool, offset, length);
+  #bytes({ region, offset, length }: Piece): Buffer {
+    return Buffer.from(memoryOf(this.#world, region), offset, length);
   }
 }
 

@@ -25,6 +25,8 @@ export interface HeapRequest {
   readonly align: number;
   /** ION_FLAG.* and, in the upper 16 bits, the heap's own. */
   readonly flags: number;
+  /** Actors that are known to get the buffer: who allocates, and those named in `for`. */
+  readonly actors: readonly number[];
 }
 
 /** Where a buffer lies. */
@@ -49,6 +51,11 @@ export type HeapDoor = Pick<
   | 'view'
   | 'makeRegion'
   | 'adoptRegion'
+  | 'keptRegions'
+  | 'keptWord'
+  | 'dropRegion'
+  | 'importersOf'
+  | 'now'
   | 'export'
   | 'ring'
 >;
@@ -87,6 +94,8 @@ export interface HeapUsage {
   readonly dirty: number;
   /** Maximal runs of free memory. */
   readonly holes: number;
+  /** Kept of what was freed, beside the free memory (system heap). */
+  readonly pooled: number;
 }
 
 /** Whether a device may use the buffers of a protected heap. */
@@ -175,6 +184,11 @@ export abstract class Heap {
 
   /** One piece of background work, by the heap thread; true if there is more. */
   background(): boolean {
+    return false;
+  }
+
+  /** Gives up memory that is only kept, now and then, by the heap thread; true if there is still some. */
+  shrink(): boolean {
     return false;
   }
 

@@ -42,6 +42,8 @@ export const HEAP = {
   FAILED: 14, // L(LOCK): refused for lack of memory
   ZEROED_BACK: 15, // atomic add: granules zeroed by the heap thread
   ZEROED_FRONT: 16, // atomic add: granules zeroed by allocating threads
+  RECYCLED: 17, // atomic add: buffers that got a region of the pool
+  SHRUNK: 18, // atomic add: regions of the pool that were given up
   WORDS: 32,
 } as const;
 

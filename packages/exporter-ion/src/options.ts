@@ -48,8 +48,10 @@ export interface HeapOptions {
   readonly devices?: readonly string[];
   /** `chunk`: bytes of a piece, a power of two of 4096 at least. Default 65536. */
   readonly chunk?: number;
-  /** Pool heaps: leave freed ranges dirty for the heap thread to zero (default true). */
+  /** Leave it to the heap thread to zero what was freed (default true). */
   readonly defer?: boolean;
+  /** `system`: bytes of freed regions that are kept for the next buffers, for 10 s (default 64 MiB; 0: none). */
+  readonly recycle?: number;
   /** For a type of your own: its memory is part of the pool (default false). */
   readonly inPool?: boolean;
   /** For a type of your own: whatever it needs; plain data. */
@@ -99,6 +101,8 @@ export interface HeapConfig {
   readonly protected: boolean;
   readonly devices: readonly string[];
   readonly defer: boolean;
+  /** Bytes of freed regions that are kept. */
+  readonly recycle: number;
   /** Bytes of a piece. */
   readonly chunk: number;
   /** Most bytes of one buffer. */
@@ -182,7 +186,15 @@ export function wordsFor(config: IonConfig): number {
 /** How messages and records call the memory of udmabufs. It is no heap that could be asked for memory. */
 export const UDMABUF: HeapConfig = {
   ...{ type: 'udmabuf', name: 'udmabuf', id: -1, size: 0, inPool: false, protected: false },
-  ...{ devices: [], defer: false, chunk: 0, most: Infinity, policy: 'best', naturalAlign: 1 },
+  ...{
+    devices: [],
+    defer: false,
+    recycle: 0,
+    chunk: 0,
+    most: Infinity,
+    policy: 'best',
+    naturalAlign: 1,
+  },
   config: undefined,
 };
 
@@ -215,6 +227,7 @@ function resolveHeap(heap: HeapOptions): HeapConfig {
     protected: heap.type === 'protected',
     devices: heap.devices ?? [],
     defer: heap.defer ?? true,
+    recycle: integer(`recycle of heap '${name}'`, heap.recycle ?? 64 << 20, 0, 2 ** 40),
     chunk: chunkSize(name, heap.chunk ?? 65536),
     config: heap.config,
   };

@@ -7,21 +7,20 @@
  * this moment be what is missing: then it waits for the piece, by ZERO_LOCK, and looks once more.
  */
 import { DmaBufError } from '@dmabuf/core';
-import { Heap, type HeapEnv } from './heap.js';
-import { HEAP, ION } from './layout.js';
+import { DeferringHeap } from './deferring-heap.js';
+import type { HeapEnv } from './heap.js';
+import { HEAP } from './layout.js';
 import { zero } from './zero.js';
 
-export abstract class PoolHeap extends Heap {
+export abstract class PoolHeap extends DeferringHeap {
   /** Bytes from the start of the pool to the heap. */
   protected readonly offset: number;
   /** Word offset of its map. */
   protected readonly map: number;
-  readonly #base: number;
 
   constructor(env: HeapEnv) {
     super(env);
     const { words, pointer } = this;
-    this.#base = env.base;
     this.offset = words.getDouble(pointer + HEAP.OFFSET);
     this.map = env.base + words.get(pointer + HEAP.MAP);
   }
@@ -31,19 +30,6 @@ export abstract class PoolHeap extends Heap {
 
   override background(): boolean {
     return this.whileNotZeroing(() => this.zeroPiece());
-  }
-
-  override restart(): void {
-    this.whileNotZeroing(() => this.locked(() => this.abortZeroing()));
-  }
-
-  protected override released(): void {
-    if (!this.config.defer) return;
-    const { words, door } = this;
-    // Who finds it set already knows that the heap thread has not looked yet.
-    if (words.exchange(this.#base + ION.DIRTY, 1) === 1) return;
-    const thread = words.load(this.#base + ION.HEAP_THREAD);
-    if (thread !== 0) door.ring(thread);
   }
 
   /** What `take` finds under the lock, if need be after what is being zeroed at this moment. */
@@ -61,16 +47,5 @@ export abstract class PoolHeap extends Heap {
   protected noPool(): DmaBufError {
     const detail = `${this.label} lies in the pool, which this machine has not; boot with \`pool: bytes\``;
     return new DmaBufError('ENODEV', 'ion_alloc', detail);
-  }
-
-  protected whileNotZeroing<T>(work: () => T): T {
-    const { locks } = this.door;
-    const zeroLock = this.pointer + HEAP.ZERO_LOCK;
-    locks.lock(zeroLock);
-    try {
-      return work();
-    } finally {
-      locks.unlock(zeroLock);
-    }
   }
 }

@@ -53,6 +53,7 @@ export class RangeHeap extends PoolHeap {
       largest: Math.min(stats.largest * page, this.config.most),
       dirty: (stats.dirty + stats.zeroing) * page,
       holes: stats.holes,
+      pooled: 0,
     };
   }
 

@@ -19,6 +19,7 @@ const VICTIM = 5;
 const SURVIVOR = 6;
 const TABLES = { buffers: 8, clients: 2, pages: 64 };
 const OPTIONS: IonOptions = { ...TABLES, heaps: [{ type: 'carveout' }] };
+const SYSTEM: IonOptions = { ...TABLES, heaps: [{ type: 'system', size: PAGES * PAGE }] };
 const CHUNKS: IonOptions = { ...TABLES, heaps: [{ type: 'chunk', chunk: PAGE }] };
 
 /** A buffer as core would have it: the record's place and generation, in its private words. */
@@ -40,12 +41,13 @@ function alloc(
   const owner = { client: -1, clientGeneration: 0, clientName: 'test', actor };
   const record = records.claim({ ...owner, heap: 0, size, flags: 0 });
   const generation = records.generation(record);
-  const { offset } = ion.heap(0).allocate({ size, align: 1, flags: 0 }, record);
+  const request = { size, align: 1, flags: 0, actors: [actor] };
+  const { region, offset } = ion.heap(0).allocate(request, record);
   const buffer = { record, generation };
   if (alive()) exported.push(buffer);
   records.publish(record, 1);
-  for (const piece of ion.heap(0).pieces({ size, offset, region: 1 }, record)) {
-    ion.door.view(1, piece.offset, piece.length).fill(0xaa);
+  for (const piece of ion.heap(0).pieces({ size, offset, region }, record)) {
+    ion.door.view(piece.region, piece.offset, piece.length).fill(0xaa);
   }
   return buffer;
 }
@@ -90,15 +92,16 @@ function checkWhole(world: World, ion: Ion): void {
   assert.is(words.get(heap.pointer + HEAP.COUNT), 0);
   assert.is(words.load(heap.pointer + HEAP.LOCK), 0);
   assert.is(words.load(heap.pointer + HEAP.ZERO_LOCK), 0);
-  assert.ok(
-    new Uint8Array(world.pool).every((byte) => byte === 0),
-    'bytes are left in free memory',
-  );
+  for (const memory of [world.pool, ...[...world.regions.values()].map((r) => r.memory)]) {
+    const clean = new Uint8Array(memory).every((byte) => byte === 0);
+    assert.ok(clean, 'bytes are left in free memory');
+  }
 }
 
 for (const [name, options] of [
   ['a range heap', OPTIONS],
   ['the chunk heap', CHUNKS],
+  ['the system heap', SYSTEM],
 ] as const) {
   test(`death at any store of allocating from ${name} and releasing is made good`, () => {
     everyDeath(options);
@@ -195,22 +198,51 @@ test('death at any store of listing the pieces of a udmabuf, or of giving it bac
   }
 });
 
-test('a heap thread that died while zeroing is followed by one that zeroes again', () => {
-  for (const options of [OPTIONS, CHUNKS]) {
-    const world = makeWorld(options, PAGES * PAGE);
-    const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
-    const { record, generation } = alloc(ion, SURVIVOR, PAGES, []);
-    ion.heap(0).release(record, generation);
-    const words = new DyingWords(world.kernel);
-    const heapThread = fakeIon(world, words, VICTIM);
-    words.dieAfter(options === OPTIONS ? 5 : 3); // both locks, the mark, one unlock
-    heapThread.heap(0).background();
-    recoverActor(ion, VICTIM);
-    assert.is(ion.heap(0).usage().free, PAGES * PAGE);
-    ion.heap(0).restart();
-    checkWhole(world, ion);
-  }
-});
+/** All that a heap thread does, after two buffers have been freed: it zeroes, makes clean, and shrinks the pools. */
+function work(ion: Ion): void {
+  const heap = ion.heap(0);
+  heap.restart();
+  for (let i = 0; i < 64 && heap.background();) i++; // the dead never see it done
+  heap.shrink();
+}
+
+for (const [name, options] of [
+  ['range', OPTIONS],
+  ['chunk', CHUNKS],
+  ['system', { ...SYSTEM, heaps: [{ type: 'system', size: PAGES * PAGE, recycle: PAGE }] }],
+] as const) {
+  test(`a heap thread of a ${name} heap that died at any store of its works is followed by one that goes on`, () => {
+    const prepared = (): World => {
+      const world = makeWorld(options, PAGES * PAGE);
+      const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+      const buffers = [3, 4].map((pages) => alloc(ion, SURVIVOR, pages, []));
+      for (const { record, generation } of buffers) ion.heap(0).release(record, generation);
+      return world;
+    };
+    const all = prepared();
+    const counting = new DyingWords(all.kernel);
+    work(fakeIon(all, counting, VICTIM));
+    assert.ok(counting.stores > 10, `only ${counting.stores} stores`);
+    for (let dieAt = 0; dieAt < counting.stores; dieAt++) {
+      const world = prepared();
+      const words = new DyingWords(world.kernel);
+      const heapThread = fakeIon(world, words, VICTIM);
+      words.dieAfter(dieAt);
+      attempt(
+        () => work(heapThread),
+        () => words.dead,
+      );
+      const ion = fakeIon(world, new Words(world.kernel), SURVIVOR);
+      recoverActor(ion, VICTIM);
+      assert.is(ion.heap(0).usage().free, PAGES * PAGE);
+      work(ion);
+      checkWhole(world, ion);
+      assert.ok(ion.heap(0).usage().pooled <= PAGE, 'the pool is above its limit');
+      live(ion, SURVIVOR, [], () => true);
+      checkWhole(world, ion);
+    }
+  });
+}
 
 test('what the living hold is left alone when another dies', () => {
   for (let dieAt = 0; dieAt < 40; dieAt++) {

@@ -33,8 +33,13 @@ export interface HeapStats {
   readonly fragmentation: number;
   /** Maximal runs of free memory. */
   readonly holes: number;
-  /** Free, but not yet zeroed (deferred free). */
+  /** Freed, but not yet zeroed (deferred free). */
   readonly deferred: number;
+  /** Of a system heap: regions that were freed and are kept for the next buffers. */
+  readonly pooled: number;
+  /** Buffers that got one of those, and how many were given up instead (by the shrinker). */
+  readonly recycled: number;
+  readonly shrunk: number;
   /** Buffers now. */
   readonly buffers: number;
   /** Allocations ever, and those that were refused for lack of memory. */
@@ -51,13 +56,16 @@ export function heapStats(ion: Ion): HeapStats[] {
   const holders = holdersByHeap(ion);
   return ion.heaps.map((heap, index) => {
     const { pointer, config, granule } = heap;
-    const { total, free, largest, dirty, holes } = heap.usage();
+    const { total, free, largest, dirty, holes, pooled } = heap.usage();
     return {
       ...{ name: config.name, type: config.type, id: config.id, total, free, largest, holes },
       allocated: words.getDouble(pointer + HEAP.ALLOCATED),
       peak: words.getDouble(pointer + HEAP.PEAK),
       fragmentation: free === 0 || free === Infinity ? 0 : 1 - largest / free,
       deferred: dirty,
+      pooled,
+      recycled: words.load(pointer + HEAP.RECYCLED),
+      shrunk: words.load(pointer + HEAP.SHRUNK),
       buffers: words.get(pointer + HEAP.COUNT),
       allocations: words.get(pointer + HEAP.ALLOCS),
       failures: words.get(pointer + HEAP.FAILED),

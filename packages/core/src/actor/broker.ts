@@ -71,7 +71,11 @@ class Broker {
     this.#finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
-    this.#regions = new RegionKeeper(kernel, this.#ports);
+    const driverOf = (actor: number): number => {
+      const device = task.devices.find((entry) => entry.actor === actor);
+      return 1 + boot.drivers.findIndex(({ name }) => name === device?.driver);
+    };
+    this.#regions = new RegionKeeper(kernel, this.#ports, driverOf);
     for (const { region, generation, token } of task.regions) {
       this.#regions.arrived(region, generation, token);
     }

@@ -8,7 +8,8 @@ import type { Place } from '../dmabuf/moves.js';
 import type { BufferRecord } from '../dmabuf/ops.js';
 import { Vmap } from '../dmabuf/vmap.js';
 import { DmaBufError } from '../errno.js';
-import type { Kernel } from '../kernel.js';
+import { BROKER, type Kernel } from '../kernel.js';
+import { sharers } from '../memory/collection.js';
 import type { Locks } from '../memory/lock.js';
 import { FD_RDWR, objectWord } from '../fd/fd-table.js';
 import { OBJECT, REGION, REGION_KIND } from '../memory/layout.js';
@@ -117,9 +118,40 @@ export class DriverDoor {
     return new Vmap(this.#s, buffer.record);
   }
 
-  /** Makes a region of its own for a buffer: page-sized, zeroed. ENOMEM, ENOSPC. */
-  makeRegion(bytes: number): number {
-    return this.#s.regions.make(bytes);
+  /**
+   * Makes a region of its own for a buffer: page-sized, zeroed. With `kept` the driver keeps it beyond its last buffer,
+   * until {@link dropRegion}; that is its word of it at first ({@link keptRegions}). Blocks while too much that was given
+   * up awaits collection. ENOMEM, ENOSPC.
+   */
+  makeRegion(bytes: number, kept?: number): number {
+    const keep = kept === undefined ? undefined : { keeper: this.index, kept };
+    return this.#s.regions.make(bytes, keep);
+  }
+
+  /**
+   * The regions that this driver keeps. Each has a word of the driver's own at {@link keptWord}, which is there for as
+   * long as the region: what the driver has to know of it after any death. Devices of the driver may view them.
+   */
+  *keptRegions(): Generator<number> {
+    const { words, regions } = this.#k;
+    for (const region of regions.live()) {
+      if (words.get(region + REGION.KEEPER) === this.index) yield region;
+    }
+  }
+
+  /** Index of the driver's own word of a region that it keeps, in {@link words}. */
+  keptWord(region: number): number {
+    return region + REGION.KEPT;
+  }
+
+  /** Gives up a region that the driver keeps, at once or with the buffer that lies in it. Not twice. */
+  dropRegion(region: number): void {
+    this.#s.regions.giveUp(region);
+  }
+
+  /** Actors that have, or once had, the memory of a region: nobody can take it back from them. The broker is left out. */
+  importersOf(region: number): number[] {
+    return sharers(this.#k, region).filter((actor) => actor !== BROKER);
   }
 
   /**

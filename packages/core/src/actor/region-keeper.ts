@@ -37,9 +37,17 @@ export class RegionKeeper {
   readonly #waiting: Waiting[] = [];
   readonly #collection: Collection;
 
-  constructor(kernel: Kernel, ports: ReadonlyMap<number, MessagePort>) {
+  /** Index of the driver that an actor is a device of; 0: of none. */
+  readonly #driverOf: (actor: number) => number;
+
+  constructor(
+    kernel: Kernel,
+    ports: ReadonlyMap<number, MessagePort>,
+    driverOf: (actor: number) => number,
+  ) {
     this.#k = kernel;
     this.#ports = ports;
+    this.#driverOf = driverOf;
     this.#collection = new Collection(kernel);
   }
 
@@ -170,6 +178,9 @@ export class RegionKeeper {
     if (words.get(region + REGION.KIND) === REGION_KIND.POOL) return true;
     if ((words.load(region + REGION.IMPORTERS + (actor >> 5)) & (1 << (actor & 31))) !== 0)
       return true;
+    // Its keeper's devices see to it while no buffer is in it.
+    const keeper = words.get(region + REGION.KEEPER);
+    if (keeper !== 0 && keeper === this.#driverOf(actor)) return true;
     for (const { object } of openFds(this.#k, actor)) {
       if (kindOf(object) !== OBJECT.DMABUF) continue;
       if (words.get(pointerOf(object) + BUFFER.REGION) === region) return true;

@@ -178,6 +178,8 @@ export const REGION = {
   USED: 7, // L(BUFFER_LOCK): 1 once a buffer has lain in it; before, it is its maker's
   IMPORTERS: 8, // 2 words, CAS: one bit an actor; set by the maker and by the broker as it hands the region over
   AWAITS: 10, // L(BUFFER_LOCK), before STATE becomes 0: generation whose memory is to be collected; CAS to 0
+  KEEPER: 11, // L(BUFFER_LOCK): index of the driver that keeps it beyond its last buffer, or 0
+  KEPT: 12, // the keeper's own word: what it is to it (DriverDoor.keptRegions)
   WORDS: 32,
 } as const;
 /** ADOPTED: the memory was there before, and stays its maker's. */

@@ -77,6 +77,38 @@ test('memory that threads cannot share is EBADFD and leaves nothing', () => {
   assert.is(fake.dump(), dump);
 });
 
+/** A buffer of one page in a region that driver 1 keeps. */
+function keptOne(fake: FakeMachine): { readonly buffer: DmaBuf; readonly region: number } {
+  const { services } = fake.actor(0);
+  const region = services.regions.make(4096, { keeper: 1, kept: 7 });
+  const info = { region, offset: 0, size: 4096, exporter: 0, flags: 0, name: '', priv: [] };
+  return { buffer: DmaBuf.fromExport(services, services.buffers.export(info)), region };
+}
+
+test('a region that a driver keeps outlives its buffers, until the driver gives it up', () => {
+  const fake = new FakeMachine();
+  const { services, machine } = fake.actor(0);
+  const { buffer, region } = keptOne(fake);
+  buffer.close();
+  assert.equal([...services.kernel.regions.live()], [region]);
+  assert.equal([fake.words.get(region + REGION.KEPT), machine.stats().regionsDropped], [7, 0]);
+  assert.equal(services.regions.leaveEmpty(1), [], 'a death leaves it to its driver');
+  services.regions.giveUp(region);
+  assert.equal([...services.kernel.regions.live()], []);
+  assert.is(machine.stats().regionsDropped, 1);
+});
+
+test('given up while a buffer lies in it, it goes with the buffer', () => {
+  const fake = new FakeMachine();
+  const { services } = fake.actor(0);
+  const { buffer, region } = keptOne(fake);
+  services.regions.giveUp(region);
+  buffer.access({ write: true }).finish();
+  assert.equal([...services.kernel.regions.live()], [region]);
+  buffer.close();
+  assert.equal([...services.kernel.regions.live()], []);
+});
+
 test('a buffer in pieces is not mapped by the CPU, nor moved', () => {
   const fake = new FakeMachine();
   const { services } = fake.actor(0);

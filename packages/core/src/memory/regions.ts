@@ -16,6 +16,13 @@ import { Admission } from './admission.js';
 import { awaiting, Collection, markImporter, tendNowAndThen } from './collection.js';
 import { HEADER, REGION, REGION_KIND } from './layout.js';
 
+/** A driver that keeps a region beyond its last buffer, and its word of it at first. */
+export interface Keep {
+  readonly keeper: number;
+  readonly kept: number;
+}
+const NOT_KEPT: Keep = { keeper: 0, kept: 0 };
+
 interface Local {
   readonly generation: number;
   readonly memory: RegionMemory;
@@ -49,9 +56,20 @@ export class Regions {
    * Makes a region of the system heap; returns its pointer. Blocks, for a second at most, while more than
    * `boot({ uncollected })` awaits collection. ENOSPC, ENOMEM.
    */
-  make(bytes: number): number {
+  make(bytes: number, keep: Keep = NOT_KEPT): number {
     this.#admission.admit(bytes);
-    return this.#share(REGION_KIND.SYSTEM, this.#allocate(bytes));
+    return this.#share(REGION_KIND.SYSTEM, this.#allocate(bytes), keep);
+  }
+
+  /** Gives up a region that a driver kept; with its last buffer if there is one in it. */
+  giveUp(region: number): void {
+    const { words, locks } = this.#k;
+    locks.lock(HEADER.BUFFER_LOCK);
+    words.set(region + REGION.USED, 1); // so that a death from here on leaves it to leaveEmpty()
+    words.set(region + REGION.KEEPER, 0);
+    const dropped = words.get(region + REGION.BUFFERS) === 0 && this.leave(region);
+    locks.unlock(HEADER.BUFFER_LOCK);
+    if (dropped) this.dropped(region);
   }
 
   /**
@@ -66,10 +84,10 @@ export class Regions {
     throw new DmaBufError('EBADFD', syscall, detail);
   }
 
-  #share(kind: number, memory: RegionMemory): number {
+  #share(kind: number, memory: RegionMemory, keep: Keep = NOT_KEPT): number {
     const { locks } = this.#k;
     locks.lock(HEADER.BUFFER_LOCK);
-    const region = this.#register(kind, memory.buffer.byteLength);
+    const region = this.#register(kind, memory.buffer.byteLength, keep);
     locks.unlock(HEADER.BUFFER_LOCK);
     if (region === 0) throw this.#full();
     const generation = this.#gen(region);
@@ -110,7 +128,8 @@ export class Regions {
     const { words } = this.#k;
     const left = Math.max(0, words.get(region + REGION.BUFFERS) - 1);
     words.set(region + REGION.BUFFERS, left);
-    if (left > 0 || words.get(region + REGION.KIND) === REGION_KIND.POOL) return false;
+    const stays = words.get(region + REGION.KEEPER) !== 0;
+    if (left > 0 || stays || words.get(region + REGION.KIND) === REGION_KIND.POOL) return false;
     if (words.get(region + REGION.KIND) === REGION_KIND.SYSTEM) {
       words.store(region + REGION.AWAITS, this.#gen(region));
     }
@@ -123,6 +142,7 @@ export class Regions {
     const { words, regions } = this.#k;
     return [...regions.live()].filter((region) => {
       if (words.get(region + REGION.BUFFERS) > 0) return false;
+      if (words.get(region + REGION.KEEPER) !== 0) return false; // its driver sees to it
       const unused = words.get(region + REGION.USED) === 0;
       return (!unused || words.get(region + REGION.OWNER) === dead) && this.leave(region);
     });
@@ -206,7 +226,7 @@ export class Regions {
     }
   }
 
-  #register(kind: number, bytes: number): number {
+  #register(kind: number, bytes: number, keep: Keep = NOT_KEPT): number {
     const { words, regions } = this.#k;
     const region = regions.findFree(REGION.AWAITS);
     if (region === 0) return 0;
@@ -217,6 +237,8 @@ export class Regions {
     words.set(region + REGION.BUFFERS, 0);
     words.set(region + REGION.USED, 0);
     words.set(region + REGION.OWNER, this.#k.self);
+    words.set(region + REGION.KEEPER, keep.keeper);
+    words.store(region + REGION.KEPT, keep.kept);
     words.store(region + REGION.IMPORTERS, 0);
     words.store(region + REGION.IMPORTERS + 1, 0);
     // The maker has it, and the broker is about to: neither is to be waited for in vain if it dies before it says so.
