@@ -85,6 +85,8 @@ export class Admission {
     for (let idle = 0; idle * WAIT_BOUND_MS < BOUND_MS && performance.now() < until;) {
       const seen = words.load(HEADER.COLLECTED);
       if (enough()) return true;
+      this.#parts.collect(); // of what others have given up meanwhile this thread may be the last to have it
+      if (enough()) return true;
       this.#k.check('alloc');
       if (seam.wait(words.i32, HEADER.COLLECTED, seen, WAIT_BOUND_MS) === 'timeout') idle++;
     }

@@ -13,13 +13,11 @@
  * nobody is told.
  *
  * Pressure is HEADER.COLLECT: an allocation that finds too much awaiting adds 1, and each thread compares the word with
- * what it saw last, when it next looks at its regions, goes to sleep as a server, or has its timer called.
+ * what it saw last, when it next looks at its regions, goes to sleep as a server, or hears of it by a message.
  */
+import { BroadcastChannel } from 'node:worker_threads';
 import type { Kernel } from '../kernel.js';
 import { HEADER, REGION } from './layout.js';
-
-/** Half a second: how long a thread that only turns its event loop may keep what was given up. */
-const TEND_MS = 500;
 
 interface Share {
   readonly region: number;
@@ -155,15 +153,37 @@ export function unmarkImporter(kernel: Kernel, region: number, actor: number): v
   }
 }
 
+/** Closes the channel of who has been collected. */
+const channels = new FinalizationRegistry<BroadcastChannel>((channel) => channel.close());
+
+function channelOf({ words }: Kernel): BroadcastChannel {
+  const channel = new BroadcastChannel(`dmabuf ${words.getDouble(HEADER.MACHINE_ID)}`);
+  channel.unref();
+  return channel;
+}
+
 /**
- * Calls `tend` now and then while the thread turns its event loop, until it says that there is nothing more to look
- * after. Keeps neither the process alive nor `of`.
+ * Calls `tend` when somebody asks all to collect, in a thread that turns its event loop then, until it says that
+ * there is nothing more to look after. Keeps neither the process alive nor `of`. A message, not a timer: who
+ * has nothing to do with it must not be woken for it.
  */
-export function tendNowAndThen<T extends object>(of: T, tend: (of: T) => boolean): void {
+export function tendWhenAsked<T extends object>(
+  kernel: Kernel,
+  of: T,
+  tend: (of: T) => boolean,
+): void {
   const weak = new WeakRef(of);
-  const timer = setInterval(() => {
+  const channel = channelOf(kernel);
+  channels.register(of, channel);
+  channel.onmessage = (): void => {
     const target = weak.deref();
-    if (target === undefined || !tend(target)) clearInterval(timer);
-  }, TEND_MS);
-  timer.unref();
+    if (target === undefined || !tend(target)) channel.close();
+  };
+}
+
+/** Asks all threads that turn their event loops. */
+export function askToCollect(kernel: Kernel): void {
+  const channel = channelOf(kernel);
+  channel.postMessage(0);
+  channel.close();
 }

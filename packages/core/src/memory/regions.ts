@@ -13,7 +13,7 @@ import { DmaBufError } from '../errno.js';
 import { BROKER, type Kernel } from '../kernel.js';
 import type { RegionMemory } from '../substrate/memory.js';
 import { Admission } from './admission.js';
-import { awaiting, Collection, markImporter, tendNowAndThen } from './collection.js';
+import { awaiting, Collection, markImporter, tendWhenAsked, askToCollect } from './collection.js';
 import { HEADER, REGION, REGION_KIND } from './layout.js';
 
 /** A driver that keeps a region beyond its last buffer, and its word of it at first. */
@@ -46,7 +46,10 @@ export class Regions {
     this.#collection = new Collection(kernel);
     this.#admission = new Admission(kernel, {
       collect: () => this.collect(),
-      ask: () => port.post({ type: 'collect' }),
+      ask: () => {
+        port.post({ type: 'collect' });
+        askToCollect(kernel);
+      },
       ring,
     });
     this.#collected = kernel.words.load(HEADER.COLLECT);
@@ -169,7 +172,7 @@ export class Regions {
     this.#collection.collect();
   }
 
-  /** Collects if somebody has asked for it: after the thread's bounded sleeps, and by its timer. */
+  /** Collects if somebody has asked for it: after the thread's bounded sleeps, and by a message. */
   tend(): void {
     if (this.#k.words.load(HEADER.COLLECT) !== this.#collected) this.collect();
   }
@@ -207,8 +210,7 @@ export class Regions {
   #lookAfter(): void {
     if (this.#tending) return;
     this.#tending = true;
-    tendNowAndThen<Regions>(this, (regions) => {
-      regions.sweep();
+    tendWhenAsked<Regions>(this.#k, this, (regions) => {
       regions.tend();
       regions.#tending = !regions.#collection.empty;
       return regions.#tending;
