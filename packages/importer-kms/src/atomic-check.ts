@@ -4,6 +4,7 @@
  *
  * Pure, and in Linux' order. Each refusal names the object, the property and its value.
  */
+import type { DmaBufError } from '@dmabuf/core';
 import type { AtomicDraft, PlaneDraft } from './atomic-draft.js';
 import { refuse } from './atomic-draft.js';
 import { formatInfo, fourccName } from './fourcc.js';
@@ -42,6 +43,7 @@ export function checkDraft(draft: AtomicDraft, context: CheckContext): void {
 export function needsModeset({ crtc, oldCrtc }: AtomicDraft): string | undefined {
   if (crtc.active !== oldCrtc.active) return 'ACTIVE';
   if (crtc.connected !== oldCrtc.connected) return 'CRTC_ID';
+  if (crtc.writeback !== oldCrtc.writeback) return 'WRITEBACK';
   const sameMode =
     (crtc.blob === 0) === (oldCrtc.blob === 0) &&
     crtc.hdisplay === oldCrtc.hdisplay &&
@@ -134,29 +136,71 @@ function checkCrtc(draft: AtomicDraft, context: CheckContext): void {
     const why = 'the CRTC has no mode; set its MODE_ID too, or this to 0';
     throw refuse('EINVAL', objects.connector, 'CRTC_ID', objects.crtc.id, why);
   }
+  if (crtc.blob === 0 && crtc.writeback) {
+    const why = 'the CRTC has no mode; set its MODE_ID too, or this to 0';
+    throw refuse('EINVAL', objects.writeback, 'CRTC_ID', objects.crtc.id, why);
+  }
   const plane = draft.planes.find(({ state }) => state.fb !== 0);
   if (crtc.blob === 0 && plane !== undefined) {
     const why = 'the CRTC has no mode; take its planes off with it';
     throw refuse('EINVAL', plane.object, 'CRTC_ID', objects.crtc.id, why);
   }
   const modeset = needsModeset(draft);
-  if (modeset !== undefined && !context.allowModeset) {
-    const value = {
-      ACTIVE: Number(crtc.active),
-      MODE_ID: crtc.blob,
-      CRTC_ID: Number(crtc.connected),
-    };
-    const object = modeset === 'CRTC_ID' ? objects.connector : objects.crtc;
-    const shown = value[modeset as keyof typeof value];
-    const why = 'that is a modeset; give DRM_MODE_ATOMIC_ALLOW_MODESET';
-    throw refuse('EINVAL', object, modeset, shown, why);
-  }
+  if (modeset !== undefined && !context.allowModeset) throw modesetRefused(draft, objects, modeset);
+  checkWriteback(draft, context);
   checkSignals(draft, context, oldCrtc.active || crtc.active);
+}
+
+function modesetRefused(
+  { crtc }: AtomicDraft,
+  objects: DisplayObjects,
+  property: string,
+): DmaBufError {
+  const why = 'that is a modeset; give DRM_MODE_ATOMIC_ALLOW_MODESET';
+  const id = (on: boolean): number => (on ? objects.crtc.id : 0);
+  if (property === 'CRTC_ID') {
+    return refuse('EINVAL', objects.connector, property, id(crtc.connected), why);
+  }
+  if (property === 'WRITEBACK') {
+    return refuse('EINVAL', objects.writeback, 'CRTC_ID', id(crtc.writeback), why);
+  }
+  const value = property === 'ACTIVE' ? Number(crtc.active) : crtc.blob;
+  return refuse('EINVAL', objects.crtc, property, value, why);
+}
+
+/** drm_atomic_connector_check and vkms_wb_atomic_check. */
+function checkWriteback(draft: AtomicDraft, { objects, framebuffer }: CheckContext): void {
+  const { crtc, writebackFb, outFences } = draft;
+  const { writeback } = objects;
+  const out = outFences.find(({ of }) => of === 'writeback');
+  if (out !== undefined && writebackFb === 0) {
+    const why = 'there is no writeback that it would be of; set WRITEBACK_FB_ID too';
+    throw refuse('EINVAL', writeback, out.property, out.array, why);
+  }
+  if (writebackFb === 0) return;
+  const no = (why: string): DmaBufError =>
+    refuse('EINVAL', writeback, 'WRITEBACK_FB_ID', writebackFb, why);
+  if (!crtc.writeback) throw no('the connector is on no CRTC; set its CRTC_ID too');
+  if (!crtc.active) throw no('the CRTC is off; there is nothing to write');
+  const fb = framebuffer(writebackFb);
+  if (writeback.formats?.includes(fb.fourcc) !== true) {
+    const name = formatInfo(fb.fourcc)?.name ?? fourccName(fb.fourcc);
+    throw no(`it is ${name}, the connector writes ${formatNames(writeback.formats ?? [])}`);
+  }
+  if (fb.width !== crtc.hdisplay || fb.height !== crtc.vdisplay) {
+    const mode = `${crtc.hdisplay}x${crtc.vdisplay}`;
+    throw no(`it is ${fb.width}x${fb.height}, and must be of the size of the mode, ${mode}`);
+  }
+  const shown = draft.planes.find(({ state }) => {
+    return state.fb !== 0 && framebuffer(state.fb).ino === fb.ino;
+  });
+  if (shown === undefined) return;
+  throw no(`its buffer is on ${shown.object.name} in the same commit; give another one`);
 }
 
 /** Events and out-fences are of a CRTC, and one that is off and stays off has neither. */
 function checkSignals(draft: AtomicDraft, { objects, event }: CheckContext, on: boolean): void {
-  const [out] = draft.outFences;
+  const out = draft.outFences.find(({ of }) => of === 'crtc');
   if (out !== undefined && !on) {
     const why = 'the CRTC is off and stays off: nothing would signal it';
     throw refuse('EINVAL', objects.crtc, out.property, out.array, why);

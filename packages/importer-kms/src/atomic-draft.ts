@@ -36,6 +36,8 @@ export interface PlaneDraft {
 
 /** Where an out-fence's fd goes. */
 export interface OutFenceTarget {
+  /** Of what: the commit, or its writeback. */
+  readonly of: 'crtc' | 'writeback';
   readonly property: string;
   readonly array: Int32Array;
 }
@@ -86,6 +88,8 @@ export class AtomicDraft {
   readonly crtc: Mutable<CommittedCrtc>;
   readonly planes: readonly PlaneDraft[];
   readonly outFences: OutFenceTarget[] = [];
+  /** WRITEBACK_FB_ID of this commit; it is no state, and reads back as 0. */
+  writebackFb = 0;
   /** Whether the request names CRTC or connector. */
   touchedCrtc = false;
   readonly #lookups: DraftLookups;
@@ -107,7 +111,8 @@ export class AtomicDraft {
     const { objects } = this.#lookups;
     const object = findObject(objects, entry.object);
     if (object === undefined) {
-      const known = [objects.crtc, objects.connector, ...objects.planes];
+      const { crtc, connector, writeback, planes } = objects;
+      const known = [crtc, connector, writeback, ...planes];
       const list = known.map(({ name, id }) => `${name} is ${id}`).join(', ');
       const detail = `object ${entry.object} is no CRTC, plane or connector of this display: ${list}`;
       throw new DmaBufError('ENOENT', 'atomic', detail);
@@ -139,10 +144,16 @@ export class AtomicDraft {
 
   #applyCrtc(object: DisplayObject, property: PropertyInfo, value: PropertyValue): void {
     this.touchedCrtc = true;
-    if (property.name === 'OUT_FENCE_PTR') this.#outFence(object, property, value);
-    else if (property.name === 'CRTC_ID') {
-      this.crtc.connected = this.#crtcId(object, property, value);
-    } else if (property.name === 'ACTIVE') {
+    const { name } = property;
+    if (name === 'OUT_FENCE_PTR') this.#outFence(object, property, value, 'crtc');
+    else if (name === 'WRITEBACK_OUT_FENCE_PTR') {
+      this.#outFence(object, property, value, 'writeback');
+    } else if (name === 'WRITEBACK_FB_ID') {
+      this.writebackFb = this.#framebuffer(object, property, value);
+    } else if (name === 'CRTC_ID') {
+      const isWriteback = object === this.#lookups.objects.writeback;
+      this.crtc[isWriteback ? 'writeback' : 'connected'] = this.#crtcId(object, property, value);
+    } else if (name === 'ACTIVE') {
       this.crtc.active = integer(object, property, value) === 1;
     } else this.#mode(object, property, value);
   }
@@ -166,7 +177,7 @@ export class AtomicDraft {
     Object.assign(crtc, { blob: value, hdisplay, vdisplay, vrefresh });
   }
 
-  #framebuffer(object: PlaneObject, property: PropertyInfo, value: PropertyValue): number {
+  #framebuffer(object: DisplayObject, property: PropertyInfo, value: PropertyValue): number {
     const id = idOf(value);
     if (id === 0 || (id !== undefined && this.#lookups.hasFramebuffer(id))) return id;
     const shown = id ?? value;
@@ -204,13 +215,18 @@ export class AtomicDraft {
     }
   }
 
-  #outFence(object: DisplayObject, property: PropertyInfo, value: PropertyValue): void {
+  #outFence(
+    object: DisplayObject,
+    property: PropertyInfo,
+    value: PropertyValue,
+    of: OutFenceTarget['of'],
+  ): void {
     if (value === 0) return;
     if (!(value instanceof Int32Array) || value.length === 0) {
       throw refuse('EFAULT', object, property.name, value, acceptedText(property));
     }
     value[0] = -1; // as Linux does: a real fd is written only on success
-    this.outFences.push({ property: property.name, array: value });
+    this.outFences.push({ of, property: property.name, array: value });
   }
 }
 

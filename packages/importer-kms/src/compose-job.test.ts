@@ -19,7 +19,8 @@ test('every command comes out of its payload as it went in', () => {
   const commands: ComposeCommand[] = [
     { kind: 'clear', width: 640, height: 480 },
     { kind: 'draw', fb, state },
-    { kind: 'end', record: true, crc: false },
+    { kind: 'end', record: true, crc: false, to: undefined },
+    { kind: 'end', record: false, crc: true, to: { fourcc: 1, pitches: [256], offsets: [64] } },
   ];
   for (const command of commands) assert.equal(decodeCompose(encodeCompose(command)), command);
 });

@@ -35,14 +35,23 @@ export interface EndCommand {
   readonly record: boolean;
   /** Note its CRC. */
   readonly crc: boolean;
+  /** Write it into the framebuffer that the job's buffer holds. */
+  readonly to: WritebackTarget | undefined;
 }
+
+/** A framebuffer that a frame is written into: of the frame's size. */
+export type WritebackTarget = Pick<FramebufferInfo, 'fourcc' | 'pitches' | 'offsets'>;
 
 export type ComposeCommand = ClearCommand | DrawCommand | EndCommand;
 
 /** The payload of a command. */
 export function encodeCompose(command: ComposeCommand): unknown {
   if (command.kind === 'clear') return ['clear', command.width, command.height];
-  if (command.kind === 'end') return ['end', command.record, command.crc];
+  if (command.kind === 'end') {
+    const { record, crc, to } = command;
+    const target = to === undefined ? [] : [to.fourcc, [...to.pitches], [...to.offsets]];
+    return ['end', record, crc, ...target];
+  }
   const { fourcc, width, height, pitches, offsets } = command.fb;
   const plane = encodePlane({ plane: 0, state: command.state });
   return ['draw', fourcc, width, height, [...pitches], [...offsets], plane];
@@ -63,7 +72,10 @@ function decodeFields(kind: string, fields: readonly unknown[]): ComposeCommand 
   const [a, b, c, pitches, offsets, plane] = fields;
   if (kind === 'clear' && isSize(a) && isSize(b)) return { kind, width: a, height: b };
   if (kind === 'end' && typeof a === 'boolean' && typeof b === 'boolean') {
-    return { kind, record: a, crc: b };
+    if (fields.length === 2) return { kind, record: a, crc: b, to: undefined };
+    const [, , fourcc, pitches, offsets] = fields;
+    if (!isBytes(fourcc) || !isBytesList(pitches) || !isBytesList(offsets)) return undefined;
+    return { kind, record: a, crc: b, to: { fourcc, pitches, offsets } };
   }
   if (kind !== 'draw' || !isBytes(a) || !isSize(b) || !isSize(c)) return undefined;
   const state = decodePlane(plane, MAX_PLANES)?.state;

@@ -50,6 +50,10 @@ export interface CommitResult {
   readonly fence: Fence;
   /** The file behind the fd that OUT_FENCE_PTR got; the caller closes it. */
   readonly outFence: SyncFile | undefined;
+  /** Signals when the frame has been written to WRITEBACK_FB_ID; undefined without one. */
+  readonly writeback: Fence | undefined;
+  /** The file behind the fd that WRITEBACK_OUT_FENCE_PTR got; the caller closes it. */
+  readonly writebackOutFence: SyncFile | undefined;
   /** The CRC that was asked for; undefined if none was, or the job table has no room for it. */
   readonly crc: FrameCrc | undefined;
 }
@@ -164,12 +168,32 @@ export class AtomicCommits {
     const fence = this.#submit(draft, inFences, timing);
     const updates = draft.changed.map(({ object, state }) => ({ plane: object.index, state }));
     this.#ports.committed.put(updates, draft.touchedCrtc ? draft.crtc : undefined);
-    const outFence =
-      draft.outFences.length > 0
-        ? this.#ports.machine.createSyncFile([fence], `${this.#ports.path} out-fence`)
-        : undefined;
-    for (const { array } of draft.outFences) array[0] = outFence?.fd ?? -1;
-    return { fence, outFence, crc: undefined };
+    const writeback =
+      draft.writebackFb === 0 ? undefined : this.#writeback(draft.writebackFb, fence);
+    const outFence = this.#outFence(draft, 'crtc', fence);
+    const writebackOutFence =
+      writeback === undefined ? undefined : this.#outFence(draft, 'writeback', writeback);
+    return { fence, outFence, writeback, writebackOutFence, crc: undefined };
+  }
+
+  /** The commit is queued by now: what is thrown says so. */
+  #writeback(fb: number, fence: Fence): Fence {
+    const scene = this.#composition.committed([fence]);
+    try {
+      return this.#composition.queue(scene, { record: false, crc: false }, fb);
+    } catch (error) {
+      if (!(error instanceof DmaBufError)) throw error;
+      const detail = `the commit is queued, but not its writeback: ${error.detail}`;
+      throw new DmaBufError(error.code, 'atomic', detail);
+    }
+  }
+
+  #outFence(draft: AtomicDraft, of: 'crtc' | 'writeback', fence: Fence): SyncFile | undefined {
+    const targets = draft.outFences.filter((each) => each.of === of);
+    if (targets.length === 0) return undefined;
+    const file = this.#ports.machine.createSyncFile([fence], `${this.#ports.path} ${of} out-fence`);
+    for (const { array } of targets) array[0] = file.fd;
+    return file;
   }
 
   /** An out-fence that cannot be made refuses the commit, while that can still be refused. EMFILE, ENOSPC. */
@@ -240,7 +264,8 @@ export class AtomicCommits {
 }
 
 function modeChange(draft: AtomicDraft): ModeChange | undefined {
-  if (needsModeset(draft) === undefined) return undefined;
+  const what = needsModeset(draft);
+  if (what === undefined || what === 'WRITEBACK') return undefined;
   const { active, hdisplay, vdisplay, vrefresh } = draft.crtc;
   return { active, hdisplay, vdisplay, vrefresh, refit: false };
 }

@@ -4,7 +4,7 @@
  * Nothing is composed unless somebody looks: planes are scanned out side by side. Whoever does, queues the
  * composer's jobs (see compose-job.ts) with the states of the planes as they are then.
  */
-import { DmaBufError, type Fence, shared } from '@dmabuf/core';
+import { discard, DmaBufError, type Fence, shared } from '@dmabuf/core';
 import { encodeCompose } from './compose-job.js';
 import type { DisplayPorts } from './display-ports.js';
 import type { InFences } from './display-types.js';
@@ -91,8 +91,15 @@ export class Composition {
     return new FrameCrc(this.queue(scene, { record: false, crc: true }), this.#crcs);
   }
 
-  /** Queues the jobs of a frame; the fence of the last. Under FLIP_LOCK. ENOENT: a framebuffer is gone. */
-  queue(scene: Scene, what: { readonly record: boolean; readonly crc: boolean }): Fence {
+  /**
+   * Queues the jobs of a frame; the fence of the last. `target`: a framebuffer to write it into. Under
+   * FLIP_LOCK. ENOENT: a framebuffer is gone.
+   */
+  queue(
+    scene: Scene,
+    what: { readonly record: boolean; readonly crc: boolean },
+    target: number = 0,
+  ): Fence {
     const { framebuffers, writeback } = this.#ports;
     const { width, height, after: inFences } = scene;
     writeback.submit({ inFences, payload: encodeCompose({ kind: 'clear', width, height }) });
@@ -104,6 +111,11 @@ export class Composition {
         writeback.submit({ buffers: [shared(buffer)], inFences, payload }),
       );
     }
-    return writeback.submit({ inFences, payload: encodeCompose({ kind: 'end', ...what }) });
+    const to = target === 0 ? undefined : framebuffers.get(target, 'writeback');
+    const payload = encodeCompose({ kind: 'end', ...what, to });
+    if (to === undefined) return writeback.submit({ inFences, payload });
+    return this.#ports.withBuffer(to.id, 'writeback', (buffer) =>
+      writeback.submit({ buffers: [discard(buffer)], inFences, payload }),
+    );
   }
 }

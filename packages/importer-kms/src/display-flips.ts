@@ -58,6 +58,7 @@ export class Flips {
         vdisplay,
         vrefresh,
         connected: true,
+        writeback: crtc.writeback,
       });
       return queued;
     });

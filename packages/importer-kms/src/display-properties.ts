@@ -33,7 +33,7 @@ export class Properties {
     const values = this.#ports.locked(() =>
       object.kind === 'plane'
         ? planeValues(committed.plane(object.index), object.type, objects.crtc.id)
-        : crtcValues(committed.crtc, objects.crtc.id),
+        : crtcValues(committed.crtc, objects.crtc.id, object === objects.writeback),
     );
     return new Map(
       object.properties.map((info) => [info.name, { ...info, value: values[info.name] ?? 0 }]),
@@ -104,12 +104,18 @@ function planeValues(
   };
 }
 
-/** Of the CRTC and of its connector, whose names do not meet. */
-function crtcValues(state: CommittedCrtc, crtc: number): Readonly<Record<string, number>> {
+/** Of the CRTC and of a connector, whose names do not meet. */
+function crtcValues(
+  state: CommittedCrtc,
+  crtc: number,
+  isWriteback: boolean,
+): Readonly<Record<string, number>> {
   return {
     ACTIVE: state.active ? 1 : 0,
     MODE_ID: state.blob,
     OUT_FENCE_PTR: 0,
-    CRTC_ID: state.connected ? crtc : 0,
+    CRTC_ID: (isWriteback ? state.writeback : state.connected) ? crtc : 0,
+    WRITEBACK_FB_ID: 0,
+    WRITEBACK_OUT_FENCE_PTR: 0,
   };
 }

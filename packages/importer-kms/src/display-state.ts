@@ -24,6 +24,8 @@ export interface CommittedCrtc {
   readonly vrefresh: number;
   /** Whether the connector is fed by the CRTC. */
   readonly connected: boolean;
+  /** Whether the writeback connector is. */
+  readonly writeback: boolean;
 }
 
 /** The bit of COMMITTED_SLOTS that is the CRTC's. */
@@ -41,7 +43,15 @@ export function initialise(words: Words, base: number, mode: DisplayMode): void 
   shownPlanes(words, base).put(planes);
   const blob = new ModeBlobs(words, base).own(mode);
   const { hdisplay, vdisplay, vrefresh } = mode;
-  const crtc = { active: false, blob, hdisplay, vdisplay, vrefresh, connected: true };
+  const crtc = {
+    active: false,
+    blob,
+    hdisplay,
+    vdisplay,
+    vrefresh,
+    connected: true,
+    writeback: false,
+  };
   new CommittedState(words, base).put(planes, crtc);
 }
 
@@ -72,6 +82,7 @@ export class CommittedState {
       vdisplay: words.get(at + CRTC.VDISPLAY),
       vrefresh: words.get(at + CRTC.VREFRESH),
       connected: words.get(at + CRTC.CONNECTED) !== 0,
+      writeback: words.get(at + CRTC.WRITEBACK) !== 0,
     };
   }
 
@@ -88,6 +99,7 @@ export class CommittedState {
       words.set(at + CRTC.VDISPLAY, crtc.vdisplay);
       words.set(at + CRTC.VREFRESH, crtc.vrefresh);
       words.set(at + CRTC.CONNECTED, crtc.connected ? 1 : 0);
+      words.set(at + CRTC.WRITEBACK, crtc.writeback ? 1 : 0);
     }
     words.store(this.#base + REG.COMMITTED_SLOTS, slots);
   }

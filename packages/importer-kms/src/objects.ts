@@ -64,6 +64,8 @@ export interface PlaneObject extends ModeObject {
 
 export interface ConnectorObject extends ModeObject {
   readonly kind: 'connector';
+  /** Of a writeback connector: the fourccs that it writes. */
+  readonly formats: readonly number[] | undefined;
 }
 
 export type DisplayObject = CrtcObject | PlaneObject | ConnectorObject;
@@ -77,11 +79,14 @@ export interface DisplayObjects {
   readonly overlays: readonly PlaneObject[];
   readonly cursor: PlaneObject;
   readonly connector: ConnectorObject;
+  /** Writes what is on screen into a framebuffer. */
+  readonly writeback: ConnectorObject;
 }
 
 const CRTC_ID = 0x100;
 const FIRST_PLANE_ID = 0x200;
 const CONNECTOR_ID = 0x1000;
+const WRITEBACK_ID = 0x1100;
 const FIRST_PROPERTY_ID = 0x2000;
 /** Least and greatest of what a 32-bit signed range takes. */
 const INT_MIN = -0x8000_0000;
@@ -140,6 +145,11 @@ const CRTC_PROPERTIES: readonly PropertyInfo[] = [
   property('OUT_FENCE_PTR', { kind: 'pointer' }),
 ];
 const CONNECTOR_PROPERTIES: readonly PropertyInfo[] = [CRTC_ID_PROPERTY];
+const WRITEBACK_PROPERTIES: readonly PropertyInfo[] = [
+  CRTC_ID_PROPERTY,
+  property('WRITEBACK_FB_ID', { kind: 'object', of: 'framebuffer' }),
+  property('WRITEBACK_OUT_FENCE_PTR', { kind: 'pointer' }),
+];
 
 /** The objects of a display with so many overlay planes. */
 export function makeObjects(overlays: number): DisplayObjects {
@@ -181,14 +191,22 @@ export function makeObjects(overlays: number): DisplayObjects {
       id: CONNECTOR_ID,
       name: 'Virtual-1',
       properties: CONNECTOR_PROPERTIES,
+      formats: undefined,
+    },
+    writeback: {
+      kind: 'connector',
+      id: WRITEBACK_ID,
+      name: 'Writeback-1',
+      properties: WRITEBACK_PROPERTIES,
+      formats: PRIMARY_FORMATS,
     },
   };
 }
 
 /** The object of an id; undefined for none. */
 export function findObject(objects: DisplayObjects, id: number): DisplayObject | undefined {
-  const { crtc, connector, planes } = objects;
-  return [crtc, connector, ...planes].find((object) => object.id === id);
+  const { crtc, connector, writeback, planes } = objects;
+  return [crtc, connector, writeback, ...planes].find((object) => object.id === id);
 }
 
 /** `CRTC_W takes 0 to 2147483647`. */

@@ -42,7 +42,7 @@ export const CRTC = {
   VDISPLAY: 3,
   VREFRESH: 4,
   CONNECTED: 5, // 1: the connector's CRTC_ID is the CRTC
-  VRR: 6, // VRR_ENABLED
+  WRITEBACK: 6, // 1: so is the writeback connector's
   WORDS: 8,
 } as const;
 
@@ -112,6 +112,7 @@ export const REG = {
   CRTC_ACTOR: 31, // crtc, at start: its actor id
   IN_HAND: 29, // crtc: seqno of the part of a commit that is being taken; 0 for none
   SINKS: 32, // wb: sinks that are open
+  LAST_SINK: 35, // wb: id of the sink that was opened last, in whichever life
   RECORDED: 33, // wb: frames that went to the sinks
   NOT_RECORDED: 34, // wb: frames that were shown and not recorded, for want of time or of a sink
   BYTES: 36, // double, wb: bytes written to sinks

@@ -2,7 +2,7 @@
  * The writeback connector: records what was on screen into sinks (drm_writeback.c's job, with files at
  * its end), and composes frames where more than the primary plane is to be seen.
  *
- * Owned by the writeback worker. A job copies its frame into one of a few slots of the worker's own
+ * Owned by the writeback worker; sinks end with it, and what they had not closed is lost. A job copies its frame into one of a few slots of the worker's own
  * memory and is done, so that whoever renders next into that framebuffer waits for the copy alone.
  * Slots are encoded one after the other whenever no job waits. When all are full: in `realtime` the
  * frame is given up (its fence says ENOBUFS) and counted; in `max` the job waits until one is free,
@@ -30,6 +30,7 @@ import {
   type OutputFailure,
   type SinkReport,
 } from './sink-request.js';
+import { writeFrame } from './write-frame.js';
 import { copyFrame, decodeWriteback, frameExtent } from './writeback-job.js';
 
 /** What the writeback needs of a job; core's Job is one. */
@@ -72,7 +73,6 @@ export class Writeback {
   readonly #sinks: Map<number, OpenSink> = new Map();
   readonly #full: Slot[] = [];
   readonly #free: Uint32Array[] = [];
-  #lastSink = 0;
   /** Made when a frame is first composed. */
   #composer: Composer | undefined;
   /** −errno of a job of the frame that is being composed. */
@@ -138,12 +138,19 @@ export class Writeback {
     }
   }
 
-  #endFrame(composer: Composer, job: WritebackJob, { record, crc }: EndCommand): void {
+  #endFrame(composer: Composer, job: WritebackJob, { record, crc, to }: EndCommand): void {
     this.#frameError = -errno.ECANCELED; // the next frame begins with a clear
     const { pixels, width, height } = composer;
     if (crc) {
       const bytes = new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength);
       this.#crcs.add(job.seqno, crc32(bytes));
+    }
+    if (to !== undefined) {
+      const [buffer] = job.buffers;
+      if (buffer === undefined)
+        throw new DmaBufError('EINVAL', 'writeback', 'the job has no buffer');
+      writeFrame(buffer.bytes, to, composer);
+      addDouble(this.#words, this.#base + REG.COPIED, pixels.byteLength);
     }
     if (!record) return;
     this.#makeRoom();
@@ -196,7 +203,9 @@ export class Writeback {
     while (this.#full.length > 0) this.#encodeOne();
     const sink = openRequested(args);
     const before = this.#words.get(this.#base + REG.NOT_RECORDED);
-    const id = ++this.#lastSink;
+    const lastSink = this.#base + REG.LAST_SINK;
+    const id = this.#words.get(lastSink) + 1;
+    this.#words.store(lastSink, id); // an id of an earlier life is never another sink's
     this.#sinks.set(id, { sink, before, refused: 0, failure: undefined });
     this.#words.store(this.#base + REG.SINKS, this.#sinks.size);
     this.#countBytes(sink, 0);
@@ -206,7 +215,7 @@ export class Writeback {
   #close(args: unknown): SinkReport {
     const open = typeof args === 'number' ? this.#sinks.get(args) : undefined;
     if (open === undefined) {
-      const detail = `no sink ${JSON.stringify(args)} is open; it may be closed already`;
+      const detail = `no sink ${JSON.stringify(args)} is open; it was closed, or lost when the writeback worker died`;
       throw new DmaBufError('ENOENT', 'writeback', detail);
     }
     while (this.#full.length > 0) this.#encodeOne();
