@@ -4,6 +4,7 @@
 // instantiate this module on one memory. Pointers and sizes were checked by src/kernels/check.ts;
 // nothing is checked here. The formulas are specified in src/kernels/kernels.ts.
 export { convert } from './convert';
+export { pack } from './pack';
 export { scale } from './scale';
 export { blend } from './blend';
 export { fill, copy } from './fill';

@@ -1,8 +1,8 @@
-// Scaling of 32-bit pixels, nearest and bilinear, and fused YCbCr -> XRGB -> scale: a source row
+// Scaling of 32-bit pixels, nearest and bilinear, and fused conversion to XRGB -> scale: a source row
 // is converted once into scratch and is then an RGB row like any other, so that fused equals
 // convert-then-scale. Bilinear works on two rows of 8.8 sums across (H), then mixes them down (V).
 // Scratch: src/kernels/scale-map.ts has the same layout and its size.
-import { convertRow } from './convert';
+import { chromaRow, convertRow } from './convert';
 
 // @ts-ignore: decorator
 @inline
@@ -121,13 +121,13 @@ function nearestRow(dst: usize, src: usize, offsets: usize, dw: i32, orMask: u32
 
 /**
  * Rows y0..y1 of the dw x dh rectangle at `dst` from the sw x sh one at `src`.
- * `cstep` 0: `src` holds 32-bit pixels. 1 or 2: `src` is luma, `u` and `v` are chroma.
+ * `kind` 0: `src` holds 32-bit pixels. Else it is LAYOUT of src/kernels/ops.ts, and `src` is luma or packed pixels.
  */
 export function scale(
   bilinear: i32, scratch: usize,
   dst: usize, dstPitch: i32, dw: i32, y0: i32, y1: i32,
   src: usize, srcPitch: i32, sw: i32, sh: i32, stepX: i32, stepY: i32, orMask: u32,
-  u: usize, uPitch: i32, v: usize, vPitch: i32, cstep: i32, xOdd: i32, yOdd: i32,
+  u: usize, uPitch: i32, v: usize, vPitch: i32, kind: i32, xOdd: i32, yOdd: i32,
   yo: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32,
 ): void {
   const offsets = scratch;
@@ -148,9 +148,9 @@ export function scale(
         continue;
       }
       let line = src + iy * srcPitch;
-      if (cstep) {
-        const c = (iy + yOdd) >> 1;
-        convertRow(converted, line, u + c * uPitch, v + c * vPitch, cstep, xOdd, sw, yo, cy, crv, cgu, cgv, cbu);
+      if (kind) {
+        const c = chromaRow(iy, yOdd);
+        convertRow(kind, converted, line, u + c * uPitch, v + c * vPitch, xOdd, sw, yo, cy, crv, cgu, cgv, cbu);
         line = converted;
       }
       nearestRow(out, line, offsets, dw, orMask);
@@ -173,9 +173,9 @@ export function scale(
       const want = iy + k;
       if (k ? f == 0 || want == row1 : want == row0) continue;
       let line = src + want * srcPitch;
-      if (cstep) {
-        const c = (want + yOdd) >> 1;
-        convertRow(converted, line, u + c * uPitch, v + c * vPitch, cstep, xOdd, sw, yo, cy, crv, cgu, cgv, cbu);
+      if (kind) {
+        const c = chromaRow(want, yOdd);
+        convertRow(kind, converted, line, u + c * uPitch, v + c * vPitch, xOdd, sw, yo, cy, crv, cgu, cgv, cbu);
         line = converted;
       }
       across(k ? h1 : h0, line, offsets, weights, dw, sw);

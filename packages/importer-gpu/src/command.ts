@@ -83,8 +83,8 @@ export type Command =
   | DispatchCommand;
 
 /**
- * Draws `src` into `dst`: YCbCr to RGB conversion and scaling in one pass. `src` is XRGB8888,
- * ARGB8888, YUV420, NV12 or NV21, `dst` XRGB8888 or ARGB8888. For bars around a picture of another
+ * Draws `src` into `dst`: conversion and scaling in one pass. `src` is of any known format, `dst` XRGB8888 or
+ * ARGB8888; or, unscaled, from one of those two to YUV420, NV12, NV21, YUYV or RGB565. For bars around a picture of another
  * shape: {@link clear}, then `to: fit(src, dst)`.
  */
 export function blit(command: Omit<BlitCommand, 'op'>): BlitCommand {

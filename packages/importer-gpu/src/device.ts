@@ -11,7 +11,7 @@ import { Failures } from './failures.js';
 import { formatInfo } from './fourcc.js';
 import { ImageTable } from './image-table.js';
 import { IOCTL } from './ioctl.js';
-import { blocks } from './kernels/check.js';
+import { blocks, RGB32 } from './kernels/check.js';
 import { plainKernels } from './kernels/plain.js';
 import { eitherKernels, SCRATCH_SLACK } from './kernels/wasm.js';
 import type { Image, Kernels } from './kernels/kernels.js';
@@ -272,7 +272,8 @@ function scratchFor(step: PixelStep, dst: JobSurface, src: JobSurface | undefine
   const from = originOf(step, src);
   if (to.width === from.width && to.height === from.height) return 0;
   const bilinear = step.filter === 'bilinear';
-  return scaleScratchBytes(from.width, to.width, bilinear, isYuv(src.image)) + SCRATCH_SLACK;
+  const packed = !RGB32.includes(src.image.fourcc);
+  return scaleScratchBytes(from.width, to.width, bilinear, packed) + SCRATCH_SLACK;
 }
 
 /**

@@ -31,7 +31,7 @@ import { checkingKernels, type Surface } from './step.js';
 export interface ReadPixelsOptions {
   /** Default: all of the image (of a frame: its visible part). */
   readonly from?: Rect;
-  /** Format of the result: the image's own (default), or XRGB8888 or ARGB8888. */
+  /** Format of the result: the image's own (default), or what `blit` could convert it to. */
   readonly fourcc?: FourCC;
   /** Where to put them, from its start on; default: a new array. */
   readonly into?: Uint8Array;
@@ -153,6 +153,7 @@ function transfer(
 ): void {
   const verbatim = dst.fourcc === src.fourcc || [dst, src].every((i) => RGB32.includes(i.fourcc));
   if (verbatim) kernels.copy(dst, to, src, from);
+  else if (!RGB32.includes(dst.fourcc)) kernels.pack(dst, to, src, from, color);
   else kernels.scale(dst, to, src, from, { filter: 'nearest', color });
 }
 

@@ -182,6 +182,7 @@ export function apply(
   if (step.op === 'blend') {
     return kernels.blend(target, to, src.image, from, { mode: step.mode, alpha: step.alpha });
   }
+  if (!RGB32.includes(target.fourcc)) return kernels.pack(target, to, src.image, from, dst.color);
   return kernels.scale(target, to, src.image, from, { filter: step.filter, color: src.color });
 }
 
@@ -202,6 +203,7 @@ function checkUnknown(step: PixelStep, dst: Image, to: Rect, from: Rect): void {
 
 const NOTHING: KernelOps = {
   convert() {},
+  pack() {},
   scale() {},
   blend() {},
   fill() {},

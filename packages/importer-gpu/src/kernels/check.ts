@@ -7,8 +7,11 @@ import {
   DRM_FORMAT_ARGB8888,
   DRM_FORMAT_NV12,
   DRM_FORMAT_NV21,
+  DRM_FORMAT_P010,
+  DRM_FORMAT_RGB565,
   DRM_FORMAT_XRGB8888,
   DRM_FORMAT_YUV420,
+  DRM_FORMAT_YUYV,
   formatInfo,
   formatName,
   minPitch,
@@ -18,11 +21,21 @@ import {
   type PlaneLayout,
 } from '../fourcc.js';
 import type { Image, Rect, Rows } from './kernels.js';
-import type { Span, YuvSpan } from './ops.js';
+import { LAYOUT, type Layout, type PackedSpan, type Span } from './ops.js';
 import { MAX_SIZE } from './scale-map.js';
 
 export const RGB32: readonly FourCC[] = [DRM_FORMAT_XRGB8888, DRM_FORMAT_ARGB8888];
-export const YUV_420: readonly FourCC[] = [DRM_FORMAT_YUV420, DRM_FORMAT_NV12, DRM_FORMAT_NV21];
+/** What is converted to 32-bit pixels. */
+export const PACKED: readonly FourCC[] = [
+  DRM_FORMAT_YUV420,
+  DRM_FORMAT_NV12,
+  DRM_FORMAT_NV21,
+  DRM_FORMAT_YUYV,
+  DRM_FORMAT_P010,
+  DRM_FORMAT_RGB565,
+];
+/** What 32-bit pixels are converted to. */
+export const PACKABLE: readonly FourCC[] = PACKED.filter((fourcc) => fourcc !== DRM_FORMAT_P010);
 
 export function fail(call: string, detail: string): never {
   throw new DmaBufError('EINVAL', call, detail);
@@ -131,27 +144,39 @@ export function rgbSpan(image: Image, rect: Rect): Span {
   };
 }
 
-/** The spans of a rectangle of YUV420, NV12 or NV21. */
-export function yuvSpan(image: Image, rect: Rect): YuvSpan {
-  const luma = planeAt(image, 0);
-  const planar = image.fourcc === DRM_FORMAT_YUV420;
-  const step = planar ? 1 : 2;
-  const at = (plane: PlaneLayout, first: number): number =>
-    image.byteOffset + plane.offset + (rect.y >> 1) * plane.pitch + (rect.x >> 1) * step + first;
-  const cb = planeAt(image, 1);
-  const cr = planar ? planeAt(image, 2) : cb;
+const LAYOUTS: ReadonlyMap<FourCC, Layout> = new Map<FourCC, Layout>([
+  [DRM_FORMAT_YUV420, LAYOUT.PLANAR],
+  [DRM_FORMAT_NV12, LAYOUT.SEMIPLANAR],
+  [DRM_FORMAT_NV21, LAYOUT.SEMIPLANAR],
+  [DRM_FORMAT_YUYV, LAYOUT.YUYV],
+  [DRM_FORMAT_P010, LAYOUT.P010],
+  [DRM_FORMAT_RGB565, LAYOUT.RGB565],
+]);
+
+/** The spans of a rectangle of one of {@link PACKED}. */
+export function packedSpan(image: Image, rect: Rect): PackedSpan {
+  const layout = LAYOUTS.get(image.fourcc);
+  const info = formatInfo(image.fourcc);
+  if (layout === undefined || info === undefined) throw new RangeError('no packed format');
+  const at = (index: number): { readonly base: number; readonly pitch: number } => {
+    const { offset, pitch } = planeAt(image, index);
+    const { hsub = 1, vsub = 1, bytes = 0 } = info.planes[index] ?? {};
+    const [x, y] = [Math.floor(rect.x / hsub), Math.floor(rect.y / vsub)];
+    return { base: image.byteOffset + offset + y * pitch + x * bytes, pitch };
+  };
+  const luma = at(0);
+  const chroma = info.planes.length > 1 ? at(1) : { base: 0, pitch: 0 };
+  const last = info.planes.length > 2 ? at(2) : chroma;
+  // Where Cb and Cr are in their pair.
   const swapped = image.fourcc === DRM_FORMAT_NV21;
+  const second = layout === LAYOUT.SEMIPLANAR ? 1 : 0;
+  const rgb = layout === LAYOUT.RGB565;
   return {
-    memory: image.memory,
-    base: image.byteOffset + luma.offset + rect.y * luma.pitch + rect.x,
-    pitch: luma.pitch,
-    u: at(cb, swapped ? 1 : 0),
-    uPitch: cb.pitch,
-    v: at(cr, planar || swapped ? 0 : 1),
-    vPitch: cr.pitch,
-    step,
-    xOdd: (rect.x & 1) === 1 ? 1 : 0,
-    yOdd: (rect.y & 1) === 1 ? 1 : 0,
+    ...{ memory: image.memory, layout, base: luma.base, pitch: luma.pitch },
+    ...{ u: chroma.base + (swapped ? second : 0), uPitch: chroma.pitch },
+    ...{ v: last.base + (swapped ? 0 : second), vPitch: last.pitch },
+    xOdd: !rgb && (rect.x & 1) === 1 ? 1 : 0,
+    yOdd: info.planes.length > 1 && (rect.y & 1) === 1 ? 1 : 0,
   };
 }
 

@@ -14,6 +14,17 @@
  * column x, row y takes the sample at column x >> 1, row y >> 1 of the chroma plane.
  */
 
+/*
+ * And back: RGB to YCbCr, as Q15 integers, with the same matrices. All of (R, G, B) are integers:
+ *
+ *     Y  = clamp((yr*R + yg*G + yb*B + 16384 + (yo << 15)) >> 15)
+ *     Cb = clamp((ur*R + ug*G + ub*B + 16384 + (128 << 15)) >> 15)      Cr likewise with vr, vg, vb
+ *
+ * The factors of green are what the rounded others leave of the whole, so that greys have exactly Cb = Cr = 128 and
+ * white exactly 235 or 255. Off from the real-valued formula by at most 0.5 + 255 * 2 * 1.5 / 32768 < 0.53 before
+ * clamping. A chroma sample is made of the mean (R, G, B) of its pixels: (a + b + c + d + 2) >> 2 of four, with
+ * columns and rows beyond the edge repeated.
+ */
 export type ColorEncoding = 'bt601' | 'bt709';
 export type ColorRange = 'limited' | 'full';
 
@@ -31,6 +42,21 @@ export interface Coefficients {
   readonly cgu: number;
   readonly cgv: number;
   readonly cbu: number;
+}
+
+/** The integers of the way back. */
+export interface Forward {
+  readonly yo: number;
+  readonly y: Weights;
+  readonly u: Weights;
+  readonly v: Weights;
+}
+
+/** Factors of B, G and R. */
+export interface Weights {
+  readonly b: number;
+  readonly g: number;
+  readonly r: number;
 }
 
 /** The largest distance from the real-valued formula, before clamping. */
@@ -59,4 +85,24 @@ export function coefficients(color: ColorSpec = DEFAULT_COLOR): Coefficients {
     );
   }
   return found;
+}
+
+const Q15 = 32768;
+const KR_KB = { bt601: [0.299, 0.114], bt709: [0.2126, 0.0722] } as const;
+
+/** The integers of RGB to YCbCr; TypeError for a name that is none. */
+export function forward(color: ColorSpec = DEFAULT_COLOR): Forward {
+  const { yo } = coefficients(color);
+  const [kr, kb] = KR_KB[color.encoding];
+  const limited = color.range === 'limited';
+  const luma = limited ? 219 / 255 : 1;
+  const chroma = limited ? 224 / 255 : 1;
+  const q = (value: number): number => Math.round(value * Q15);
+  const rest = (whole: number, b: number, r: number): Weights => ({ b, g: whole - b - r, r });
+  return {
+    yo,
+    y: rest(q(luma), q(kb * luma), q(kr * luma)),
+    u: rest(0, q(0.5 * chroma), q((-kr / (2 * (1 - kb))) * chroma)),
+    v: rest(0, q((-kb / (2 * (1 - kr))) * chroma), q(0.5 * chroma)),
+  };
 }

@@ -12,13 +12,14 @@ import {
   checkSameSize,
   fail,
   overlaps,
+  PACKABLE,
+  PACKED,
+  packedSpan,
   planeAt,
   RGB32,
   rgbSpan,
-  YUV_420,
-  yuvSpan,
 } from './check.js';
-import { coefficients, type ColorSpec } from './color.js';
+import { coefficients, type ColorSpec, forward } from './color.js';
 import type { BlendOptions, Image, Kernels, Rect, Rows, ScaleOptions } from './kernels.js';
 import type { KernelOps, ScaleOp } from './ops.js';
 import { scaleStep } from './scale-map.js';
@@ -28,7 +29,7 @@ import { DRM_FORMAT_ARGB8888, DRM_FORMAT_XRGB8888 } from '../fourcc.js';
 export type Pick = (call: string, dst: Image, src?: Image) => KernelOps;
 
 const OPAQUE = 0xff000000;
-const ANY_SOURCE = [...RGB32, ...YUV_420];
+const ANY_SOURCE = [...RGB32, ...PACKED];
 
 /** 0xff000000 unless alpha goes from an ARGB8888 image to another. */
 function opacity(dst: Image, src: Image): number {
@@ -48,11 +49,22 @@ class Front implements Kernels {
   }
 
   convert(dst: Image, to: Rect, src: Image, from: Rect, color?: ColorSpec, rows?: Rows): void {
-    const { y0, y1 } = this.#pair('convert', dst, to, src, from, rows, RGB32, YUV_420);
+    const { y0, y1 } = this.#pair('convert', dst, to, src, from, rows, RGB32, PACKED);
     checkSameSize('convert', to, from);
     const k = coefficients(color);
     const ops = this.#pick('convert', dst, src);
-    ops.convert(rgbSpan(dst, to), yuvSpan(src, from), to.width, k, y0, y1);
+    ops.convert(rgbSpan(dst, to), packedSpan(src, from), to.width, k, y0, y1);
+  }
+
+  pack(dst: Image, to: Rect, src: Image, from: Rect, color?: ColorSpec, rows?: Rows): void {
+    const { y0, y1 } = this.#pair('pack', dst, to, src, from, rows, PACKABLE, RGB32);
+    checkSameSize('pack', to, from);
+    const info = checkImage('pack', 'destination', dst);
+    checkGrid('pack', 'destination', info, dst, to);
+    const k = forward(color);
+    const { width, height } = to;
+    const op = { dst: packedSpan(dst, to), src: rgbSpan(src, from), width, height, k };
+    this.#pick('pack', dst, src).pack(op, y0, y1);
   }
 
   scale(dst: Image, to: Rect, src: Image, from: Rect, options: ScaleOptions, rows?: Rows): void {
@@ -60,28 +72,29 @@ class Front implements Kernels {
     if (filter !== 'nearest' && filter !== 'bilinear') {
       throw new TypeError(`scale: filter must be 'nearest' or 'bilinear', got ${String(filter)}`);
     }
-    const { info, y0, y1 } = this.#pair('scale', dst, to, src, from, rows, RGB32, ANY_SOURCE);
+    const { y0, y1 } = this.#pair('scale', dst, to, src, from, rows, RGB32, ANY_SOURCE);
+    const packed = !RGB32.includes(src.fourcc);
     const ops = this.#pick('scale', dst, src);
     const orMask = opacity(dst, src);
     // Same size: every weight is 0, so this is a conversion or a copy.
     if (to.width === from.width && to.height === from.height) {
       const out = rgbSpan(dst, to);
-      if (info.isYuv) ops.convert(out, yuvSpan(src, from), to.width, coefficients(color), y0, y1);
+      if (packed) ops.convert(out, packedSpan(src, from), to.width, coefficients(color), y0, y1);
       else ops.copy(out, rgbSpan(src, from), to.width * 4, orMask, y0, y1);
       return;
     }
-    const yuv = info.isYuv ? { src: yuvSpan(src, from), k: coefficients(color) } : undefined;
+    const packing = packed ? { src: packedSpan(src, from), k: coefficients(color) } : undefined;
     const op: ScaleOp = {
       bilinear: filter === 'bilinear',
       dst: rgbSpan(dst, to),
       width: to.width,
-      src: yuv?.src ?? rgbSpan(src, from),
+      src: packing?.src ?? rgbSpan(src, from),
       sourceWidth: from.width,
       sourceHeight: from.height,
       stepX: scaleStep(from.width, to.width),
       stepY: scaleStep(from.height, to.height),
       orMask,
-      ...(yuv === undefined ? {} : { yuv }),
+      ...(packing === undefined ? {} : { packed: packing }),
     };
     ops.scale(op, y0, y1);
   }
@@ -150,8 +163,8 @@ class Front implements Kernels {
       ops.copy(rgbSpan(dst, to), rgbSpan(src, from), to.width * 4, OPAQUE, y0, y1);
       return;
     }
-    checkGrid('destination', info, dst, to);
-    checkGrid('source', info, src, from);
+    checkGrid('copy', 'destination', info, dst, to);
+    checkGrid('copy', 'source', info, src, from);
     checkOverlap(info, dst, to, src, from, y0 > 0 || y1 < to.height);
     const ops = this.#pick('copy', dst, src);
     const targets = blocks(dst, info, to);
@@ -176,19 +189,19 @@ class Front implements Kernels {
     rows: Rows | undefined,
     dstFormats: readonly number[],
     srcFormats: readonly number[],
-  ): { readonly info: FormatInfo; readonly y0: number; readonly y1: number } {
+  ): Rows {
     const target = checkImage(call, 'destination', dst, dstFormats);
     const info = checkImage(call, 'source', src, srcFormats);
     checkRect(call, 'destination', dst, to);
     checkRect(call, 'source', src, from);
     const { y0, y1 } = checkRows(call, to, rows);
     checkApart(call, blocks(dst, target, to), blocks(src, info, from));
-    return { info, y0, y1 };
+    return { y0, y1 };
   }
 }
 
 /** A subsampled rectangle must not cut a block, except at the image's far edges. */
-function checkGrid(role: string, info: FormatInfo, image: Image, rect: Rect): void {
+function checkGrid(call: string, role: string, info: FormatInfo, image: Image, rect: Rect): void {
   const right = rect.x + rect.width;
   const bottom = rect.y + rect.height;
   for (const { hsub, vsub } of info.planes) {
@@ -197,7 +210,7 @@ function checkGrid(role: string, info: FormatInfo, image: Image, rect: Rect): vo
       rect.y % vsub !== 0 ||
       (right % hsub !== 0 && right !== image.width) ||
       (bottom % vsub !== 0 && bottom !== image.height);
-    if (cut) fail('copy', `${role} rectangle cuts a ${hsub}x${vsub} block of ${info.name}`);
+    if (cut) fail(call, `${role} rectangle cuts a ${hsub}x${vsub} block of ${info.name}`);
   }
 }
 

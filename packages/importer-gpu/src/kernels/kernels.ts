@@ -73,17 +73,25 @@ export interface Kernels {
   reaches(image: Image): boolean;
 
   /**
-   * YUV420, NV12 or NV21 to XRGB8888 or ARGB8888, same size, by the formula of color.ts. The
-   * source rectangle may start on odd columns and rows.
+   * YUV420, NV12, NV21, YUYV, P010 or RGB565 to XRGB8888 or ARGB8888, same size, by the formula of color.ts. Of
+   * P010 all ten bits count; of RGB565 the high bits of each channel are repeated below it. The source rectangle
+   * may start on odd columns and rows.
    */
   convert(dst: Image, to: Rect, src: Image, from: Rect, color?: ColorSpec, rows?: Rows): void;
 
   /**
-   * Scales XRGB8888, ARGB8888, YUV420, NV12 or NV21 to XRGB8888 or ARGB8888, up or down, by
+   * XRGB8888 or ARGB8888 to YUV420, NV12, NV21, YUYV or RGB565, same size, by color.ts; alpha is ignored, RGB565
+   * takes the high bits. The destination rectangle starts on the sampling grid and ends on it or on the image's edge;
+   * the second luma of a YUYV pair that the edge cuts is that of the first.
+   */
+  pack(dst: Image, to: Rect, src: Image, from: Rect, color?: ColorSpec, rows?: Rows): void;
+
+  /**
+   * Scales XRGB8888, ARGB8888, or what {@link convert} takes, to XRGB8888 or ARGB8888, up or down, by
    * scale-map.ts. Bilinear: with weights fx, fy in 1/256 of the right and lower of four pixels,
    * each byte (alpha too: use premultiplied colour) is
    * `((256-fy)*((256-fx)*p00 + fx*p01) + fy*((256-fx)*p10 + fx*p11) + 32768) >> 16`.
-   * A YCbCr source gives what `convert` of the whole image and scaling of that would: the two
+   * Another source gives what `convert` of the whole image and scaling of that would: the two
    * steps are fused, not merged.
    */
   scale(dst: Image, to: Rect, src: Image, from: Rect, options: ScaleOptions, rows?: Rows): void;

@@ -17,7 +17,14 @@ test('it imports its memory and exports functions, nothing else', () => {
     [['env', 'memory', 'memory']],
   );
   const exports = WebAssembly.Module.exports(module);
-  assert.equal(exports.map((e) => e.name).sort(), ['blend', 'convert', 'copy', 'fill', 'scale']);
+  assert.equal(exports.map((e) => e.name).sort(), [
+    'blend',
+    'convert',
+    'copy',
+    'fill',
+    'pack',
+    'scale',
+  ]);
   assert.ok(exports.every((e) => e.kind === 'function'));
 });
 

@@ -3,7 +3,7 @@
  * rectangles have become addresses of their first pixel, and nothing needs checking any more.
  * Rows y0..y1 are those of the destination rectangle that this call does.
  */
-import type { Coefficients } from './color.js';
+import type { Coefficients, Forward } from './color.js';
 
 /** Rows of bytes or of 32-bit pixels. */
 export interface Span {
@@ -13,17 +13,31 @@ export interface Span {
   readonly pitch: number;
 }
 
-/** 4:2:0 rows: the luma span, and the chroma samples that its first pixel uses. */
-export interface YuvSpan extends Span {
+/** How the pixels of a {@link PackedSpan} lie; the numbers are those of assembly/. */
+export const LAYOUT = { PLANAR: 1, SEMIPLANAR: 2, YUYV: 3, P010: 4, RGB565: 5 } as const;
+export type Layout = (typeof LAYOUT)[keyof typeof LAYOUT];
+
+/**
+ * Rows that are not 32-bit pixels: the luma span, and the chroma samples that its first pixel uses. Of YUYV and
+ * RGB565 the base alone, which is where the pair or pixel of the first column begins.
+ */
+export interface PackedSpan extends Span {
+  readonly layout: Layout;
   readonly u: number;
   readonly uPitch: number;
   readonly v: number;
   readonly vPitch: number;
-  /** Bytes from one chroma sample to the next: 1 planar, 2 interleaved. */
-  readonly step: 1 | 2;
   /** 1 if the rectangle starts on an odd column or row, in the middle of a chroma sample. */
   readonly xOdd: 0 | 1;
   readonly yOdd: 0 | 1;
+}
+
+export interface PackOp {
+  readonly dst: PackedSpan;
+  readonly src: Span;
+  readonly width: number;
+  readonly height: number;
+  readonly k: Forward;
 }
 
 export interface ScaleOp {
@@ -37,8 +51,8 @@ export interface ScaleOp {
   readonly stepY: number;
   /** ORed into every pixel: 0xff000000 where the result is to be opaque, or 0. */
   readonly orMask: number;
-  /** Set where the source is YCbCr. */
-  readonly yuv?: { readonly src: YuvSpan; readonly k: Coefficients };
+  /** Set where the source is not 32-bit pixels. */
+  readonly packed?: { readonly src: PackedSpan; readonly k: Coefficients };
 }
 
 export interface BlendOp {
@@ -52,7 +66,8 @@ export interface BlendOp {
 }
 
 export interface KernelOps {
-  convert(dst: Span, src: YuvSpan, width: number, k: Coefficients, y0: number, y1: number): void;
+  convert(dst: Span, src: PackedSpan, width: number, k: Coefficients, y0: number, y1: number): void;
+  pack(op: PackOp, y0: number, y1: number): void;
   scale(op: ScaleOp, y0: number, y1: number): void;
   blend(op: BlendOp, y0: number, y1: number): void;
   fill(dst: Span, width: number, pixel: number, y0: number, y1: number): void;

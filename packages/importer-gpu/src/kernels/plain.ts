@@ -3,13 +3,13 @@
  * yardstick that the SIMD ones must match byte for byte. Pixels are read and written as 32-bit
  * words; rows that are not word-aligned pass through a private line. Little-endian hosts.
  */
-import type { Coefficients } from './color.js';
 import { makeFront } from './front.js';
 import type { Kernels } from './kernels.js';
-import type { BlendOp, KernelOps, ScaleOp, Span, YuvSpan } from './ops.js';
+import { OPAQUE, word } from './pixel.js';
+import { convertRow } from './plain-convert.js';
+import { packRows } from './plain-pack.js';
+import type { BlendOp, KernelOps, ScaleOp, Span } from './ops.js';
 import { bilinearPosition, nearestIndex } from './scale-map.js';
-
-const OPAQUE = 0xff000000;
 
 /** Rows of 32-bit pixels, of which one at a time is open: `words[at]` is its first pixel. */
 class Lines {
@@ -54,57 +54,12 @@ class Lines {
   }
 }
 
-/** v to 0..255 without branches, which noise in a picture would mispredict. */
-function clamp8(v: number): number {
-  return ((v & ~(v >> 31)) | ((255 - v) >> 31)) & 255;
-}
-
-/** An opaque pixel of three channels, clamped. */
-function word(r: number, g: number, b: number): number {
-  return OPAQUE | (clamp8(r) << 16) | (clamp8(g) << 8) | clamp8(b);
-}
-
-/** Converts one row of `width` pixels into words[at...], the two of each chroma sample at once. */
-function convertRow(
-  words: Uint32Array<ArrayBufferLike>,
-  at: number,
-  bytes: Uint8Array<ArrayBufferLike>,
-  src: YuvSpan,
-  row: number,
-  width: number,
-  { yo, cy, crv, cgu, cgv, cbu }: Coefficients,
-): void {
-  const { step } = src;
-  const chroma = (row + src.yOdd) >> 1;
-  const luma = src.base + row * src.pitch;
-  let u = src.u + chroma * src.uPitch;
-  let v = src.v + chroma * src.vPitch;
-  // An odd first column is the second of its pair.
-  for (let x = -src.xOdd; x < width; x += 2) {
-    const cb = (bytes[u] ?? 0) - 128;
-    const cr = (bytes[v] ?? 0) - 128;
-    u += step;
-    v += step;
-    const rv = crv * cr + 4096;
-    const guv = cgu * cb + cgv * cr + 4096;
-    const bu = cbu * cb + 4096;
-    if (x >= 0) {
-      const l = cy * ((bytes[luma + x] ?? 0) - yo);
-      words[at + x] = word((l + rv) >> 13, (l + guv) >> 13, (l + bu) >> 13);
-    }
-    if (x + 1 < width) {
-      const l = cy * ((bytes[luma + x + 1] ?? 0) - yo);
-      words[at + x + 1] = word((l + rv) >> 13, (l + guv) >> 13, (l + bu) >> 13);
-    }
-  }
-}
-
 /** The rows of a scaling's source as words, converted where they are YCbCr. */
 function sourceRows(
   op: ScaleOp,
 ): (row: number) => { words: Uint32Array<ArrayBufferLike>; at: number } {
-  const { yuv } = op;
-  if (yuv === undefined) {
+  const { packed } = op;
+  if (packed === undefined) {
     const lines = new Lines(op.src, op.sourceWidth);
     return (row) => {
       lines.read(row);
@@ -112,10 +67,10 @@ function sourceRows(
     };
   }
   const words = new Uint32Array(op.sourceWidth);
-  const bytes = new Uint8Array(yuv.src.memory);
+  const bytes = new Uint8Array(packed.src.memory);
   const line = { words, at: 0 };
   return (row) => {
-    convertRow(words, 0, bytes, yuv.src, row, op.sourceWidth, yuv.k);
+    convertRow(words, 0, bytes, packed.src, row, op.sourceWidth, packed.k);
     return line;
   };
 }
@@ -237,6 +192,8 @@ export const plainOps: KernelOps = {
       out.write(y);
     }
   },
+
+  pack: packRows,
 
   scale(op, y0, y1) {
     if (op.bilinear) scaleBilinear(op, y0, y1);

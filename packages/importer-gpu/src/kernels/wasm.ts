@@ -71,6 +71,7 @@ function makeOps(
 ): KernelOps {
   const kernels = {
     convert: entry(exports, 'convert'),
+    pack: entry(exports, 'pack'),
     scale: entry(exports, 'scale'),
     blend: entry(exports, 'blend'),
     fill: entry(exports, 'fill'),
@@ -80,13 +81,20 @@ function makeOps(
     convert(dst, s, width, k, y0, y1) {
       kernels.convert(
         ...[dst.base, dst.pitch, s.base, s.pitch, s.u, s.uPitch, s.v, s.vPitch],
-        ...[s.step, s.xOdd, s.yOdd, width, y0, y1, k.yo, k.cy, k.crv, k.cgu, k.cgv, k.cbu],
+        ...[s.layout, s.xOdd, s.yOdd, width, y0, y1, k.yo, k.cy, k.crv, k.cgu, k.cgv, k.cbu],
+      );
+    },
+    pack({ dst, src, width, height, k }, y0, y1) {
+      kernels.pack(
+        ...[dst.layout, dst.base, dst.pitch, dst.u, dst.uPitch, dst.v, dst.vPitch],
+        ...[src.base, src.pitch, width, height, y0, y1, k.yo],
+        ...[k.y, k.u, k.v].flatMap(({ b, g, r }) => [b, g, r]),
       );
     },
     scale(op, y0, y1) {
       const room = scratchFor(op, scratch);
-      const s = op.yuv?.src;
-      const k = op.yuv?.k;
+      const s = op.packed?.src;
+      const k = op.packed?.k;
       kernels.scale(
         ...[op.bilinear ? 1 : 0, room, op.dst.base, op.dst.pitch, op.width, y0, y1],
         ...[
@@ -103,7 +111,7 @@ function makeOps(
           s?.uPitch ?? 0,
           s?.v ?? 0,
           s?.vPitch ?? 0,
-          s?.step ?? 0,
+          s?.layout ?? 0,
           s?.xOdd ?? 0,
           s?.yOdd ?? 0,
         ],
@@ -134,7 +142,7 @@ function makeOps(
 
   function scratchFor(op: ScaleOp, range: WasmKernelOptions['scratch']): number {
     const need =
-      scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, op.yuv !== undefined) +
+      scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, op.packed !== undefined) +
       SCRATCH_SLACK;
     const have = range?.byteLength ?? 0;
     if (range === undefined || have < need) {
