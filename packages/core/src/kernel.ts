@@ -3,6 +3,7 @@
  * memory"). It binds the words to the calling actor and to the substrate seams; the subsystems
  * (queues, jobs, fds, …) are built on it and run in the calling thread, as a syscall does.
  */
+import { Spin } from './actor/spin.js';
 import { type Clock, manualClock, realClock } from './clock.js';
 import { DmaBufError, errno } from './errno.js';
 import { declareFault } from './fault.js';
@@ -47,6 +48,7 @@ export class Kernel {
   readonly locks: Locks;
   readonly trace: TraceRing;
   readonly keepAlive: KeepAlive = new KeepAlive();
+  readonly spin: Spin;
   /** Actor id of this thread. */
   readonly self: number;
   /** Pointer of its record. */
@@ -99,6 +101,7 @@ export class Kernel {
     );
     this.holders = table(HEADER.HOLDERS, HEADER.HOLDER_COUNT, HOLDER.WORDS, HOLDER.STATE);
     this.trace = new TraceRing(words, self, this.actor, this.clock);
+    this.spin = new Spin(this);
   }
 
   /** Throws when the machine has stopped (ENODEV) or lost a device for good (its errno). */

@@ -10,6 +10,9 @@ import { DEFAULT_LIMITS, MAX_LIMIT_MS } from '../sync/limits.js';
 import type { BootOptions } from './boot.js';
 import type { DeviceSpec, DriverSpec } from './spec.js';
 
+/** As long as nobody notices that a machine is being shut down. */
+const MAX_SPIN_US = 100_000;
+
 /** TypeError names the option; EEXIST: two devices of one name or path. */
 export function checkOptions(options: BootOptions): void {
   wantObject('boot', 'options', options);
@@ -20,6 +23,7 @@ export function checkOptions(options: BootOptions): void {
   if (pool !== undefined) wantNumber('boot', 'pool', pool);
   checkHeap(options.heapMb);
   checkUncollected(options.uncollected);
+  checkSpin(options.spin);
   if (clock !== undefined && clock !== 'real' && clock !== 'manual') {
     throw wrongType('boot', 'clock', "'real' or 'manual'", clock);
   }
@@ -37,6 +41,15 @@ function checkHeap(heapMb: number | undefined): void {
   wantNumber('boot', 'heapMb', heapMb);
   if (heapMb >= 16) return;
   throw new RangeError(`boot: heapMb must be at least 16, not ${heapMb}`);
+}
+
+function checkSpin(spin: BootOptions['spin']): void {
+  if (spin === undefined || spin === 'auto') return;
+  if (typeof spin !== 'number') throw wrongType('boot', 'spin', "a number of µs or 'auto'", spin);
+  if (Number.isInteger(spin) && spin >= 0 && spin <= MAX_SPIN_US) return;
+  throw new RangeError(
+    `boot: spin must be an integer from 0 (none) to ${MAX_SPIN_US} µs, not ${spin}`,
+  );
 }
 
 function checkUncollected(bytes: number | undefined): void {

@@ -2,6 +2,7 @@
  * Boot: lays out kernel memory, starts the broker, which starts the devices, and joins the calling
  * thread as the first process.
  */
+import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import { wantNumber } from '../args.js';
 import { DmaBufError } from '../errno.js';
@@ -34,6 +35,7 @@ import { Machine, reserveActor } from './machine.js';
 import { publishNames, readNames } from './names.js';
 import { loadDrivers, makeServices, type Services } from './services.js';
 import type { DriverSpec } from './spec.js';
+import { SPIN_US } from './spin.js';
 
 /** {@link BootOptions.uncollected}. */
 const DEFAULT_UNCOLLECTED = 256 << 20;
@@ -55,6 +57,11 @@ export interface BootOptions {
    * it allocations of regions have it collected, and wait for that. Shared memory cannot be freed by hand.
    */
   readonly uncollected?: number;
+  /**
+   * How long a thread looks on before it sleeps, µs; 0: not at all. `auto` (default): 30 while no more actors live
+   * than there are cores, else 0. Spinning makes hand-offs ten times as fast, and keeps cores busy.
+   */
+  readonly spin?: number | 'auto';
   /** JavaScript heap of each device worker, MB (default 1024). One that fills it dies and is started again. */
   readonly heapMb?: number;
   /**
@@ -216,8 +223,12 @@ export function format(
   const manual = options.clock === 'manual' ? MACHINE_FLAG.MANUAL_CLOCK : 0;
   const trace = options.trace === true ? MACHINE_FLAG.TRACE : 0;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const spins = options.spin ?? 'auto';
+  // On the manual clock everybody is to be asleep when time goes on.
+  const spin = manual !== 0 ? 0 : spins === 'auto' ? SPIN_US : spins;
   const noncoherent = options.coherency === 'noncoherent' ? MACHINE_FLAG.NONCOHERENT : 0;
   const guard = options.guard === true ? MACHINE_FLAG.GUARD : 0;
+  words.setDouble(HEADER.MACHINE_ID, Math.floor(Math.random() * Number.MAX_SAFE_INTEGER));
   writeHeader(
     words,
     layout,
@@ -238,6 +249,8 @@ export function format(
       [HEADER.LIMIT_JOB, limits.job],
       [HEADER.LIMIT_HOLD, limits.hold],
       [HEADER.LIMIT_FENCE, limits.fence],
+      [HEADER.SPIN_US, spin],
+      [HEADER.SPIN_CORES, spins === 'auto' ? availableParallelism() : 0],
       [HEADER.UNCOLLECTED, Math.floor((options.uncollected ?? DEFAULT_UNCOLLECTED) / 1024)],
       [HEADER.FLAGS, manual | trace | noncoherent | guard],
       [HEADER.MAGIC, MAGIC],

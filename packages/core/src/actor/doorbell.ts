@@ -32,10 +32,12 @@ export class Doorbell {
 
   /**
    * Blocks the owner until it is rung, `idle()` is false, or `until` (ms of the machine's clock)
-   * is reached; at most one bound. `idle` is evaluated after the word says ASLEEP.
+   * is reached; at most one bound. `idle` is evaluated after the word says ASLEEP, and before, while this thread
+   * spins.
    */
   sleep(idle: () => boolean, until: number): void {
-    const { words, seam } = this.#k;
+    const { words, seam, spin } = this.#k;
+    if (spin.until(() => !idle(), until)) return;
     this.#arm(until);
     if (idle()) {
       const result = seam.wait(words.i32, this.#waiting, ASLEEP, this.#timeout(until));

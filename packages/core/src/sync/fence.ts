@@ -92,6 +92,7 @@ export class FenceWaiter {
   #sleep(fence: FencePoint, ms: number): number {
     const { words, seam, clock } = this.#k;
     const until = clock.now() + ms;
+    this.#k.spin.until(() => this.status(fence) !== 0, until);
     for (;;) {
       const status = this.status(fence);
       if (status !== 0) return status;

@@ -204,6 +204,7 @@ export class Holds {
   #granted(job: number, timeout: number, syscall: string): boolean {
     const { words, seam, clock } = this.#k;
     const until = clock.now() + timeout;
+    this.#k.spin.until(() => this.#stage(job) === JOB_STATE.READY, until);
     for (;;) {
       const state = words.load(job + JOB.STATE);
       if ((state & JOB_STATE_MASK) === JOB_STATE.READY) return true;

@@ -48,6 +48,8 @@ export interface FakeOptions {
   readonly clock?: 'real' | 'manual';
   readonly coherency?: 'coherent' | 'noncoherent';
   readonly guard?: boolean;
+  /** µs; default 0. */
+  readonly spin?: number;
   /** The directory: which of the actors are devices. Default: none. */
   readonly devices?: readonly DeviceNode[];
 }
@@ -98,13 +100,15 @@ export class FakeMachine {
   #sleeps = 0;
 
   constructor(options: FakeOptions = {}) {
-    const { actors = 2, clock = 'manual', coherency = 'coherent', guard = false } = options;
+    const { actors = 2, clock = 'manual', spin = 0 } = options;
+    const { coherency = 'coherent', guard = false } = options;
     this.tables = { ...SMALL, ...options.tables };
     this.#devices = new Map(options.devices?.map((node) => [node.path, node]));
     const layout = layoutOf(this.tables, []);
     const control = threadMem.makeRegion(layout.totalWords * 4);
     this.words = new (options.words ?? CountedWords)(control.buffer);
-    format(this.words, this.tables, { clock, coherency, guard, trace: true }, layout);
+    const how = { clock, coherency, guard, spin, trace: true };
+    format(this.words, this.tables, how, layout);
     this.actors = Array.from({ length: actors }, (_, i) => this.#makeActor(i + 1));
     this.words.store(HEADER.STATE, MACHINE.RUNNING);
   }

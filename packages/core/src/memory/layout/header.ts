@@ -69,6 +69,9 @@ export const HEADER = {
   FD_PARKED: 127, // boot: entries of an fd table for fds that have arrived
   COLLECTED: 128, // atomic add with each region that was collected; throttled allocations wait on it
   UNCOLLECTED: 129, // boot: KiB of regions that may await collection
+  SPIN_US: 130, // boot: how long a thread looks on before it sleeps (actor/spin)
+  SPIN_CORES: 131, // boot: only while no more actors live than that; 0: whatever their number
+  MACHINE_ID: 132, // double, boot: a random integer that names this machine among those of the process
   WORDS: 192,
 } as const;
 
