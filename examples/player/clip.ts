@@ -1,5 +1,5 @@
 /**
- * A clip: a video file taken apart (mediabunny) into what the decoder is fed, one packet a picture
+ * A clip: a video file taken apart (by mediabunny, or simple-containers.ts) into what the decoder is fed, one packet a picture
  * as a rule, H.264 turned into Annex B with its parameter sets before every key frame.
  *
  * Runs on the main thread before anything is booted, so that what cannot be played is refused
@@ -23,6 +23,7 @@ import {
 } from 'mediabunny';
 import { BadInput, codeOf, reasonOf } from './bad-input.js';
 import { frameRate, type Rate } from './rate.js';
+import { readSimple } from './simple-containers.js';
 
 /** What the decoder takes as one packet. */
 export interface ClipPacket {
@@ -56,7 +57,7 @@ export interface Clip {
 }
 
 const ACCEPTED =
-  'accepted: MP4, MOV, MKV, WebM, MPEG-TS with H.264 (Constrained) Baseline, VP8 or VP9';
+  'accepted: MP4, MOV, MKV, WebM, MPEG-TS, AVI, IVF with H.264 (Constrained) Baseline, VP8, VP9 or Motion JPEG, and Y4M';
 
 /**
  * Reads the first `limit` pictures of a file. Rejects with BadInput: no such file, not a video, a
@@ -64,6 +65,11 @@ const ACCEPTED =
  */
 export async function readClip(path: string, limit: number = Infinity): Promise<Clip> {
   checkFile(path);
+  const simple = refuse(path, () => readSimple(path));
+  if (simple !== undefined) {
+    const { codec, header, packets } = simple;
+    return assemble(path, codec, header, firstPictures(packets, limit));
+  }
   const input = new Input({ formats: ALL_FORMATS, source: new FilePathSource(path) });
   try {
     return await demux(path, input, limit);
@@ -95,11 +101,27 @@ async function demux(path: string, input: Input, limit: number): Promise<Clip> {
     throw new BadInput(`${path}: its video is in a codec that is not known here; ${ACCEPTED}`);
   }
   const codec = refuse(path, () => codecOfString(codecString));
-  const state = codec.probe();
-  if (!state.available) throw new BadInput(`${path}: it is ${codec.description}; ${state.reason}`);
   const avc = codec.fourcc === 'H264' ? avcConfig(config) : undefined;
   const packets = await readPackets(track, codec, avc, limit);
   const header = avc === undefined ? undefined : avcToAnnexB(new Uint8Array(), avc, true);
+  return assemble(path, codec, header, packets);
+}
+
+/** Packets up to the one that shows the last of `limit` pictures. */
+function firstPictures(packets: readonly ClipPacket[], limit: number): readonly ClipPacket[] {
+  let pictures = 0;
+  const last = packets.findIndex(({ shown }) => shown && ++pictures === limit);
+  return last < 0 ? packets : packets.slice(0, last + 1);
+}
+
+function assemble(
+  path: string,
+  codec: CodecInfo,
+  header: Uint8Array<ArrayBufferLike> | undefined,
+  packets: readonly ClipPacket[],
+): Clip {
+  const state = codec.probe();
+  if (!state.available) throw new BadInput(`${path}: it is ${codec.description}; ${state.reason}`);
   const { stream } = refuse(path, () => codec.inspect(header ?? firstKey(path, packets)));
   if (stream === undefined) {
     throw new BadInput(`${path}: its ${codec.description} does not begin with a key frame`);

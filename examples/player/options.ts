@@ -45,7 +45,8 @@ export const HELP = `Plays a video clip through four worker actors: codec, GPU, 
   npm start -- --view term           shows it in the terminal
   npm start -- --speed max --out x.y4m --subtitle ''
 
-  --input FILE       MP4, MOV, MKV, WebM, …: H.264 (Constrained) Baseline, VP8, VP9 profile 0
+  --input FILE       MP4, MOV, MKV, WebM, AVI, IVF, …: H.264 (Constrained) Baseline, VP8, VP9
+                     profile 0, Motion JPEG; Y4M (4:2:0)
   --mode WxH@HZ      display mode (1280x720@60); the picture is fitted into it, its aspect kept
   --frames N         play the first N frames only
   --depth N          frames queued ahead (default: the whole clip, or what the job table takes)
