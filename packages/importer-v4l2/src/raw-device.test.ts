@@ -63,6 +63,35 @@ for (const fourcc of ['YU12', 'NV12']) {
   });
 }
 
+test('the size outlives the worker, for the packets do not tell it', async () => {
+  using video = VideoDevice.open(machine);
+  video.setFormat({ output: { fourcc: 'YU12' }, capture: { width: W, height: H } });
+  const size = (W * H * 3) / 2;
+  const bitstream = machine.alloc(size);
+  const capture = machine.alloc(size);
+  const decode = async (timestamp: number): Promise<string> => {
+    const staging = bitstream.access({ write: true, discard: true });
+    staging.bytes.set(pictures[timestamp]?.data ?? []);
+    staging.finish();
+    const source = { buffer: bitstream, offset: 0, size };
+    assert.is(await video.queueDecode({ bitstream: source, timestamp, capture }).settled(), 1);
+    using reading = capture.access({ read: true });
+    return md5(reading.bytes.subarray(0, size));
+  };
+  assert.is(await decode(0), md5s[0]);
+  const { restarts } = machine.actorStats(video.actor);
+  machine.resetDevice(video.actor, 'the test killed it');
+  for (const start = performance.now(); machine.actorStats(video.actor).restarts === restarts;) {
+    if (performance.now() - start > 30_000) throw new Error('it was not started again');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+  }
+  assert.is(await decode(1), md5s[1]);
+  bitstream.close();
+  capture.close();
+});
+
 test('a Y4M stream plays by QBUF and DQBUF: it tells its size itself', () => {
   const line = Buffer.from(`YUV4MPEG2 W${W} H${H} F25:1\n`);
   const frame = Buffer.from('FRAME\n');
