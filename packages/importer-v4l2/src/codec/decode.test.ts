@@ -3,55 +3,13 @@
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Decoder } from './codec.js';
 import { codecOf } from './index.js';
-import {
-  clipPath,
-  feed,
-  frameMd5s,
-  hasClip,
-  loadClip,
-  pictureMd5,
-  type Clip,
-} from './test/clips.js';
+import { clipPath, decodeClip, feed, frameMd5s, loadClip, pictureMd5 } from './test/clips.js';
 
-const CLIPS = [
-  'dog-h264-tiny.mp4',
-  'dog-vp9-tiny.webm',
-  'dog-vp8.webm',
-  'flower_h264_cbp.mp4',
-  'car-detection.mp4',
-  'test-25fps.vp8',
-  'test-25fps.vp9',
-  'vp80-00-comprehensive-001.ivf',
-  'flower.webm',
-  'flower_vp9.webm',
-  'resolution_change_500frames-vp9.ivf',
-];
-
-async function md5sOf(decoder: Decoder, clip: Clip): Promise<string[]> {
-  const found: string[] = [];
-  await feed(decoder, clip.packets, ({ pictures, fault }, packet) => {
-    if (fault !== undefined) throw fault;
-    for (const picture of pictures) {
-      assert.is(picture.timestamp, packet.timestamp);
-      found.push(pictureMd5(picture));
-    }
-  });
-  return found;
-}
-
-for (const name of CLIPS) {
-  if (!hasClip(name)) {
-    test.skip(`every frame of ${name} equals ffmpeg's`, () => {});
-    continue;
-  }
+for (const name of ['dog-h264-tiny.mp4', 'dog-vp9-tiny.webm', 'dog-vp8.webm']) {
   test(`every frame of ${name} equals ffmpeg's`, async () => {
-    const clip = await loadClip(name);
-    const decoder = await codecOf(clip.fourcc).open();
-    const found = await md5sOf(decoder, clip);
-    await decoder.close();
-    assert.equal(found, frameMd5s(name));
+    const { md5s } = await decodeClip(name);
+    assert.equal(md5s, frameMd5s(name));
   });
 }
 
@@ -136,21 +94,6 @@ for (const name of ['dog-h264-tiny.mp4', 'dog-vp9-tiny.webm']) {
     await decoder.close();
   });
 }
-
-test('sizes that change on the way come with their pictures', async () => {
-  const name = 'resolution_change_500frames-vp9.ivf';
-  if (!hasClip(name)) return;
-  const clip = await loadClip(name);
-  const decoder = await codecOf(clip.fourcc).open();
-  const runs: string[] = [];
-  await feed(decoder, clip.packets, ({ pictures }) => {
-    for (const { width, height } of pictures) {
-      if (runs.at(-1) !== `${width}x${height}`) runs.push(`${width}x${height}`);
-    }
-  });
-  await decoder.close();
-  assert.equal(runs, ['640x360', '426x240', '640x360', '854x480', '1280x720']);
-});
 
 test('the clips of the project state their size and colour in their first packet', async () => {
   for (const [name, width, height] of [

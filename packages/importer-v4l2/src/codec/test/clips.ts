@@ -13,7 +13,7 @@ import { avcToAnnexB, parseAvcConfig } from '../../bitstream/avcc.js';
 import { isAvi, parseAvi } from '../../bitstream/avi.js';
 import { isIvf, parseIvf } from '../../bitstream/ivf.js';
 import type { Decoded, Decoder, Packet, Picture } from '../codec.js';
-import { codecOfString } from '../index.js';
+import { codecOf, codecOfString } from '../index.js';
 import { tightLayout } from '../planes.js';
 
 const root = fileURLToPath(new URL('../../../../../', import.meta.url));
@@ -124,6 +124,27 @@ export async function feed(
     const result = decoder.decode(packet);
     each(result instanceof Promise ? await result : result, packet);
   }
+}
+
+/** MD5s of all pictures of a clip, and their sizes where these change. Throws the first fault. */
+export async function decodeClip(name: string): Promise<{ md5s: string[]; sizes: string[] }> {
+  const clip = await loadClip(name);
+  const decoder = await codecOf(clip.fourcc).open();
+  const md5s: string[] = [];
+  const sizes: string[] = [];
+  await feed(decoder, clip.packets, ({ pictures, fault }, packet) => {
+    if (fault !== undefined) throw fault;
+    for (const picture of pictures) {
+      if (picture.timestamp !== packet.timestamp) {
+        throw new Error(`packet ${packet.timestamp} gave the picture of ${picture.timestamp}`);
+      }
+      md5s.push(pictureMd5(picture));
+      const size = `${picture.width}x${picture.height}`;
+      if (sizes.at(-1) !== size) sizes.push(size);
+    }
+  });
+  await decoder.close();
+  return { md5s, sizes };
 }
 
 /** A repeatable generator of numbers in [0, 1): mulberry32. */
