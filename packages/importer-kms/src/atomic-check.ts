@@ -6,13 +6,15 @@
  */
 import type { DmaBufError } from '@dmabuf/core';
 import type { AtomicDraft, PlaneDraft } from './atomic-draft.js';
-import { refuse } from './atomic-draft.js';
+import { PLANE_FIELDS, refuse } from './atomic-draft.js';
 import { formatInfo, fourccName } from './fourcc.js';
 import { type DisplayObjects, formatNames } from './objects.js';
 import type { FramebufferInfo } from './framebuffer-table.js';
 
 /** DRM_MODE_PAGE_FLIP_EVENT: queue an event when the commit is shown. */
 export const DRM_MODE_PAGE_FLIP_EVENT = 0x0001;
+/** DRM_MODE_PAGE_FLIP_ASYNC: show it at once when it is ready, not at a vblank. */
+export const DRM_MODE_PAGE_FLIP_ASYNC = 0x0002;
 /** DRM_MODE_ATOMIC_TEST_ONLY: check, and change nothing. */
 export const DRM_MODE_ATOMIC_TEST_ONLY = 0x0100;
 /** DRM_MODE_ATOMIC_NONBLOCK: return when the commit is queued. */
@@ -25,6 +27,8 @@ export interface CheckContext {
   readonly objects: DisplayObjects;
   readonly allowModeset: boolean;
   readonly event: boolean;
+  /** Nothing but the primary plane's framebuffer may change. */
+  readonly async: boolean;
   framebuffer(id: number): FramebufferInfo;
 }
 
@@ -37,6 +41,7 @@ export function checkDraft(draft: AtomicDraft, context: CheckContext): void {
     if (plane.touched) checkPlane(plane, context);
   }
   checkCrtc(draft, context);
+  if (context.async) checkAsync(draft, context);
 }
 
 /** Whether mode, ACTIVE or connector change: what wants ALLOW_MODESET. */
@@ -50,6 +55,30 @@ export function needsModeset({ crtc, oldCrtc }: AtomicDraft): string | undefined
     crtc.vdisplay === oldCrtc.vdisplay &&
     crtc.vrefresh === oldCrtc.vrefresh;
   return sameMode ? undefined : 'MODE_ID';
+}
+
+/** drm_atomic_set_property's rules for async flips. */
+function checkAsync(draft: AtomicDraft, { framebuffer, objects }: CheckContext): void {
+  const why =
+    'a DRM_MODE_PAGE_FLIP_ASYNC commit changes the framebuffer of the primary plane alone';
+  const modeset = needsModeset(draft);
+  if (modeset !== undefined) throw refuse('EINVAL', objects.crtc, modeset, 'changes', why);
+  if (draft.writebackFb !== 0) {
+    throw refuse('EINVAL', objects.writeback, 'WRITEBACK_FB_ID', draft.writebackFb, why);
+  }
+  for (const { object, state, old } of draft.changed) {
+    for (const [property, field] of Object.entries(PLANE_FIELDS)) {
+      if (state[field] !== old[field]) throw refuse('EINVAL', object, property, state[field], why);
+    }
+    if (state.fb === old.fb) continue;
+    if (object !== objects.primary || state.fb === 0 || old.fb === 0) {
+      throw refuse('EINVAL', object, 'FB_ID', state.fb, why);
+    }
+    const before = framebuffer(old.fb).fourcc;
+    if (framebuffer(state.fb).fourcc === before) continue;
+    const format = `its format is not ${fourccName(before)}, which is on screen; ${why}`;
+    throw refuse('EINVAL', object, 'FB_ID', state.fb, format);
+  }
 }
 
 function checkPlane(plane: PlaneDraft, context: CheckContext): void {

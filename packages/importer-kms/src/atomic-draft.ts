@@ -51,7 +51,8 @@ export interface DraftLookups {
   syncFile(fd: number): SyncFile;
 }
 
-const PLANE_FIELDS: Readonly<Record<string, keyof PlaneState>> = {
+/** Properties of a plane that are plain numbers, and the fields of its state that they are. */
+export const PLANE_FIELDS: Readonly<Record<string, keyof PlaneState>> = {
   CRTC_X: 'crtcX',
   CRTC_Y: 'crtcY',
   CRTC_W: 'crtcW',

@@ -2,13 +2,14 @@ import { DmaBufError } from '@dmabuf/core';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CrtcCommand, decodeCommand, encodeCommand } from './command.js';
+import { AT_ONCE, type CrtcCommand, decodeCommand, encodeCommand } from './command.js';
 
 const id = fc.integer({ min: 1, max: 2 ** 30 });
 const plain = { noNullPrototype: true };
 const timing = {
   at: fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }), { nil: undefined }),
   start: fc.boolean(),
+  async: fc.boolean(),
   payload: fc.option(fc.integer(), { nil: undefined }),
 };
 const mode = fc.record(
@@ -66,7 +67,7 @@ test('every command comes out of its payload as it went in', () => {
 });
 
 test('a plain flip is an integer, which a job carries for nothing', () => {
-  const flip = { kind: 'flip', fb: 7, at: undefined, start: false, payload: undefined } as const;
+  const flip = { kind: 'flip', fb: 7, ...AT_ONCE } as const;
   assert.is(encodeCommand(flip), 7);
 });
 

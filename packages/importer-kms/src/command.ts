@@ -18,6 +18,8 @@ export interface Timing {
   readonly at: number | undefined;
   /** Begins a new sequence, with an epoch of its own. */
   readonly start: boolean;
+  /** Shown at once when it is ready, without waiting for a vblank, unless others wait before it. */
+  readonly async: boolean;
   /** What the trace shows with it; undefined: its seqno. */
   readonly payload: number | undefined;
 }
@@ -65,6 +67,13 @@ export interface RemoveCommand {
 
 export type CrtcCommand = FlipCommand | CommitCommand | PartCommand | RemoveCommand;
 
+/** As soon as ready, at a vblank. */
+export const AT_ONCE: Timing = { at: undefined, start: false, async: false, payload: undefined };
+
+/** Bits of a payload's flags. */
+const START = 1;
+const ASYNC = 2;
+
 const FLIP = 1;
 const COMMIT = 2;
 const RMFB = 3;
@@ -74,10 +83,10 @@ const PART = 4;
 export function encodeCommand(command: CrtcCommand): unknown {
   if (command.kind === 'rmfb') return [RMFB, command.fb];
   if (command.kind === 'part') return [PART, command.index, encodePlane(command.update)];
-  const { at, start, payload } = command;
-  const timing = [at ?? null, start ? 1 : 0, payload ?? null];
+  const { at, start, async, payload } = command;
+  const timing = [at ?? null, (start ? START : 0) | (async ? ASYNC : 0), payload ?? null];
   if (command.kind === 'flip') {
-    const plain = at === undefined && !start && payload === undefined;
+    const plain = at === undefined && !start && !async && payload === undefined;
     return plain ? command.fb : [FLIP, command.fb, ...timing];
   }
   const { parts, mode, update } = command;
@@ -88,7 +97,7 @@ export function encodeCommand(command: CrtcCommand): unknown {
 /** The command of a payload. EINVAL for one that is none: anybody may submit to a context. */
 export function decodeCommand(payload: unknown): CrtcCommand {
   if (isId(payload)) {
-    return { kind: 'flip', fb: payload, at: undefined, start: false, payload: undefined };
+    return { kind: 'flip', fb: payload, ...AT_ONCE };
   }
   const fields: unknown[] = Array.isArray(payload) ? payload : [];
   const command = decodeFields(fields);
@@ -127,9 +136,14 @@ function decodeCommit(
   return { kind: 'commit', parts, ...timing, mode, update };
 }
 
-function decodeTiming([at, start, payload]: readonly unknown[]): Timing | undefined {
-  if (!isTime(at) || !isWhole(start) || !(payload === null || isWhole(payload))) return undefined;
-  return { at: at ?? undefined, start: start === 1, payload: payload ?? undefined };
+function decodeTiming([at, flags, payload]: readonly unknown[]): Timing | undefined {
+  if (!isTime(at) || !isWhole(flags) || !(payload === null || isWhole(payload))) return undefined;
+  return {
+    at: at ?? undefined,
+    start: (flags & START) !== 0,
+    async: (flags & ASYNC) !== 0,
+    payload: payload ?? undefined,
+  };
 }
 
 function encodeMode({ active, hdisplay, vdisplay, vrefresh, refit }: ModeChange): number[] {

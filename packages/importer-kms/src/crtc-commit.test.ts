@@ -294,4 +294,18 @@ test('disable() takes a commit back with all its jobs', () => {
   assert.is(bench.register(REG.CANCELLED), 1);
 });
 
+test('an async flip is shown at once and lets go of its predecessor; behind a pending one it waits', () => {
+  const { bench, screen } = started();
+  const [a, b] = [bench.addFb(2), bench.addFb(3)];
+  bench.time += 3;
+  bench.flip(a, undefined, { async: true });
+  assert.equal(bench.happened(), ['2 complete', '1 release']);
+  assert.is(bench.onScreen, a);
+  bench.flip(b);
+  bench.flip(screen, undefined, { async: true });
+  assert.equal(bench.happened(), []);
+  bench.vblanks(1);
+  assert.equal(bench.happened(), ['3 ECANCELED', '3 release', '4 complete', '2 release']);
+});
+
 test.run();

@@ -76,7 +76,10 @@ test('a sequence whose start was lost is started by the flip after it', () => {
   assert.is(bench.register(REG.START_LOST), 3);
   bench.restart();
   bench.happened();
-  bench.again({ kind: 'flip', fb: b, at: 2 * PERIOD, start: false, payload: undefined }, 2);
+  bench.again(
+    { kind: 'flip', fb: b, at: 2 * PERIOD, start: false, async: false, payload: undefined },
+    2,
+  );
   bench.vblanks(2);
   assert.equal(bench.happened(), ['2 complete'], 'it stood before the start: by the old epoch');
   bench.flip(a, 90_000 + PERIOD);
@@ -99,8 +102,14 @@ test('a start that waited for earlier flips comes again itself, once', () => {
   bench.flip(c, 90_000, { start: true });
   bench.restart();
   bench.happened();
-  bench.again({ kind: 'flip', fb: b, at: 2 * PERIOD, start: false, payload: undefined }, 2);
-  bench.again({ kind: 'flip', fb: c, at: 90_000, start: true, payload: undefined }, 3);
+  bench.again(
+    { kind: 'flip', fb: b, at: 2 * PERIOD, start: false, async: false, payload: undefined },
+    2,
+  );
+  bench.again(
+    { kind: 'flip', fb: c, at: 90_000, start: true, async: false, payload: undefined },
+    3,
+  );
   bench.flip(a, 90_000 + 2 * PERIOD);
   bench.vblanks(2);
   bench.vblanks(1);

@@ -3,7 +3,7 @@
  */
 import { errnoName } from '@dmabuf/core';
 import { TRACE_KIND, Words } from '@dmabuf/core/driver';
-import { type CommitCommand, type CrtcCommand, encodeCommand } from './command.js';
+import { AT_ONCE, type CommitCommand, type CrtcCommand, encodeCommand } from './command.js';
 import { Crtc } from './crtc.js';
 import type { ScanoutJob } from './crtc-job.js';
 import { shownPlanes } from './display-state.js';
@@ -19,9 +19,7 @@ export const PERIOD = 20;
 const COMMIT = {
   kind: 'commit',
   parts: 0,
-  at: undefined,
-  start: false,
-  payload: undefined,
+  ...AT_ONCE,
   mode: undefined,
   update: undefined,
 } as const;
@@ -111,9 +109,13 @@ export class TestBench {
   }
 
   /** Runs a flip as the device's loop does. */
-  flip(fb: number, at?: number, more: { start?: boolean; payload?: number } = {}): void {
-    const { start = false, payload } = more;
-    this.crtc.run(this.job({ kind: 'flip', fb, at, start, payload }));
+  flip(
+    fb: number,
+    at?: number,
+    more: { start?: boolean; async?: boolean; payload?: number } = {},
+  ): void {
+    const { start = false, async = false, payload } = more;
+    this.crtc.run(this.job({ kind: 'flip', fb, at, start, async, payload }));
   }
 
   /** A job that an earlier life had deferred comes again. */

@@ -85,7 +85,10 @@ test('a flip whose render failed ends with that errno and its predecessor stays'
   bench.flip(a);
   bench.vblanks(1);
   bench.crtc.failed(
-    bench.job({ kind: 'flip', fb: b, at: undefined, start: false, payload: undefined }, -errno.EIO),
+    bench.job(
+      { kind: 'flip', fb: b, at: undefined, start: false, async: false, payload: undefined },
+      -errno.EIO,
+    ),
   );
   bench.vblanks(3);
   // Its memory is free from here on: a run of failed frames would else wait for itself.
@@ -102,7 +105,10 @@ test('a flip that is shown after one behind it has failed does not hold its fram
   const [a, b] = [bench.addFb(1), bench.addFb(2)];
   bench.flip(a);
   bench.crtc.failed(
-    bench.job({ kind: 'flip', fb: b, at: undefined, start: false, payload: undefined }, -errno.EIO),
+    bench.job(
+      { kind: 'flip', fb: b, at: undefined, start: false, async: false, payload: undefined },
+      -errno.EIO,
+    ),
   );
   assert.equal(bench.happened(), ['2 EIO', '2 release']);
   bench.vblanks(1);
@@ -300,6 +306,7 @@ test('a flip to a framebuffer that is gone, too small, or of another buffer fail
     fb: other,
     at: undefined,
     start: false,
+    async: false,
     payload: undefined,
   });
   bench.crtc.run({ ...job, buffers: [{ record: { ino: 99 } }] });
@@ -337,7 +344,14 @@ test('when the flip that starts a sequence fails, the next one starts it', () =>
   const [a, b] = [bench.addFb(1), bench.addFb(2)];
   bench.flip(a, 1000);
   bench.vblanks(1);
-  const first = { kind: 'flip', fb: b, at: 0, start: true, payload: undefined } as const;
+  const first = {
+    kind: 'flip',
+    fb: b,
+    at: 0,
+    start: true,
+    async: false,
+    payload: undefined,
+  } as const;
   bench.crtc.failed(bench.job(first, -errno.EIO));
   bench.flip(b, PERIOD);
   bench.vblanks(1);

@@ -254,6 +254,10 @@ export class Crtc {
       this.#show([commit], now); // nothing is scanned out, so there is no vblank to wait for
       return;
     }
+    if (command.async && this.#queue.pending === 0) {
+      this.#show([commit], now, true);
+      return;
+    }
     this.#primary = changes.findLast(({ plane }) => plane === 0)?.state ?? this.#primary;
     this.#queued.set(job.pointer, commit);
     this.#queue.push(job.pointer, command.at);
@@ -345,7 +349,8 @@ export class Crtc {
     return left;
   }
 
-  #show(commits: readonly Commit[], vblank: number): void {
+  /** `atOnce`: not at a vblank, so none of them is late. */
+  #show(commits: readonly Commit[], vblank: number, atOnce = false): void {
     const words = this.#words;
     const now = this.#env.now();
     const changes: PlaneChange[] = [];
@@ -353,7 +358,7 @@ export class Crtc {
       changes.push(...this.#changesOf(commit, this.#scanout.state(0)));
       if (!isFlip(commit)) continue;
       const { clock } = this.#timeline;
-      if (clock.active) this.#lateness.record(now - vblank);
+      if (clock.active && !atOnce) this.#lateness.record(now - vblank);
       if (words.getDouble(this.#base + REG.FIRST_FLIP) === 0) {
         words.setDouble(this.#base + REG.FIRST_FLIP, now);
       }

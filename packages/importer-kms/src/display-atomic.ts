@@ -12,6 +12,7 @@ import {
   DRM_MODE_ATOMIC_ALLOW_MODESET,
   DRM_MODE_ATOMIC_NONBLOCK,
   DRM_MODE_ATOMIC_TEST_ONLY,
+  DRM_MODE_PAGE_FLIP_ASYNC,
   DRM_MODE_PAGE_FLIP_EVENT,
   needsModeset,
 } from './atomic-check.js';
@@ -60,15 +61,19 @@ export interface CommitResult {
 
 const FLAGS =
   DRM_MODE_PAGE_FLIP_EVENT |
+  DRM_MODE_PAGE_FLIP_ASYNC |
   DRM_MODE_ATOMIC_TEST_ONLY |
   DRM_MODE_ATOMIC_NONBLOCK |
   DRM_MODE_ATOMIC_ALLOW_MODESET;
 
 interface Timing {
   readonly queued: boolean;
+  readonly async: boolean;
   readonly at: number | undefined;
   readonly start: boolean;
 }
+
+const NOW: Timing = { queued: false, async: false, at: undefined, start: false };
 
 export class AtomicCommits {
   readonly #ports: DisplayPorts;
@@ -81,7 +86,7 @@ export class AtomicCommits {
 
   /** See {@link Display.commit}. */
   commit(request: AtomicRequest, options: CommitOptions): CommitResult | undefined {
-    const result = this.#commit(request, options, { queued: false, at: undefined, start: false });
+    const result = this.#commit(request, options, { ...NOW, queued: false });
     if (result === undefined || ((options.flags ?? 0) & DRM_MODE_ATOMIC_NONBLOCK) !== 0)
       return result;
     const status = result.fence.wait();
@@ -95,7 +100,7 @@ export class AtomicCommits {
     if (at !== undefined && !Number.isFinite(at)) {
       throw new TypeError(`queueCommit: at must be finite ms, not ${at}`);
     }
-    return this.#commit(request, options, { queued: true, at, start });
+    return this.#commit(request, options, { queued: true, async: false, at, start });
   }
 
   /** {@link queueCommit} that is no test: it has a result. */
@@ -121,13 +126,15 @@ export class AtomicCommits {
         objects: this.#ports.objects,
         allowModeset: has(DRM_MODE_ATOMIC_ALLOW_MODESET),
         event: has(DRM_MODE_PAGE_FLIP_EVENT),
+        async: has(DRM_MODE_PAGE_FLIP_ASYNC),
         framebuffer: (id) => this.#ports.framebuffers.get(id, 'atomic'),
       });
       if (has(DRM_MODE_ATOMIC_TEST_ONLY)) return undefined;
       if (!timing.queued && has(DRM_MODE_ATOMIC_NONBLOCK)) this.#mustBeIdle();
       const event = has(DRM_MODE_PAGE_FLIP_EVENT);
       if (event) this.#ports.events.reserve('atomic');
-      const result = this.#carryOut(draft, inFences, timing);
+      const async = has(DRM_MODE_PAGE_FLIP_ASYNC);
+      const result = this.#carryOut(draft, inFences, { ...timing, async });
       if (event) this.#ports.wantFlipEvent(result.fence, userData);
       return crc ? { ...result, crc: this.#crcOf(result.fence) } : result;
     });
@@ -214,6 +221,7 @@ export class AtomicCommits {
       parts: rest.length,
       at: timing.at,
       start: timing.start,
+      async: timing.async,
       payload: undefined,
       mode: modeChange(draft),
       update: first && { plane: first.object.index, state: { ...first.state } },
@@ -273,7 +281,7 @@ function modeChange(draft: AtomicDraft): ModeChange | undefined {
 function checkFlags(flags: number): void {
   if (!Number.isInteger(flags) || (flags & ~FLAGS) !== 0 || flags < 0) {
     const known =
-      'DRM_MODE_PAGE_FLIP_EVENT, DRM_MODE_ATOMIC_TEST_ONLY, DRM_MODE_ATOMIC_NONBLOCK and DRM_MODE_ATOMIC_ALLOW_MODESET';
+      'DRM_MODE_PAGE_FLIP_EVENT, DRM_MODE_PAGE_FLIP_ASYNC, DRM_MODE_ATOMIC_TEST_ONLY, DRM_MODE_ATOMIC_NONBLOCK and DRM_MODE_ATOMIC_ALLOW_MODESET';
     const detail = `flags 0x${flags.toString(16)} has bits beside ${known}`;
     throw new DmaBufError('EINVAL', 'atomic', detail);
   }

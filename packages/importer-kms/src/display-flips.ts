@@ -5,8 +5,8 @@
  * leave is read back by atomic commits and property reads, and the other way round.
  */
 import { DmaBufError, type Fence, shared } from '@dmabuf/core';
-import { DRM_MODE_PAGE_FLIP_EVENT } from './atomic-check.js';
-import { type CrtcCommand, encodeCommand, type FlipCommand } from './command.js';
+import { DRM_MODE_PAGE_FLIP_ASYNC, DRM_MODE_PAGE_FLIP_EVENT } from './atomic-check.js';
+import { AT_ONCE, type CrtcCommand, encodeCommand, type FlipCommand } from './command.js';
 import type { Framebuffer } from './display-framebuffer.js';
 import type { DisplayPorts } from './display-ports.js';
 import type { InFences, PageFlipOptions, QueueFlipOptions } from './display-types.js';
@@ -41,9 +41,7 @@ export class Flips {
         {
           kind: 'commit',
           parts: 0,
-          at: undefined,
-          start: false,
-          payload: undefined,
+          ...AT_ONCE,
           mode: { active, hdisplay, vdisplay, vrefresh, refit: true },
           update: fb === undefined ? undefined : { plane: 0, state },
         },
@@ -89,22 +87,24 @@ export class Flips {
     if (payload !== undefined && (payload | 0) !== payload) {
       throw new TypeError(`queueFlip: payload must be a 32-bit integer, not ${payload}`);
     }
-    const command = { kind: 'flip', fb: fb.id, at, start, payload } as const;
+    const command = { kind: 'flip', fb: fb.id, at, start, async: false, payload } as const;
     return this.#ports.locked(() => this.#flip(command, fb, inFences, 'queue_flip'));
   }
 
   /** See {@link Display.pageFlip}. */
   pageFlip(fb: Framebuffer, { flags = 0, userData }: PageFlipOptions): Fence {
-    const timing = { at: undefined, start: false, payload: undefined };
-    if ((flags & ~DRM_MODE_PAGE_FLIP_EVENT) !== 0) {
-      const detail = `flags 0x${flags.toString(16)} has bits beside DRM_MODE_PAGE_FLIP_EVENT`;
+    if ((flags & ~(DRM_MODE_PAGE_FLIP_EVENT | DRM_MODE_PAGE_FLIP_ASYNC)) !== 0) {
+      const detail = `flags 0x${flags.toString(16)} has bits beside DRM_MODE_PAGE_FLIP_EVENT and DRM_MODE_PAGE_FLIP_ASYNC`;
       throw new DmaBufError('EINVAL', 'page_flip', detail);
     }
     return this.#ports.locked(() => {
       this.#mayFlip(fb);
-      if (flags !== 0) this.#ports.events.reserve('page_flip');
-      const fence = this.#flip({ kind: 'flip', fb: fb.id, ...timing }, fb, [], 'page_flip');
-      if (flags !== 0) this.#ports.wantFlipEvent(fence, userData);
+      const event = (flags & DRM_MODE_PAGE_FLIP_EVENT) !== 0;
+      const async = (flags & DRM_MODE_PAGE_FLIP_ASYNC) !== 0;
+      if (event) this.#ports.events.reserve('page_flip');
+      const command = { kind: 'flip', fb: fb.id, ...AT_ONCE, async } as const;
+      const fence = this.#flip(command, fb, [], 'page_flip');
+      if (event) this.#ports.wantFlipEvent(fence, userData);
       return fence;
     });
   }

@@ -49,7 +49,10 @@ export interface QueueFlipOptions {
 
 /** How a legacy page flip is made. */
 export interface PageFlipOptions {
-  /** DRM_MODE_PAGE_FLIP_EVENT, or 0. */
+  /**
+   * DRM_MODE_PAGE_FLIP_EVENT, and DRM_MODE_PAGE_FLIP_ASYNC: shown at once when it is ready, which may tear, without
+   * waiting for a vblank. Default 0.
+   */
   readonly flags?: number;
   /** What comes back with the event. */
   readonly userData?: unknown;
