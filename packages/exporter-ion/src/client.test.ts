@@ -5,7 +5,7 @@ import { BUFFER_FLAG } from '@dmabuf/core/driver';
 import { boot } from '@dmabuf/core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ion, IonClient, ION_FLAG } from './index.js';
+import { ion, IonClient, ION_FLAG, udmabuf } from './index.js';
 import { heapNamed, HEAPS, MIB, PAGE, refused } from './machine.test-support.js';
 
 const machine = await boot({ pool: 32 * MIB, drivers: [ion(HEAPS)] });
@@ -49,6 +49,19 @@ test('only buffers that ask for both flags have their cache lines looked after',
   const flag = (flags: number): number => client.alloc({ size: PAGE, flags }).record.flags;
   assert.is(flag(ION_FLAG.CACHED | ION_FLAG.CACHED_NEEDS_SYNC), BUFFER_FLAG.NEEDS_SYNC);
   for (const flags of [0, ION_FLAG.CACHED, ION_FLAG.CACHED_NEEDS_SYNC]) assert.is(flag(flags), 0);
+});
+
+test('heapOf names the heap that a buffer came from', () => {
+  using client = IonClient.open(machine);
+  for (const { name } of client.heapQuery()) {
+    using buffer = client.alloc({ size: PAGE, heaps: name });
+    assert.equal([client.heapOf(buffer), client.heapOf(buffer.fd)], [name, name]);
+  }
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  using wrapped = udmabuf(machine).create({ memory });
+  assert.is(client.heapOf(wrapped), 'udmabuf');
+  using foreign = machine.alloc(PAGE);
+  refused('EINVAL', /not allocated by ION/, () => client.heapOf(foreign));
 });
 
 test('a custom call without a handler is ENOTTY', () => {

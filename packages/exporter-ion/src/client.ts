@@ -130,6 +130,13 @@ export class IonClient {
     this.#own(source, 'ion_sync');
   }
 
+  /** Name of the heap that a buffer came from; `udmabuf` of memory that was there before. EINVAL: not ION's; EBADF. */
+  heapOf(source: DmaBuf | number): string {
+    this.#check('ion_heap_of');
+    const buffer = this.#own(source, 'ion_heap_of');
+    return this.#ion.heap(buffer.record.priv(PRIV.HEAP)).config.name;
+  }
+
   /** A call of a heap's own (ION_IOC_CUSTOM). ENODEV: no such heap; ENOTTY: it has no such call. */
   custom(heap: string, command: number, argument?: unknown): unknown {
     this.#check('ion_custom');

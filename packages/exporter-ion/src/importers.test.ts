@@ -21,12 +21,9 @@ const machine = await boot({ pool: 16 * MIB, drivers: [ion({ heaps: HEAPS }), us
 const client = IonClient.open(machine);
 test.after(() => machine.shutdown());
 
-const heapOf = (buffer: ReturnType<IonClient['alloc']>): string =>
-  HEAPS?.[buffer.record.priv(0)]?.name ?? HEAPS?.[buffer.record.priv(0)]?.type ?? '';
-
 function chosen(options: Parameters<IonClient['alloc']>[0]): string {
   using buffer = client.alloc(options);
-  return heapOf(buffer);
+  return client.heapOf(buffer);
 }
 
 const contextOf = (path: string): ReturnType<Machine['createContext']> =>

@@ -33,8 +33,7 @@ test('for: chooses the system heap unless an importer reaches the pool only', ()
 
 test('a mask is walked from the highest id, names in their order, each falling back to the next', () =>
   withIon(HEAPS, (client) => {
-    const heapOf = (buffer: DmaBuf): string =>
-      client.heapQuery()[buffer.record.priv(0)]?.name ?? '';
+    const heapOf = (buffer: DmaBuf): string => client.heapOf(buffer);
     assert.is(heapOf(client.alloc({ size: PAGE, heaps: 0b10111 })), 'cma');
     assert.is(heapOf(client.alloc({ size: PAGE, heaps: ['carveout', 'cma'] })), 'carveout');
     const big = { size: 10 * MIB };
