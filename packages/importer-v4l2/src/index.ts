@@ -21,7 +21,22 @@ export interface V4l2Options {
 
 /** The driver for `boot({ drivers: [...] })`: one decoder device, in a worker of its own or several. */
 export function v4l2(options: V4l2Options = {}): DriverSpec {
-  const { device = '/dev/video0', name = 'video0', workers = 1 } = options;
+  return codecDriver('decoder', { device: '/dev/video0', name: 'video0', ...options });
+}
+
+/**
+ * The driver of one encoder device, in a worker of its own or several. By default `/dev/video1`, with an actor of
+ * name `video1`.
+ */
+export function v4l2Encoder(options: V4l2Options = {}): DriverSpec {
+  return codecDriver('encoder', { device: '/dev/video1', name: 'video1', ...options });
+}
+
+function codecDriver(
+  kind: 'decoder' | 'encoder',
+  options: { readonly device: string; readonly name: string; readonly workers?: number },
+): DriverSpec {
+  const { device, name, workers = 1 } = options;
   if (!Number.isInteger(workers) || workers < 1) {
     throw new TypeError(`v4l2: workers must be a positive whole number, not ${workers}`);
   }
@@ -34,7 +49,7 @@ export function v4l2(options: V4l2Options = {}): DriverSpec {
       path: i === 0 ? device : `${device}.${i}`,
       module: new URL('./device.js', import.meta.url).href,
       async: true,
-      info: { v4l2: 'decoder', node: device },
+      info: { v4l2: kind, node: device },
     })),
   };
 }
@@ -45,6 +60,7 @@ export {
   type FormatRequest,
   type VideoFormat,
 } from './video-device.js';
+export { EncoderDevice, type TimePerFrame } from './encoder-device.js';
 export type { Capability } from './capability.js';
 export { StreamingDevice, type QueuedBuffer, type WaitOptions } from './streaming-device.js';
 export type { DecodeRequest } from './decode-queue.js';

@@ -10,7 +10,7 @@ import { type DmaBuf, DmaBufError, type Fence, type Mapping } from '@dmabuf/core
 import type { ControlEvent, EventSubscription, V4l2Event } from './events.js';
 import { type Capability, capabilityOf } from './capability.js';
 import type { Controls, ExtControl, QueryCtrl } from './controls.js';
-import { FILE } from './file-table.js';
+import { type DecoderStats, FILE, readStats } from './file-table.js';
 import {
   ANY_SIZE,
   type FormatDescription,
@@ -313,6 +313,12 @@ export class StreamingDevice {
   tryExtCtrls(controls: readonly ExtControl[]): readonly ExtControl[] {
     this.file.check('VIDIOC_TRY_EXT_CTRLS');
     return this.controls.try('VIDIOC_TRY_EXT_CTRLS', controls);
+  }
+
+  /** Counters. Does not block. EBADF. */
+  stats(): DecoderStats {
+    this.file.check('stats');
+    return readStats(this.file.door.words, this.file.record);
   }
 
   /** CAPTURE buffers that the application holds: neither queued nor waiting for DQBUF. */

@@ -13,7 +13,7 @@ import { codecOf } from './codec/index.js';
 import { Controls, type ControlSpec } from './controls.js';
 import { DecodeQueue, type DecodeRequest } from './decode-queue.js';
 import { DecoderFormats } from './decoder-formats.js';
-import { type DecoderStats, FILE, readGeometry, readStats } from './file-table.js';
+import { FILE, readGeometry } from './file-table.js';
 import { decoderSelection, noTarget } from './selection.js';
 import { Streams } from './streams.js';
 import { type DeviceParts, StreamingDevice } from './streaming-device.js';
@@ -74,7 +74,7 @@ export class VideoDevice extends StreamingDevice {
    * ENOENT: no such device; ENODEV: it is no video device; EMFILE: all its files are open; ENOSPC: no free context.
    */
   static open(machine: Machine, path: string = '/dev/video0'): VideoDevice {
-    return VideoDevice.#of(VideoFile.open(machine, path));
+    return VideoDevice.#of(VideoFile.openAs(machine, path, 'decoder'));
   }
 
   /** A file that another thread opened. EBADF when it has been closed. Does not block. */
@@ -193,12 +193,6 @@ export class VideoDevice extends StreamingDevice {
     this.file.check(call);
     if (!isCapture(type)) throw noTarget(call, target);
     return decoderSelection(target, readGeometry(this.file.door.words, this.file.record));
-  }
-
-  /** Counters. Does not block. EBADF. */
-  stats(): DecoderStats {
-    this.file.check('stats');
-    return readStats(this.file.door.words, this.file.record);
   }
 }
 

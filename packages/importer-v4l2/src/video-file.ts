@@ -21,6 +21,13 @@ export interface VideoHandle {
 /** What the device node is: `info` of its entry in the directory. */
 export type VideoKind = 'decoder' | 'encoder' | 'camera';
 
+const ARTICLES = { decoder: 'a decoder', encoder: 'an encoder', camera: 'a camera' } as const;
+const CLASSES = {
+  decoder: 'VideoDevice',
+  encoder: 'EncoderDevice',
+  camera: 'CameraDevice',
+} as const;
+
 /** A device node: the actors that serve its files. */
 export interface VideoNode {
   readonly kind: VideoKind;
@@ -93,6 +100,16 @@ export class VideoFile {
     this.actor = this.door.words.get(this.record + FILE.ACTOR);
     this.source = machine.contextById(handle.bitstream);
     this.sink = machine.contextById(handle.capture);
+  }
+
+  /**
+   * {@link open}, of a device of a kind. ENODEV: it is of another one.
+   */
+  static openAs(machine: Machine, path: string, kind: VideoKind): VideoFile {
+    const found = videoNode(machine, path).kind;
+    if (found === kind) return VideoFile.open(machine, path);
+    const detail = `'${path}' is ${ARTICLES[found]}; open it with ${CLASSES[found]}.open`;
+    throw new DmaBufError('ENODEV', 'open', detail);
   }
 
   /** Takes a record and makes its contexts. ENOENT, ENODEV; EMFILE: all files are open; ENOSPC: contexts. */

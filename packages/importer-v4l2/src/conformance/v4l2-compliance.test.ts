@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { boot, DmaBufError, type Machine } from '@dmabuf/core';
 import {
+  EncoderDevice,
   type QueryCtrl,
   type StreamingDevice,
   V4L2_BUF_TYPE_VIDEO_CAPTURE,
@@ -24,6 +25,10 @@ import {
   V4L2_DEC_CMD_RESUME,
   V4L2_DEC_CMD_START,
   V4L2_DEC_CMD_STOP,
+  V4L2_ENC_CMD_PAUSE,
+  V4L2_ENC_CMD_RESUME,
+  V4L2_ENC_CMD_START,
+  V4L2_ENC_CMD_STOP,
   V4L2_EVENT_ALL,
   V4L2_EVENT_CTRL,
   V4L2_EVENT_EOS,
@@ -308,6 +313,35 @@ for (const dut of DUTS) {
     }),
   );
 }
+
+test('VIDIOC_(TRY_)ENCODER_CMD: encoder', () => {
+  using video = EncoderDevice.open(machine);
+  for (const cmd of [V4L2_ENC_CMD_START, V4L2_ENC_CMD_STOP]) {
+    assert.equal(video.tryEncoderCmd({ cmd, flags: 0xff }), { cmd, flags: 0 });
+    assert.equal(video.encoderCmd({ cmd, flags: 0xff }), { cmd, flags: 0 });
+  }
+  for (const cmd of [V4L2_ENC_CMD_PAUSE, V4L2_ENC_CMD_RESUME, 999, -1]) {
+    assert.throws(() => video.tryEncoderCmd({ cmd }), /^EINVAL/);
+    assert.throws(() => video.encoderCmd({ cmd }), /^EINVAL/);
+  }
+  assert.throws(() => EncoderDevice.open(machine, '/dev/video0'), /^ENODEV.*VideoDevice\.open/);
+  assert.throws(() => VideoDevice.open(machine, '/dev/video1'), /^ENODEV.*EncoderDevice\.open/);
+});
+
+test('VIDIOC_G/S_PARM: encoder', () => {
+  using video = EncoderDevice.open(machine);
+  for (const type of [V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_BUF_TYPE_VIDEO_CAPTURE]) {
+    assert.equal(video.gParm(type), { numerator: 1, denominator: 30 });
+    const rate = { numerator: 1001, denominator: 24_000 };
+    assert.equal(video.sParm(type, rate), rate);
+    assert.equal(video.gParm(type), rate);
+    for (const wrong of [0, -1, 0.5, NaN]) {
+      const set = video.sParm(type, { numerator: wrong, denominator: 25 });
+      assert.equal(set, { numerator: 1, denominator: 30 });
+    }
+  }
+  assert.throws(() => video.gParm(0), /^EINVAL/);
+});
 
 /** Commands and selection are the decoder's calls. */
 function decoder(work: (video: VideoDevice) => void): () => void {

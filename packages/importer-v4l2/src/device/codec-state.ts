@@ -15,7 +15,7 @@ import {
   type SessionCounters,
   type SessionFailure,
 } from './decoder-session.js';
-import { type Geometry, type M2mHooks, type M2mState, STOP } from './m2m.js';
+import { type Geometry, type M2mHooks, type M2mState, type Result, STOP } from './m2m.js';
 import { M2mSession } from './m2m-session.js';
 import { type JobPlace, StreamSink, type StreamSource } from './stream-jobs.js';
 import type { Job } from '@dmabuf/core';
@@ -31,6 +31,24 @@ export interface OutputFormat {
   readonly depth: number;
   /** It is fed by QBUF, and the end of its stream is told by DECODER_CMD. */
   readonly drains: boolean;
+  /** Of an encoder: format of the pictures that it takes, of `width` by `height`; empty: it is a decoder. */
+  readonly source: string;
+}
+
+/** A codec that a file has open, as OpenFile sees it. */
+export interface CodecState {
+  /** queueDecode's way in; an encoder has none. */
+  readonly bound: DecoderSession | undefined;
+  /** QBUF's. */
+  readonly stream: Omit<M2mSession<StreamSource, Result>, 'addSink'>;
+  readonly counters: SessionCounters;
+  readonly reorderDelay: number;
+  /** Takes a granted CAPTURE job in. */
+  takeSink(job: Job, place: JobPlace): void;
+  /** Ends all that is queued. */
+  close(): Promise<void>;
+  /** Gives the codec back where nothing was queued yet. */
+  discard(): Promise<void>;
 }
 
 /** A failure of the codec itself (out of memory, a broken package) as the caller of an ioctl gets it. */
@@ -96,7 +114,7 @@ export function startOf(words: Words, record: number): Resume {
   };
 }
 
-export class DecoderState {
+export class DecoderState implements CodecState {
   readonly bound: DecoderSession;
   readonly stream: M2mSession<StreamSource, PictureResult>;
   readonly counters: SessionCounters = newCounters();
@@ -143,13 +161,11 @@ export class DecoderState {
     this.stream.addSink(sink);
   }
 
-  /** Ends all that is queued. */
   async close(): Promise<void> {
     await this.bound.close();
     await this.stream.close();
   }
 
-  /** Gives the decoder back where nothing was queued yet. */
   async discard(): Promise<void> {
     await this.#decoder.close();
   }

@@ -17,7 +17,8 @@ import {
   V4L2_EVENT_SOURCE_CHANGE,
   V4L2_EVENT_SRC_CH_RESOLUTION,
 } from '../videodev2.js';
-import { DecoderState, type OutputFormat, resumeOf, startOf } from './codec-state.js';
+import { type CodecState, type OutputFormat, resumeOf, startOf } from './codec-state.js';
+import { openCodec } from './open-codec.js';
 import { PacketJob, readSlot, SlotJob } from './jobs.js';
 import type { M2mHooks } from './m2m.js';
 import { StreamSource, streamTag } from './stream-jobs.js';
@@ -29,7 +30,7 @@ export class OpenFile {
   readonly #machine: Machine;
   readonly #door: DriverDoor;
   readonly #hooks: M2mHooks;
-  #codec: DecoderState | undefined;
+  #codec: CodecState | undefined;
   #closing: Promise<void> | undefined;
   /** Jobs that wait for an event. */
   readonly #waiters: Job[] = [];
@@ -72,12 +73,12 @@ export class OpenFile {
 
   /** Whether its codec has something to do. */
   get ready(): boolean {
-    return this.#codec?.bound.ready === true || this.#codec?.stream.ready === true;
+    return this.#codec?.bound?.ready === true || this.#codec?.stream.ready === true;
   }
 
   /** Why its stream is over. */
   get failure(): string | undefined {
-    return (this.#codec?.bound.failure ?? this.#codec?.stream.failure)?.text;
+    return (this.#codec?.bound?.failure ?? this.#codec?.stream.failure)?.text;
   }
 
   /** Whether the application has closed it. */
@@ -94,16 +95,20 @@ export class OpenFile {
     const { words } = this.#door;
     const fourcc = words.load(this.record + FILE.FOURCC);
     if (fourcc === 0 || this.closing) return;
+    const source = words.get(this.record + FILE.SOURCE_FOURCC);
+    const encodes = source !== 0;
     const format = {
       fourcc: fourccName(fourcc),
       header: readHeader(words, this.record),
-      width: 0,
-      height: 0,
+      // A decoder's size is the stream's to say.
+      width: encodes ? words.get(this.record + FILE.WIDTH) : 0,
+      height: encodes ? words.get(this.record + FILE.HEIGHT) : 0,
       depth: 0,
       drains: this.#streams,
+      source: encodes ? fourccName(source) : '',
     };
     const resume = resumeOf(words, this.record, this.source.completed);
-    this.#codec = await DecoderState.open(format, this.#hooks, resume);
+    this.#codec = await openCodec(format, this.#hooks, resume);
     const { counters } = this.#codec;
     counters.packets = words.get(this.record + FILE.PACKETS);
     counters.decoded = words.get(this.record + FILE.DECODED);
@@ -128,7 +133,7 @@ export class OpenFile {
     }
     const { words } = this.#door;
     const start = startOf(words, this.record);
-    const codec = await DecoderState.open(format, this.#hooks, start);
+    const codec = await openCodec(format, this.#hooks, start);
     const { reorderDelay } = codec;
     if (format.depth > 0 && format.depth <= reorderDelay) {
       await codec.discard();
@@ -140,6 +145,8 @@ export class OpenFile {
     words.set(this.record + FILE.WIDTH, format.width);
     words.set(this.record + FILE.HEIGHT, format.height);
     words.set(this.record + FILE.REORDER, reorderDelay);
+    const { source } = format;
+    words.set(this.record + FILE.SOURCE_FOURCC, source === '' ? 0 : v4l2_fourcc(source));
     writeHeader(words, this.record, format.header);
     words.store(this.record + FILE.FOURCC, v4l2_fourcc(format.fourcc));
     this.publish();
@@ -153,9 +160,11 @@ export class OpenFile {
     if (this.#streams) {
       return sink ? codec.stream.wantsSink(seqno) : codec.stream.wantsSource(seqno);
     }
-    if (!sink) return codec.bound.wantsPacket(seqno);
+    const { bound } = codec;
+    if (bound === undefined) return true;
+    if (!sink) return bound.wantsPacket(seqno);
     // With no packet to come a CAPTURE job is one that is refused.
-    return codec.bound.wantsSlot(seqno) || this.source.submitted === this.source.completed;
+    return bound.wantsSlot(seqno) || this.source.submitted === this.source.completed;
   }
 
   /** Takes a job in: one that was granted, or one that was cancelled before that. */
@@ -165,18 +174,21 @@ export class OpenFile {
       const detail = 'the file has no OUTPUT format; call setFormat first';
       throw new DmaBufError('EINVAL', 'decode', detail);
     }
+    const { bound } = codec;
     if (streamTag(job) !== undefined) this.#takeStream(codec, job);
-    else if (job.context === this.source.id) {
+    else if (bound === undefined) {
+      throw new DmaBufError('EINVAL', 'encode', 'only buffers of VIDIOC_QBUF are encoded');
+    } else if (job.context === this.source.id) {
       const packet = new PacketJob(job, this.#door);
       job.defer();
-      codec.bound.addPacket(packet);
+      bound.addPacket(packet);
     } else if (job.blocker === 0) {
       const slot = new SlotJob(job);
       job.defer();
-      codec.bound.addSlot(slot);
+      bound.addSlot(slot);
     } else {
       const [timestamp, packet] = readSlot(job);
-      codec.bound.cancelSlot(job.seqno, timestamp, packet);
+      bound.cancelSlot(job.seqno, timestamp, packet);
       job.finish(job.blocker);
     }
   }
@@ -195,13 +207,13 @@ export class OpenFile {
   step(): boolean {
     const codec = this.#codec;
     if (codec === undefined) return false;
-    const more = codec.bound.step();
+    const more = codec.bound?.step() ?? false;
     return codec.stream.step() || more;
   }
 
   /** A CAPTURE job for which there will be no packet. */
   withdraw(seqno: number): void {
-    this.#codec?.bound.withdraw(seqno);
+    this.#codec?.bound?.withdraw(seqno);
   }
 
   /** Seek of queueDecode's jobs: everything up to the cuts of the record is cancelled. */
@@ -209,7 +221,7 @@ export class OpenFile {
     const { words } = this.#door;
     const source = words.getDouble(this.record + FILE.SOURCE_CUT);
     const sink = words.getDouble(this.record + FILE.SINK_CUT);
-    await this.#codec?.bound.reset(source, sink);
+    await this.#codec?.bound?.reset(source, sink);
     this.publish();
   }
 
@@ -277,7 +289,7 @@ export class OpenFile {
     words.set(record + FILE.HIDDEN, counters.hidden);
     words.set(record + FILE.DROPPED, counters.dropped);
     words.setDouble(record + FILE.COPIED, counters.bytesCopied);
-    const { size } = bound;
+    const size = bound?.size;
     if (size !== undefined && !this.#streams) {
       words.set(record + FILE.WIDTH, size.width);
       words.set(record + FILE.HEIGHT, size.height);
@@ -287,7 +299,7 @@ export class OpenFile {
     words.store(record + FILE.STOP, stream.stop);
     const fed = this.sink.submitted > this.sink.completed;
     words.store(record + FILE.STARVED, stream.waiting && !fed ? 1 : 0);
-    words.store(record + FILE.ERROR, (bound.failure ?? stream.failure)?.error ?? 0);
+    words.store(record + FILE.ERROR, (bound?.failure ?? stream.failure)?.error ?? 0);
   }
 
   /** Whether it is fed by QBUF. */
@@ -302,7 +314,7 @@ export class OpenFile {
     return source.submitted - source.completed + (sink.submitted - sink.completed);
   }
 
-  #takeStream(codec: DecoderState, job: Job): void {
+  #takeStream(codec: CodecState, job: Job): void {
     const place = { door: this.#door, record: this.record };
     if (streamTag(job) === 'sink') {
       if (job.blocker === 0) codec.takeSink(job, place);

@@ -16,16 +16,17 @@ export function readNumbers(args: unknown, count: number, request: string): read
   throw malformed(request, `an array that begins with ${count} numbers is needed`);
 }
 
-/** Arguments of VIDIOC_S_FMT: file, generation, width, height, depth, fourcc, header, drains. */
+/** Arguments of VIDIOC_S_FMT: file, generation, width, height, depth, fourcc, header, drains, source. */
 export function readFormat(args: unknown): OutputFormat {
   const request = 'VIDIOC_S_FMT';
   const [, , width = 0, height = 0, depth = 0] = readNumbers(args, 5, request);
   const rest: readonly unknown[] = Array.isArray(args) ? args.slice(5) : [];
-  const [fourcc, header, drains] = rest;
+  const [fourcc, header, drains, source] = rest;
   if (typeof fourcc !== 'string') throw malformed(request, 'the OUTPUT format is no string');
   if (header !== null && header !== undefined && !(header instanceof Uint8Array)) {
     throw malformed(request, 'the header is no byte array');
   }
   const known = { fourcc, header: header ?? undefined, width, height, depth };
-  return { ...known, drains: drains === true };
+  const encodes = typeof source === 'string' ? source : '';
+  return { ...known, drains: drains === true, source: encodes };
 }

@@ -5,15 +5,20 @@ import type { DriverSpec, Machine } from '@dmabuf/core';
 import * as assert from 'uvu/assert';
 import { frameMd5s, loadClip } from '../codec/test/clips.js';
 import {
+  EncoderDevice,
+  EPOLLIN,
+  EPOLLOUT,
   type StreamingDevice,
   V4L2_BUF_TYPE_VIDEO_CAPTURE,
   V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE,
   V4L2_BUF_TYPE_VIDEO_OUTPUT,
   V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE,
   v4l2,
+  v4l2Encoder,
   VideoDevice,
 } from '../index.js';
 import type { BufferOptions } from './buffer-set.js';
+import { V4l2Encoder } from './v4l2-encoder.js';
 import { V4l2Player } from './v4l2-player.js';
 
 /** How an application streams. */
@@ -55,6 +60,19 @@ export const DUTS: readonly Dut[] = [
     },
     stream: decode,
   },
+  {
+    name: 'encoder',
+    kind: 'encoder',
+    driver: v4l2Encoder(),
+    types: M2M_TYPES,
+    open: (machine) => {
+      const video = EncoderDevice.open(machine);
+      video.sFmt({ type: V4L2_BUF_TYPE_VIDEO_OUTPUT, pixelformat: 'NV12', width: 64, height: 48 });
+      video.sFmt({ type: V4L2_BUF_TYPE_VIDEO_CAPTURE, pixelformat: 'MJPG' });
+      return video;
+    },
+    stream: encode,
+  },
 ];
 
 const CLIP = 'dog-h264-tiny.mp4';
@@ -73,6 +91,19 @@ async function decode(machine: Machine, { wait, ...buffers }: StreamOptions): Pr
   );
   assert.throws(() => player.takePicture(), /^EPIPE/);
   player.close();
+}
+
+async function encode(machine: Machine, { wait, ...buffers }: StreamOptions): Promise<void> {
+  const run = new V4l2Encoder(machine, 'MJPG', { ...buffers, nopoll: wait === 'no poll' });
+  if (wait === 'epoll') {
+    for (const _ of run.rounds(PICTURES)) await run.video.pollAsync(EPOLLIN | EPOLLOUT);
+  } else run.encode(PICTURES);
+  assert.equal(
+    run.packets.map(({ timestamp, key }) => [timestamp, key]),
+    Array.from({ length: PICTURES }, (_, i) => [i, true]),
+  );
+  assert.throws(() => run.takePacket(), /^EPIPE/);
+  run.close();
 }
 
 /** Runs `work` on a fresh file, and closes it. */
