@@ -91,6 +91,7 @@ export class Ipc {
         throw new DmaBufError('ETIME', request, `${who} did not answer within ${timeout} ms`);
       }
       this.#bell.sleep(() => this.#nothingNew(), until);
+      this.#k.checkAfterSleep(request);
     }
   }
 
@@ -128,6 +129,7 @@ export class Ipc {
         throw new DmaBufError('ETIME', 'receive_fd', `no fd arrived within ${timeout} ms`);
       }
       this.#bell.sleep(() => this.#nothingNew(), until);
+      this.#k.checkAfterSleep('receive_fd');
     }
   }
 
@@ -150,6 +152,7 @@ export class Ipc {
         throw new DmaBufError('ETIME', 'receive', `no message arrived within ${timeout} ms`);
       }
       this.#bell.sleep(() => this.#nothingNew(), until);
+      this.#k.checkAfterSleep('receive');
     }
   }
 
