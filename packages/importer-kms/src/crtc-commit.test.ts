@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PERIOD, TestBench } from './crtc.test-helper.js';
+import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
 import { REG } from './registers.js';
 
 /** A bench that is on, with a framebuffer of 640x480 on the primary plane. */
@@ -306,6 +307,31 @@ test('an async flip is shown at once and lets go of its predecessor; behind a pe
   assert.equal(bench.happened(), []);
   bench.vblanks(1);
   assert.equal(bench.happened(), ['3 ECANCELED', '3 release', '4 complete', '2 release']);
+});
+
+test("framebuffers of a dead owner's go at once, with the flips that wait to show them", () => {
+  const { bench, screen } = started();
+  const shape = { width: 640, height: 480, fourcc: DRM_FORMAT_XRGB8888, pitches: [2560] };
+  const add = (ino: number): number =>
+    bench.framebuffers.add({ ino, pointer: 0, offsets: [0], ...shape }, 9);
+  const [shown, waiting] = [add(2), add(3)];
+  bench.commit([bench.at(1, shown)]);
+  bench.vblanks(1);
+  bench.flip(waiting);
+  bench.flip(screen);
+  bench.happened();
+  assert.is(bench.framebuffers.disown(9), true);
+  bench.words.store(REG.DOOMED, 1);
+  bench.after(0);
+  assert.equal(bench.happened(), ['2 release', '3 ENOENT', '3 release', '1 release']);
+  assert.equal([bench.shown(1).fb, bench.onScreen, bench.register(REG.ACTIVE)], [0, screen, 1]);
+  assert.equal(
+    [bench.framebuffers.find(shown), bench.framebuffers.find(waiting)],
+    [undefined, undefined],
+  );
+  bench.vblanks(1);
+  assert.equal(bench.happened(), ['4 complete']);
+  assert.is(bench.register(REG.REAPED), 1);
 });
 
 test.run();

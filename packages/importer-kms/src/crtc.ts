@@ -133,6 +133,7 @@ export class Crtc {
   /** Serves the vblank, if it has come; when the next one comes, ms. */
   tick(now: number): number {
     this.#giveUpBroken();
+    this.#reap();
     const { clock } = this.#timeline;
     if (!clock.active) return Infinity;
     this.#ahead.woke(now);
@@ -296,11 +297,35 @@ export class Crtc {
   }
 
   #remove({ job }: Commit, fb: number): void {
+    this.#takeOff(fb);
+    const found = this.#env.framebuffers.remove(fb);
+    job.finish(found ? 0 : -errno.ENOENT);
+  }
+
+  /** No plane shows a framebuffer any more; with the primary plane the CRTC goes off. */
+  #takeOff(fb: number): void {
     if (this.#scanout.fb(0) === fb) this.#off();
     const changes = this.#scanout.without(fb);
     if (changes.length > 0) this.#scanout.show(changes)();
-    const found = this.#env.framebuffers.remove(fb);
-    job.finish(found ? 0 : -errno.ENOENT);
+  }
+
+  /** Removes the framebuffers of owners that have died: at once, and flips to them with them. */
+  #reap(): void {
+    const words = this.#words;
+    if (words.load(this.#base + REG.DOOMED) === 0) return;
+    words.store(this.#base + REG.DOOMED, 0);
+    for (const fb of this.#env.framebuffers.orphans()) {
+      for (const [id, commit] of this.#queued) {
+        if (!shows(commit, fb)) continue;
+        this.#queue.remove(id);
+        this.#queued.delete(id);
+        this.#fail(commit, -errno.ENOENT);
+      }
+      this.#takeOff(fb);
+      this.#env.framebuffers.remove(fb);
+    }
+    count(words, this.#base + REG.REAPED);
+    if (this.#queue.pending === 0) this.#resume();
   }
 
   /** Serves the vblanks that have come by `now`. */
@@ -476,6 +501,12 @@ export class Crtc {
     this.#queued.delete(id);
     return commit;
   }
+}
+
+/** Whether a commit is to show a framebuffer. */
+function shows({ command, members }: Commit, fb: number): boolean {
+  if (command.kind === 'flip') return command.fb === fb;
+  return members.some(({ update }) => update?.state.fb === fb);
 }
 
 /** Whether a commit puts something on planes at a vblank: what counters count. */

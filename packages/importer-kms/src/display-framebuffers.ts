@@ -8,7 +8,6 @@ import type { DisplayPorts } from './display-ports.js';
 import type { FramebufferOptions } from './display-types.js';
 import { checkFramebuffer } from './framebuffer.js';
 import { checkPlaneFormat } from './objects.js';
-import type { PlaneUpdate } from './plane-state.js';
 
 export class Framebuffers {
   readonly #ports: DisplayPorts;
@@ -42,7 +41,7 @@ export class Framebuffers {
       for (const actor of [this.#ports.crtc.target, this.#ports.writeback.target]) {
         attachments.push(own.attach(actor, { align: 4 }));
       }
-      const id = this.#ports.framebuffers.add(geometry);
+      const id = this.#ports.framebuffers.add(geometry, this.#ports.machine.self);
       const fb = new Framebuffer({ id, ...geometry }, own, attachments);
       this.#ports.known.set(id, fb);
       return fb;
@@ -61,39 +60,27 @@ export class Framebuffers {
     throw new DmaBufError('EINVAL', 'getfb2', detail);
   }
 
+  /** Removes all that were added here. */
+  removeAll(): void {
+    for (const fb of [...this.#ports.known.values()]) this.remove(fb);
+  }
+
   /** See {@link Display.rmFramebuffer}. */
   remove(fb: Framebuffer): void {
     const { framebuffers, crtc, known } = this.#ports;
     framebuffers.get(fb.id, 'rmfb');
+    if (!known.has(fb.id)) {
+      const detail = `framebuffer ${fb.id} was added by another Display, which removes it`;
+      throw new DmaBufError('ENOENT', 'rmfb', detail);
+    }
     const fence = this.#ports.locked(() => {
       const queued = crtc.submit({ payload: encodeCommand({ kind: 'rmfb', fb: fb.id }) });
-      this.#forget(fb.id);
+      this.#ports.forget(fb.id);
       return queued;
     });
     const status = fence.wait();
     known.delete(fb.id);
     fb.drop();
     if (status < 0) throw DmaBufError.of(status, 'rmfb', `framebuffer ${fb.id} was not removed`);
-  }
-
-  /** What shows it is off in the committed state; with the primary plane, the CRTC. */
-  #forget(fb: number): void {
-    const { committed, objects } = this.#ports;
-    const updates: PlaneUpdate[] = [];
-    for (const { index } of objects.planes) {
-      const state = committed.plane(index);
-      if (state.fb === fb) updates.push({ plane: index, state: { ...state, fb: 0 } });
-    }
-    if (updates.some(({ plane }) => plane === 0)) this.#allOff();
-    else if (updates.length > 0) committed.put(updates);
-  }
-
-  #allOff(): void {
-    const { committed, objects } = this.#ports;
-    const off = objects.planes.map(({ index }) => ({
-      plane: index,
-      state: { ...committed.plane(index), fb: 0 },
-    }));
-    committed.put(off, { ...committed.crtc, active: false });
   }
 }

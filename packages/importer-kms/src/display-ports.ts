@@ -38,6 +38,9 @@ export class DisplayPorts {
   /** Framebuffers that this thread has handles of, by id. */
   readonly known: Map<number, Framebuffer> = new Map();
 
+  /** REAPED when this thread last looked. */
+  #reaped = 0;
+
   constructor(machine: Machine, path: string) {
     const door = machine.driver(machine.device(path).driver);
     const { words, base, locks } = door;
@@ -84,10 +87,36 @@ export class DisplayPorts {
     const { locks, base } = this.door;
     locks.lock(base + REG.FLIP_LOCK);
     try {
+      this.#settle();
       return run();
     } finally {
       locks.unlock(base + REG.FLIP_LOCK);
     }
+  }
+
+  /** What the CRTC took off as its owner had died is off in the committed state too. */
+  #settle(): void {
+    const reaped = this.get(REG.REAPED);
+    if (reaped === this.#reaped) return;
+    this.#reaped = reaped;
+    for (const { index } of this.objects.planes) {
+      const fb = this.committed.planes.fb(index);
+      if (fb !== 0 && this.framebuffers.find(fb) === undefined) this.forget(fb);
+    }
+  }
+
+  /** A framebuffer is on no plane any more; if it was on the primary one, the CRTC is off. Under FLIP_LOCK. */
+  forget(fb: number): void {
+    const { committed, objects } = this;
+    const all = objects.planes.map(({ index }) => ({
+      plane: index,
+      state: committed.plane(index),
+    }));
+    const crtcOff = committed.planes.fb(0) === fb;
+    const off = all.filter(({ state }) => crtcOff || state.fb === fb);
+    if (off.length === 0) return;
+    const updates = off.map(({ plane, state }) => ({ plane, state: { ...state, fb: 0 } }));
+    committed.put(updates, crtcOff ? { ...committed.crtc, active: false } : undefined);
   }
 
   /**

@@ -62,6 +62,13 @@ export class Vblanks {
     return this.#times.reached(target) ?? { sequence: newest, timestamp: NaN };
   }
 
+  /** Ends the lines whose requests are through; others go with the process. */
+  close(): void {
+    for (const { context } of this.#lines.splice(0)) {
+      if (context.submitted === context.completed) context.close();
+    }
+  }
+
   /** Asks for an event; the answer says which vblank is meant, and has no time yet. */
   #event(target: number, userData: unknown): Presented {
     const { events } = this.#ports;

@@ -96,6 +96,19 @@ export class Display {
     return Display.open(machine, handle.path);
   }
 
+  /**
+   * Closes the file: removes all framebuffers that were added here, which turns the display off if one is on
+   * the primary plane. Blocks as {@link rmFramebuffer} does. Other Displays of the card go on.
+   */
+  close(): void {
+    this.#framebuffers.removeAll();
+    this.#vblanks.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   /** Plain data by which another thread of the machine opens the same display. */
   get handle(): DisplayHandle {
     return { path: this.path };
@@ -312,7 +325,8 @@ export class Display {
 
   /**
    * RMFB: removes a framebuffer, in its turn behind the flips that are queued already; if it is on
-   * screen then, the CRTC goes off. Blocks until that is done. ENOENT: it was removed before.
+   * screen then, the CRTC goes off. Blocks until that is done. ENOENT: it was removed before, or added by another
+   * Display. Those of a process that dies are removed without it.
    */
   rmFramebuffer(fb: Framebuffer): void {
     this.#framebuffers.remove(fb);

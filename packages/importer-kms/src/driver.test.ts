@@ -3,11 +3,14 @@ import { type DriverDoor, type Locks, Words } from '@dmabuf/core/driver';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { driver } from './driver.js';
+import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
+import { FramebufferTable } from './framebuffer-table.js';
+import { checkOptions } from './options.js';
 import { REG, registerWords } from './registers.js';
 
 /** A door whose locks `held` by actor 3; what was rung and freed. */
 function doorOf(held: readonly number[]): { door: DriverDoor; words: Words; log: string[] } {
-  const words = new Words(new ArrayBuffer(registerWords(1) * 4));
+  const words = new Words(new ArrayBuffer(registerWords(4) * 4));
   const log: string[] = [];
   const locks: Pick<Locks, 'inherit' | 'unlock'> = {
     inherit: (index, dead) => dead === 3 && held.includes(index),
@@ -17,6 +20,7 @@ function doorOf(held: readonly number[]): { door: DriverDoor; words: Words; log:
     words,
     base: 0,
     locks,
+    spec: { options: checkOptions({ framebuffers: 4 }) },
     ring: (actor: number) => log.push(`ring ${actor}`),
     freeLockOf: (dead: number, index: number) => log.push(`free ${index} of ${dead}`),
   };
@@ -45,6 +49,23 @@ test("somebody else's commit is none of the dead one's", () => {
   driver.died?.(door, 3);
   assert.equal(log, [`free ${REG.FB_LOCK} of 3`]);
   assert.equal([words.load(REG.BROKEN_SEQNO), words.load(REG.PARTIAL_SEQNO)], [0, 77]);
+});
+
+test('framebuffers of the dead are marked, and the CRTC is told to remove them', () => {
+  const { door, words, log } = doorOf([]);
+  words.store(REG.CRTC_ACTOR, 5);
+  const table = new FramebufferTable(words, 0, 4, { lock: () => {}, unlock: () => {} });
+  const shape = {
+    width: 64,
+    height: 64,
+    fourcc: DRM_FORMAT_XRGB8888,
+    pitches: [256],
+    offsets: [0],
+  };
+  const [mine] = [3, 4].map((owner) => table.add({ ino: owner, pointer: 0, ...shape }, owner));
+  driver.died?.(door, 3);
+  assert.is(log.at(-1), 'ring 5');
+  assert.equal([words.load(REG.DOOMED), table.orphans()], [1, [mine]]);
 });
 
 test.run();

@@ -3,6 +3,8 @@
  * registers: applications reach it through Display.
  */
 import type { Driver } from '@dmabuf/core/driver';
+import { FramebufferTable } from './framebuffer-table.js';
+import { settingsOf } from './options.js';
 import { REG } from './registers.js';
 
 export const driver: Driver = {
@@ -19,5 +21,9 @@ export const driver: Driver = {
       if (partial !== 0) door.ring(words.load(base + REG.CRTC_ACTOR));
     }
     door.freeLockOf(dead, base + REG.FB_LOCK);
+    const { framebuffers: count } = settingsOf(door.spec.options);
+    if (!new FramebufferTable(words, base, count, locks).disown(dead)) return;
+    words.store(base + REG.DOOMED, 1);
+    door.ring(words.load(base + REG.CRTC_ACTOR));
   },
 };

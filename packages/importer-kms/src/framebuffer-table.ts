@@ -3,7 +3,7 @@
  * thread and both devices see the same ones.
  *
  * Whoever adds one owns it until removal; the CRTC worker frees the record, in the order of the
- * flips. An id is never given twice: it holds the generation of its slot, so a stale one is `ENOENT`.
+ * flips. Those of a dead owner the reaper marks, and the CRTC worker removes. An id is never given twice: it holds the generation of its slot, so a stale one is `ENOENT`.
  */
 import { DmaBufError } from '@dmabuf/core';
 import type { Words } from '@dmabuf/core/driver';
@@ -11,6 +11,9 @@ import { FB, REG } from './registers.js';
 
 /** Framebuffers that one table can hold: eight bits of an id name the slot. */
 export const MAX_FRAMEBUFFERS = 255;
+
+/** OWNER of a framebuffer whose owner has died. */
+const ORPHAN = -1;
 
 /** What the display knows of a framebuffer. Pixels and bytes. */
 export interface FramebufferInfo {
@@ -47,8 +50,8 @@ export class FramebufferTable {
     this.#locks = locks;
   }
 
-  /** Adds one and returns its id. ENOSPC when the table is full. */
-  add(info: Omit<FramebufferInfo, 'id'>): number {
+  /** Adds one of an actor's and returns its id. ENOSPC when the table is full. */
+  add(info: Omit<FramebufferInfo, 'id'>, owner: number = 0): number {
     const words = this.#words;
     const lock = this.#base + REG.FB_LOCK;
     this.#locks.lock(lock);
@@ -58,6 +61,7 @@ export class FramebufferTable {
         if (words.load(at + FB.STATE) !== 0) continue;
         const id = words.get(at + FB.GEN) * 256 + slot + 1;
         this.#write(at, info);
+        words.set(at + FB.OWNER, owner);
         words.store(at + FB.STATE, id);
         return id;
       }
@@ -109,6 +113,31 @@ export class FramebufferTable {
     }
     this.#locks.unlock(lock);
     return at !== 0;
+  }
+
+  /** Marks all of a dead actor's; whether there are any. By the reaper. */
+  disown(dead: number): boolean {
+    const words = this.#words;
+    let found = false;
+    for (let slot = 0; slot < this.#count; slot++) {
+      const at = this.#at(slot);
+      if (words.load(at + FB.STATE) === 0 || words.get(at + FB.OWNER) !== dead) continue;
+      words.store(at + FB.OWNER, ORPHAN);
+      found = true;
+    }
+    return found;
+  }
+
+  /** Ids of those whose owners have died. */
+  orphans(): number[] {
+    const words = this.#words;
+    const ids: number[] = [];
+    for (let slot = 0; slot < this.#count; slot++) {
+      const at = this.#at(slot);
+      const id = words.load(at + FB.STATE);
+      if (id !== 0 && words.load(at + FB.OWNER) === ORPHAN) ids.push(id);
+    }
+    return ids;
   }
 
   #write(at: number, info: Omit<FramebufferInfo, 'id'>): void {

@@ -87,6 +87,7 @@ export const BLOB = {
 export const REG = {
   CRTC_CONTEXT: 0, // crtc, at start: id of the context that all flips of the display go through
   WB_CONTEXT: 1, // wb, at start: the same for writeback jobs
+  REAPED: 3, // crtc: how often framebuffers of the dead were removed
   ACTIVE: 2, // crtc: 1 while something is scanned out
   HDISPLAY: 4, // crtc: the mode, in pixels
   VDISPLAY: 5, // crtc
@@ -95,6 +96,7 @@ export const REG = {
   DROPPED: 8, // crtc: flips that a newer one overtook
   FAILED: 9, // crtc: flips whose render failed, or that could not be scanned out
   CANCELLED: 10, // crtc: flips taken back by disable()
+  DOOMED: 11, // reaper: 1 when a framebuffer's owner has died; crtc: 0 before it looks which
   VBLANKS: 12, // double, crtc
   MISSED: 14, // double, crtc: vblanks that passed without a wake-up of their own
   FIRST_FLIP: 16, // double, crtc: ms of the machine's clock; 0 before there was one
@@ -152,6 +154,7 @@ export const FB = {
   PITCHES: 6, // 3 words, bytes
   OFFSETS: 9, // 3 words, bytes
   POINTER: 12, // of its buffer's record
+  OWNER: 13, // actor id of whoever added it; by the reaper: −1, it has died
   WORDS: 16,
 } as const;
 

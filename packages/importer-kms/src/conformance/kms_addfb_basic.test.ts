@@ -165,6 +165,20 @@ test(
   ),
 );
 
+test('master-rmfb: ENOENT for a framebuffer of another file', () => {
+  const buffer = machine.alloc(PITCH * SIZE);
+  const fb = display.addFramebuffer(requestOf(buffer, {}));
+  const other = Display.open(machine);
+  const theirs = other.framebuffer(fb.handle, buffer);
+  assert.is(
+    codeOf(() => other.rmFramebuffer(theirs)),
+    'ENOENT',
+  );
+  theirs.buffer.close();
+  display.rmFramebuffer(fb);
+  buffer.close();
+});
+
 test('invalid-get-prop: EINVAL, a framebuffer has no properties', () => {
   const buffer = machine.alloc(PITCH * SIZE);
   const fb = display.addFramebuffer(requestOf(buffer, {}));
