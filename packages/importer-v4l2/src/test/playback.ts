@@ -13,8 +13,9 @@ import {
   type Fence,
   type Machine,
 } from '@dmabuf/core';
+import * as assert from 'uvu/assert';
 import { codecOf } from '../codec/index.js';
-import type { Clip } from '../codec/test/clips.js';
+import { frameMd5s, loadClip, type Clip } from '../codec/test/clips.js';
 import { captureFormat, v4l2, VideoDevice, type DecoderStats } from '../index.js';
 import type { ReadFrame } from './reader-worker.js';
 
@@ -163,4 +164,40 @@ export class Queued {
 /** Plays a clip to its end. */
 export async function play(bench: Bench, clip: Clip, depth = 4): Promise<Playback> {
   return new Queued(bench, clip, { bytes: largestPicture(clip), depth }).finish();
+}
+
+/** MD5s of what was shown, in order. */
+export function md5sOf({ frames }: Playback): (string | undefined)[] {
+  return [...frames.values()].sort((a, b) => a.frame - b.frame).map(({ md5 }) => md5);
+}
+
+/**
+ * Plays a clip of the tests' and checks that every picture equals ffmpeg's, comes once, with its time and number, by
+ * one copy, and leaves no buffer behind.
+ */
+export async function playExactly(bench: Bench, name: string): Promise<void> {
+  const clip = await loadClip(name);
+  const buffersBefore = bench.machine.stats().buffers;
+  const played = await play(bench, clip);
+  assert.equal(md5sOf(played), frameMd5s(name));
+  assert.ok([...played.statuses.values()].every((status) => status === 1));
+  const { packets, decoded, hidden, errors, dropped, bytesCopied } = played.stats;
+  assert.is(packets, clip.packets.length);
+  assert.is(decoded, played.frames.size);
+  assert.equal({ hidden: packets - decoded, errors, dropped }, { hidden, errors: 0, dropped: 0 });
+  const metadata = [...played.frames.values()].map((frame) => frame.metadata);
+  const pixels = metadata.reduce((sum, m) => {
+    const { width = 0, height = 0 } = m ?? {};
+    return sum + width * height + 2 * ((width + 1) >> 1) * ((height + 1) >> 1);
+  }, 0);
+  assert.is(bytesCopied, pixels, 'each picture is copied exactly once');
+  assert.equal(
+    metadata.map((m) => m?.timestamp),
+    [...played.frames.keys()],
+  );
+  assert.equal(
+    metadata.map((m) => m?.sequence),
+    metadata.map((_, i) => i),
+  );
+  assert.is(bench.machine.stats().buffers, buffersBefore);
 }
