@@ -29,14 +29,14 @@ export interface World {
   now: number;
 }
 
-const MOST_REGIONS = 64;
+export const WORLD_REGIONS = 96;
 const FIRST_REGION = 16;
 
 export function makeWorld(options: IonOptions, poolBytes: number): World {
   const config = resolveOptions(options);
   const keptBase = BASE + wordsFor(config);
   return {
-    kernel: new ArrayBuffer((keptBase + MOST_REGIONS) * 4),
+    kernel: new ArrayBuffer((keptBase + WORLD_REGIONS) * 4),
     pool: new ArrayBuffer(poolBytes),
     spec: { name: 'ion', module: '', options: config, devices: [] },
     regions: new Map(),
@@ -106,7 +106,7 @@ function makeRegion(
   if (words instanceof DyingWords && words.dead) return FIRST_REGION;
   let region = FIRST_REGION;
   while (world.regions.has(region)) region++;
-  if (region >= FIRST_REGION + MOST_REGIONS) {
+  if (region >= FIRST_REGION + WORLD_REGIONS) {
     throw new DmaBufError('ENOSPC', 'alloc', 'all regions are in use');
   }
   const word = world.keptBase + region - FIRST_REGION;

@@ -4,11 +4,11 @@
 import { Words } from '@dmabuf/core/driver';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fakeIon, makeWorld, memoryOf, type World } from './door.test-support.js';
+import { fakeIon, makeWorld, memoryOf, type World, WORLD_REGIONS } from './door.test-support.js';
 import type { Ion } from './ion.js';
 import { HEAP } from './layout.js';
 import { Records } from './records.js';
-import { IDLE_MS } from './region-pool.js';
+import { IDLE_MS, MOST_REGIONS } from './region-pool.js';
 
 const PAGE = 4096;
 const ME = 3;
@@ -25,7 +25,7 @@ class Bench {
       { type: 'system', recycle },
       { type: 'system', name: 'other', id: 9, recycle: 0 },
     ];
-    this.world = makeWorld({ heaps, buffers: 16, clients: 1, pages: 2 }, 0);
+    this.world = makeWorld({ heaps, buffers: 128, clients: 1, pages: 2 }, 0);
     this.ion = fakeIon(this.world, new Words(this.world.kernel), ME);
     this.#records = new Records(this.ion);
   }
@@ -129,6 +129,14 @@ test('above its limit the pool gives up what has been free for longest, and in t
   assert.equal(left(), []);
 });
 
+test('however small they are, a pool does not keep more regions than others can spare', () => {
+  const b = new Bench();
+  const buffers = Array.from({ length: MOST_REGIONS + 8 }, () => b.alloc(1));
+  for (const buffer of buffers) buffer.free();
+  b.ion.heap(0).shrink();
+  assert.is(b.world.regions.size, MOST_REGIONS);
+});
+
 test('a heap leaves the regions of another alone', () => {
   const b = new Bench();
   const first = b.alloc(1);
@@ -149,7 +157,7 @@ test('where there is no room for another region the pool is emptied first', () =
   const { door } = b.ion;
   const kept: number[] = [];
   // What others have: the table is full but for those that the pool keeps.
-  while (b.world.regions.size < 64) kept.push(door.makeRegion(PAGE));
+  while (b.world.regions.size < WORLD_REGIONS) kept.push(door.makeRegion(PAGE));
   b.alloc(2);
   assert.is(b.world.regions.size, kept.length + 1);
 });

@@ -25,6 +25,8 @@ const REST_SHIFT = 7;
 const GEN_BITS = 8;
 /** ms of a unit of the time in the word. */
 const TICK = 1024;
+/** Free regions that a pool keeps at most: they take records of a table that others need, too. */
+export const MOST_REGIONS = 64;
 /** ms after which the shrinker gives up what nobody has asked for. */
 export const IDLE_MS = 10_000;
 
@@ -98,7 +100,10 @@ export class RegionPool {
     return false;
   }
 
-  /** Gives up the regions that have been free for longest, down to `most` bytes. Under ZERO_LOCK. How many. */
+  /**
+   * Gives up the regions that have been free for longest, down to `most` bytes and {@link MOST_REGIONS} regions, and all
+   * that have been free for {@link IDLE_MS}. Under ZERO_LOCK. How many.
+   */
   shrink(most: number): number {
     const { words } = this.#door;
     const all = [...this.#free()].sort((a, b) => a.since - b.since);
@@ -106,7 +111,7 @@ export class RegionPool {
     let given = 0;
     for (const { region, since, word } of all) {
       const idle = this.#door.now() - since * TICK > IDLE_MS;
-      if (!idle && left <= most) break;
+      if (!idle && left <= most && all.length - given <= MOST_REGIONS) break;
       const bytes = this.#door.regionBytes(region);
       if (!words.cas(this.#door.keptWord(region), word, this.#word(KEPT.BUSY, 0))) continue;
       this.#door.dropRegion(region);
