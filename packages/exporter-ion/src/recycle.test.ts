@@ -135,25 +135,4 @@ test('a heap that is to keep nothing keeps nothing', () => {
   assert.is(machine.stats().regionsDropped, dropped + 1);
 });
 
-test('the heap thread is killed again and again in the midst of its work, and what it leaves is made good', async () => {
-  const { actor } = machine.device('/dev/ion');
-  for (let i = 0; i < 5; i++) {
-    const lives = machine.actorStats(actor).restarts;
-    const many = Array.from({ length: 12 }, () => next(MIB));
-    for (const buffer of many) used(buffer);
-    machine.resetDevice(actor);
-    for (let j = 0; j < 20; j++) {
-      const buffer = next(MIB);
-      assert.ok(isAll(buffer, 0));
-      used(buffer);
-    }
-    while (machine.actorStats(actor).restarts === lives) await setImmediate();
-    await machine.peer('ion', 20_000); // its next life serves
-  }
-  await clean();
-  while (heapNamed(client, 'system').pooled > 4 * MIB) await setImmediate();
-  const { buffers, allocated, deferred } = heapNamed(client, 'system');
-  assert.equal([buffers, allocated, deferred], [0, 0, 0]);
-});
-
 test.run();

@@ -3,7 +3,8 @@
  *
  * In three steps, each only if the one before did not do: this thread collects what it has let go of itself; everybody
  * is asked to (COLLECT is raised, the broker told, sleepers that have a share rung); and then it waits, at most
- * {@link BOUND_MS}. No lock is held meanwhile.
+ * {@link BOUND_MS}. No table's lock is held meanwhile. A buffer's own may be, if its memory was deferred: who waits for
+ * that one does not collect, so it is held up for the bound at most and its share counts as somebody's who is busy.
  */
 import { DmaBufError } from '../errno.js';
 import { type Kernel, WAIT_BOUND_MS } from '../kernel.js';
