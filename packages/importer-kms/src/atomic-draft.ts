@@ -146,6 +146,10 @@ export class AtomicDraft {
   #applyCrtc(object: DisplayObject, property: PropertyInfo, value: PropertyValue): void {
     this.touchedCrtc = true;
     const { name } = property;
+    if (name === 'DPMS') {
+      const why = 'it is of setProperty alone; an atomic commit sets ACTIVE of the CRTC';
+      throw refuse('EINVAL', object, name, value, why);
+    }
     if (name === 'OUT_FENCE_PTR') this.#outFence(object, property, value, 'crtc');
     else if (name === 'WRITEBACK_OUT_FENCE_PTR') {
       this.#outFence(object, property, value, 'writeback');
@@ -247,7 +251,11 @@ function idOf(value: PropertyValue): number | undefined {
 }
 
 /** The number of a range or an enum. EINVAL. */
-function integer(object: DisplayObject, property: PropertyInfo, value: PropertyValue): number {
+export function integer(
+  object: DisplayObject,
+  property: PropertyInfo,
+  value: PropertyValue,
+): number {
   const { type } = property;
   if (typeof value === 'number' && Number.isInteger(value)) {
     if (type.kind === 'range' && value >= type.min && value <= type.max) return value;

@@ -3,12 +3,19 @@
  */
 import { DmaBufError } from '@dmabuf/core';
 import { DRM_MODE_ATOMIC_ALLOW_MODESET } from './atomic-check.js';
+import { integer, propertyOf } from './atomic-draft.js';
 import { AtomicRequest, type ObjectRef, type PropertyValue } from './atomic-request.js';
 import type { AtomicCommits } from './display-atomic.js';
 import type { DisplayPorts } from './display-ports.js';
 import type { CommittedCrtc } from './display-state.js';
 import type { DisplayMode } from './mode.js';
-import { type DisplayObject, findObject, type PropertyInfo } from './objects.js';
+import {
+  type DisplayObject,
+  DRM_MODE_DPMS_OFF,
+  DRM_MODE_DPMS_ON,
+  findObject,
+  type PropertyInfo,
+} from './objects.js';
 import { toMode } from './options.js';
 import type { PlaneState } from './plane-state.js';
 
@@ -43,8 +50,15 @@ export class Properties {
   /** See {@link Display.setProperty}. */
   set(ref: ObjectRef, property: number | string, value: PropertyValue): void {
     const object = this.#object(ref, 'setproperty');
-    const request = new AtomicRequest().add(object, property, value);
+    const request = this.#request(object, propertyOf(object, property), value);
     this.#commits.commit(request, { flags: DRM_MODE_ATOMIC_ALLOW_MODESET });
+  }
+
+  /** DPMS is ACTIVE by another name: off keeps mode and planes, and on brings them back. */
+  #request(object: DisplayObject, info: PropertyInfo, value: PropertyValue): AtomicRequest {
+    if (info.name !== 'DPMS') return new AtomicRequest().add(object, info.id, value);
+    const on = integer(object, info, value) === DRM_MODE_DPMS_ON;
+    return new AtomicRequest().add(this.#ports.objects.crtc, 'ACTIVE', on ? 1 : 0);
   }
 
   /** See {@link Display.createModeBlob}. */
@@ -115,6 +129,7 @@ function crtcValues(
     MODE_ID: state.blob,
     OUT_FENCE_PTR: 0,
     CRTC_ID: (isWriteback ? state.writeback : state.connected) ? crtc : 0,
+    DPMS: state.active ? DRM_MODE_DPMS_ON : DRM_MODE_DPMS_OFF,
     WRITEBACK_FB_ID: 0,
     WRITEBACK_OUT_FENCE_PTR: 0,
   };

@@ -47,6 +47,8 @@ export type { DrmEvent } from './display-events.js';
 export type { Property } from './display-properties.js';
 export type { Presented } from './flip-records.js';
 export {
+  DRM_MODE_DPMS_OFF,
+  DRM_MODE_DPMS_ON,
   DRM_PLANE_TYPE_CURSOR,
   DRM_PLANE_TYPE_OVERLAY,
   DRM_PLANE_TYPE_PRIMARY,

@@ -14,6 +14,10 @@ import {
 } from './fourcc.js';
 import { PRIMARY_FORMATS } from './plane.js';
 
+/** Values of a connector's DPMS; the two between are as off. */
+export const DRM_MODE_DPMS_ON = 0;
+export const DRM_MODE_DPMS_OFF = 3;
+
 export const DRM_PLANE_TYPE_OVERLAY = 0;
 export const DRM_PLANE_TYPE_PRIMARY = 1;
 export const DRM_PLANE_TYPE_CURSOR = 2;
@@ -144,7 +148,10 @@ const CRTC_PROPERTIES: readonly PropertyInfo[] = [
   property('MODE_ID', { kind: 'blob' }),
   property('OUT_FENCE_PTR', { kind: 'pointer' }),
 ];
-const CONNECTOR_PROPERTIES: readonly PropertyInfo[] = [CRTC_ID_PROPERTY];
+const CONNECTOR_PROPERTIES: readonly PropertyInfo[] = [
+  CRTC_ID_PROPERTY,
+  property('DPMS', { kind: 'enum', values: { On: 0, Standby: 1, Suspend: 2, Off: 3 } }),
+];
 const WRITEBACK_PROPERTIES: readonly PropertyInfo[] = [
   CRTC_ID_PROPERTY,
   property('WRITEBACK_FB_ID', { kind: 'object', of: 'framebuffer' }),
