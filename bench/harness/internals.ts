@@ -29,7 +29,8 @@ export interface Sizes {
   readonly total: number;
 }
 
-async function load<T>(path: string): Promise<T> {
+/** A module of core's own, by its path beside the index. */
+export async function loadCore<T>(path: string): Promise<T> {
   const index = import.meta.resolve('@dmabuf/core');
   return (await import(new URL(path, index).href)) as T;
 }
@@ -77,14 +78,14 @@ interface MachineModule {
 
 /** Kernel memory and one actor's services over it, all in this thread. */
 export async function makeCore(counted: boolean): Promise<Core> {
-  const { Words, CountedWords } = await load<WordsModule>('./memory/words.js');
-  const layout = await load<LayoutModule>('./memory/layout.js');
-  const { makeServices } = await load<ServicesModule>('./actor/services.js');
-  const { format } = await load<BootModule>('./actor/boot.js');
-  const { Machine, reserveActor } = await load<MachineModule>('./actor/machine.js');
-  const { threadMem } = await load<{ threadMem: object }>('./substrate/memory.js');
-  const { threadSeam } = await load<{ threadSeam: object }>('./substrate/seam.js');
-  const { JobTable } = await load<{ JobTable: { format(kernel: object): void } }>(
+  const { Words, CountedWords } = await loadCore<WordsModule>('./memory/words.js');
+  const layout = await loadCore<LayoutModule>('./memory/layout.js');
+  const { makeServices } = await loadCore<ServicesModule>('./actor/services.js');
+  const { format } = await loadCore<BootModule>('./actor/boot.js');
+  const { Machine, reserveActor } = await loadCore<MachineModule>('./actor/machine.js');
+  const { threadMem } = await loadCore<{ threadMem: object }>('./substrate/memory.js');
+  const { threadSeam } = await loadCore<{ threadSeam: object }>('./substrate/seam.js');
+  const { JobTable } = await loadCore<{ JobTable: { format(kernel: object): void } }>(
     './sync/job-table.js',
   );
   const tables = layout.DEFAULT_TABLES;
@@ -120,7 +121,7 @@ export async function makeCore(counted: boolean): Promise<Core> {
 
 /** What control memory costs. */
 export async function recordSizes(): Promise<Sizes> {
-  const layout = await load<LayoutModule>('./memory/layout.js');
+  const layout = await loadCore<LayoutModule>('./memory/layout.js');
   const { totalWords, payloadWords } = layout.layoutOf(layout.DEFAULT_TABLES, []);
   return {
     job: layout.JOB.WORDS,
@@ -153,17 +154,17 @@ export async function deadActors(sizes: {
   readonly queued: number;
   readonly buffers: number;
 }): Promise<() => number> {
-  const { FakeMachine } = await load<{
+  const { FakeMachine } = await loadCore<{
     FakeMachine: new (options: object) => FakeMachineLike;
   }>('./testing/fake-machine.js');
-  const { recover } = await load<{ recover: (services: object, dead: number) => void }>(
+  const { recover } = await loadCore<{ recover: (services: object, dead: number) => void }>(
     './actor/recovery.js',
   );
-  const { exclusive, shared } = await load<{
+  const { exclusive, shared } = await loadCore<{
     exclusive: (buffer: object) => object;
     shared: (buffer: object) => object;
   }>('./sync/context.js');
-  const { ACTOR, ACTOR_STATE } = await load<{
+  const { ACTOR, ACTOR_STATE } = await loadCore<{
     ACTOR: { readonly STATE: number };
     ACTOR_STATE: { readonly LIVE: number; readonly DEAD: number };
   }>('./memory/layout.js');

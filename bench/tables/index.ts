@@ -10,6 +10,7 @@ import { load } from './load.js';
 import { pipeline } from './pipeline.js';
 import { queue } from './queue.js';
 import { recovery } from './recovery.js';
+import { scale } from './scale.js';
 import { scaling } from './scaling.js';
 import { stages } from './stages.js';
 
@@ -24,6 +25,7 @@ export const tables: readonly Table[] = [
   costs,
   recovery,
   scaling,
+  scale,
   pipeline,
   flips,
 ];

@@ -185,11 +185,13 @@ export class JobTable {
     const { words, locks } = this.#k;
     const batch = stack.splice(0, this.#batch);
     locks.lock(HEADER.JOB_LOCK);
+    let head = words.get(HEADER.FREE_JOBS);
     for (const job of batch) {
       words.set(job + JOB.HOME, 0);
-      words.set(job + JOB.NEXT, words.get(HEADER.FREE_JOBS));
-      words.set(HEADER.FREE_JOBS, job);
+      words.set(job + JOB.NEXT, head);
+      head = job;
     }
+    words.set(HEADER.FREE_JOBS, head);
     locks.unlock(HEADER.JOB_LOCK);
   }
 }
