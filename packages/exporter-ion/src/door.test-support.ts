@@ -81,6 +81,7 @@ export function fakeIon(world: World, words: Words, actor: number): Ion {
     },
     importersOf: (region) => world.importers.get(region) ?? [],
     now: () => world.now,
+    self: actor,
     adoptRegion: () => 3,
     export() {
       throw new DmaBufError('ENFILE', 'dma_buf_export', 'no machine behind this door');

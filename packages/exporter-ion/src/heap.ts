@@ -56,6 +56,7 @@ export type HeapDoor = Pick<
   | 'dropRegion'
   | 'importersOf'
   | 'now'
+  | 'self'
   | 'export'
   | 'ring'
 >;

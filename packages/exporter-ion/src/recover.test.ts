@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { DyingWords } from './death.test-support.js';
 import { fakeIon, makeWorld, type World } from './door.test-support.js';
 import type { Ion } from './ion.js';
-import { HEAP, RECORD, RECORD_STATE, recordState } from './layout.js';
+import { HEAP, ION, RECORD, RECORD_STATE, recordState } from './layout.js';
 import type { IonOptions } from './options.js';
 import { Records } from './records.js';
 import { recoverActor } from './recover.js';
@@ -81,6 +81,7 @@ function storesOf(options: IonOptions, work: (world: World, words: DyingWords) =
 function checkWhole(world: World, ion: Ion): void {
   const heap = ion.heap(0);
   const { words } = ion;
+  words.store(ion.base + ION.HEAP_THREAD, SURVIVOR);
   for (let i = 0; i < TABLES.buffers; i++) {
     const word = words.load(ion.recordAt(i) + RECORD.STATE);
     assert.is(recordState(word), RECORD_STATE.FREE, `record ${i} is not free`);
@@ -202,6 +203,7 @@ test('death at any store of listing the pieces of a udmabuf, or of giving it bac
 function work(ion: Ion): void {
   const heap = ion.heap(0);
   heap.restart();
+  ion.words.store(ion.base + ION.HEAP_THREAD, ion.door.self);
   for (let i = 0; i < 64 && heap.background();) i++; // the dead never see it done
   heap.shrink();
 }

@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { fakeIon, makeWorld, memoryOf, type World, WORLD_REGIONS } from './door.test-support.js';
 import type { Ion } from './ion.js';
-import { HEAP } from './layout.js';
+import { HEAP, ION } from './layout.js';
 import { Records } from './records.js';
 import { IDLE_MS, MOST_REGIONS } from './region-pool.js';
 
@@ -27,6 +27,7 @@ class Bench {
     ];
     this.world = makeWorld({ heaps, buffers: 128, clients: 1, pages: 2 }, 0);
     this.ion = fakeIon(this.world, new Words(this.world.kernel), ME);
+    this.ion.words.store(this.ion.base + ION.HEAP_THREAD, ME);
     this.#records = new Records(this.ion);
   }
 
@@ -98,6 +99,20 @@ test('a dirty one that the allocator has not is left to the heap thread', () => 
   assert.is.not(b.alloc(1, [ME, YOU]).region, first.region);
   b.ion.heap(0).drain();
   assert.is(b.alloc(1, [ME, YOU]).region, first.region);
+});
+
+test('a thread that is not the heap thread zeroes only what it has', () => {
+  const b = new Bench();
+  const first = b.alloc(1);
+  b.world.importers.set(first.region, [YOU]);
+  first.free();
+  b.alloc(2).free();
+  b.ion.words.store(b.ion.base + ION.HEAP_THREAD, THEY);
+  b.ion.heap(0).drain();
+  assert.is(b.ion.heap(0).usage().dirty, PAGE);
+  const heapThread = fakeIon(b.world, new Words(b.world.kernel), THEY);
+  heapThread.heap(0).drain();
+  assert.is(b.ion.heap(0).usage().dirty, 0);
 });
 
 test('a release that comes twice does not take the region from its next owner', () => {

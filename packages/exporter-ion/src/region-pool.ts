@@ -84,17 +84,26 @@ export class RegionPool {
     return this.#door.words.cas(this.#door.keptWord(region), word, this.#since(KEPT.DIRTY));
   }
 
-  /** Zeroes one dirty region, and tells of its bytes before it is clean. Under ZERO_LOCK. False: none is dirty. */
-  scrub(zeroed: (bytes: number) => void): boolean {
-    const { words } = this.#door;
+  /**
+   * Zeroes one dirty region, and tells of its bytes before it is clean. Under ZERO_LOCK. The heap thread does it for all,
+   * another thread for those that it has. False: there is none.
+   */
+  scrub(heapThread: number, zeroed: (bytes: number) => void): boolean {
+    const { words, self } = this.#door;
     for (const { region, kind, word } of this.#free()) {
       if (kind !== KEPT.DIRTY) continue;
+      if (self !== heapThread && !this.#door.importersOf(region).includes(self)) continue;
       const index = this.#door.keptWord(region);
       if (!words.cas(index, word, this.#word(KEPT.BUSY, 0))) continue;
       const bytes = this.#door.regionBytes(region);
-      zero(this.#door.view(region, 0, bytes));
-      zeroed(bytes);
-      words.store(index, this.#word(KEPT.CLEAN, word >>> REST_SHIFT));
+      let next = word;
+      try {
+        zero(this.#door.view(region, 0, bytes));
+        zeroed(bytes);
+        next = this.#word(KEPT.CLEAN, word >>> REST_SHIFT);
+      } finally {
+        words.store(index, next);
+      }
       return true;
     }
     return false;

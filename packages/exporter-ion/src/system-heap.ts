@@ -54,7 +54,7 @@ export class SystemHeap extends DeferringHeap {
     const zeroed = (bytes: number): void => {
       this.words.add(this.pointer + HEAP.ZEROED_BACK, bytes / this.granule);
     };
-    return this.whileNotZeroing(() => this.#pool.scrub(zeroed));
+    return this.whileNotZeroing(() => this.#pool.scrub(this.heapThread, zeroed));
   }
 
   override abortZeroing(): void {
