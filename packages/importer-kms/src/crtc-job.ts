@@ -26,10 +26,10 @@ export interface Member {
 
 /** A command with all its jobs: what is shown, dropped or fails as one. */
 export interface Commit {
-  /** The first job, whose fence the caller has. */
+  /** The first job. */
   readonly job: ScanoutJob;
   readonly command: FlipCommand | CommitCommand | RemoveCommand;
-  /** All of them, in order. */
+  /** All of them, in order; the caller has the fence of the last. */
   readonly members: readonly Member[];
 }
 

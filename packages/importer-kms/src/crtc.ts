@@ -292,7 +292,7 @@ export class Crtc {
     const now = this.#env.now();
     if (active) this.#timeline.on(now);
     else if (this.#timeline.active) this.#vblanksOff();
-    this.#records.add(commit.job.seqno, this.#sequence(), now);
+    this.#records.add(lastOf(commit), this.#sequence(), now);
     this.#scanOut([commit], changes);
   }
 
@@ -393,7 +393,7 @@ export class Crtc {
       const shown = command.kind === 'rmfb' ? job.seqno : (command.payload ?? job.seqno);
       this.#env.trace(TRACE_KIND.FLIP, this.#sequence(), job.context, shown);
     }
-    for (const { job } of commits) this.#records.add(job.seqno, this.#sequence(), vblank);
+    for (const commit of commits) this.#records.add(lastOf(commit), this.#sequence(), vblank);
     if (this.#queue.pending === 0) this.#primary = undefined;
     this.#scanOut(commits, changes);
   }
@@ -501,6 +501,11 @@ export class Crtc {
     this.#queued.delete(id);
     return commit;
   }
+}
+
+/** seqno of the job whose fence the caller has. */
+function lastOf({ job, members }: Commit): number {
+  return members.at(-1)?.job.seqno ?? job.seqno;
 }
 
 /** Whether a commit is to show a framebuffer. */

@@ -62,6 +62,19 @@ for (const free of [0, 1, 2]) {
   });
 }
 
+test('a commit of several planes that has been shown is pending with none of its jobs', () => {
+  const fbs = [1, 2].map(() => makeFb(machine, display));
+  const [a = screen, b = screen] = fbs;
+  for (let i = 0; i < 50; i++) {
+    const request = new AtomicRequest().set(first, on(i % 2 === 0 ? a.id : b.id));
+    request.set(second, on(i % 2 === 0 ? b.id : a.id)).add(cursor, 'alpha', i);
+    const result = display.commit(request);
+    assert.is(display.pending, 0);
+    assert.ok(result !== undefined && display.presented(result.fence) !== undefined);
+  }
+  for (const fb of fbs) display.rmFramebuffer(fb);
+});
+
 test('a framebuffer may be named by its id, by a Display that did not add it', () => {
   const fb = makeFb(machine, display, 3);
   const { buffers } = machine.stats();

@@ -208,7 +208,7 @@ export class AtomicCommits {
     this.#ports.machine.createSyncFile([], 'out-fence').close();
   }
 
-  /** Queues the jobs of a commit; the fence of the first, which signals when it is shown. */
+  /** Queues the jobs of a commit; the fence of the last: when that signals, none of them is pending. */
   #submit(draft: AtomicDraft, inFences: InFences, timing: Timing): Fence {
     const changes = draft.changed.filter(
       ({ state, old, inFence }) => !samePlane(state, old) || inFence !== undefined,
@@ -242,10 +242,10 @@ export class AtomicCommits {
     const seqno = crtc.submitted + 1;
     words.store(base + REG.PARTIAL_SEQNO, seqno);
     try {
-      const fence = this.#queue(command, first, fences);
+      let fence = this.#queue(command, first, fences);
       rest.forEach((plane, i) => {
         const update = { plane: plane.object.index, state: { ...plane.state } };
-        this.#queue({ kind: 'part', index: i + 1, update }, plane, []);
+        fence = this.#queue({ kind: 'part', index: i + 1, update }, plane, []);
       });
       return fence;
     } catch (error) {
