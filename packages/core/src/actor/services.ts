@@ -10,6 +10,7 @@ import { CpuClaims } from '../dmabuf/cpu-claims.js';
 import type { BufferServices } from '../dmabuf/dmabuf.js';
 import { Holders } from '../dmabuf/holders.js';
 import { Importers } from '../dmabuf/importers.js';
+import { ImportingDevices } from '../dmabuf/importing-devices.js';
 import { DmaBufIoctls } from '../dmabuf/ioctl.js';
 import { Moves } from '../dmabuf/moves.js';
 import { Shadows } from '../dmabuf/shadows.js';
@@ -111,7 +112,8 @@ export function makeServices(
   const ipc = new Ipc(kernel, bell, mail, fds);
   const holds = new Holds(kernel, jobs, callbacks, blocking);
   const holders = new Holders(kernel, references);
-  const importers = new Importers(kernel, regions, buffers, holders, options.devices);
+  const importing = new ImportingDevices(kernel, options.devices);
+  const importers = new Importers(kernel, regions, buffers, holders, importing);
   jobs.pieces = (record) => importers.pieces(record, self, 'job_buffer');
   const claims = new CpuClaims(holds);
   const flags = words.get(HEADER.FLAGS);

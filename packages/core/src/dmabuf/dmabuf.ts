@@ -153,7 +153,7 @@ export class DmaBuf implements Claimable {
    */
   attach(
     actor: number,
-    reach: Reach = this.#s.importers.reachOf(actor),
+    reach: Reach = this.#s.importers.devices.reachOf(actor),
     options: AttachOptions = {},
   ): Attachment {
     this.#check('attach');

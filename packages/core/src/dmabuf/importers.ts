@@ -7,13 +7,13 @@
  * also orders deferred allocation: whoever gets it first allocates, the others find the memory there.
  * A static importer (one that is told nothing of moves) pins the buffer while it has it mapped.
  */
-import type { DeviceNode } from '../actor/names.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { BUFFER, HOLDER, HOLDER_FLAG, HOLDER_KIND } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import type { Buffers } from './buffers.js';
 import type { Holders } from './holders.js';
+import type { ImportingDevices } from './importing-devices.js';
 import {
   type BufferRecord,
   contiguousOps,
@@ -32,25 +32,20 @@ export class Importers {
   readonly #regions: Regions;
   readonly #buffers: Buffers;
   readonly #holders: Holders;
-  readonly #devices: ReadonlyMap<string, DeviceNode>;
+  readonly devices: ImportingDevices;
 
   constructor(
     kernel: Kernel,
     regions: Regions,
     buffers: Buffers,
     holders: Holders,
-    devices: ReadonlyMap<string, DeviceNode>,
+    devices: ImportingDevices,
   ) {
     this.#k = kernel;
     this.#regions = regions;
     this.#buffers = buffers;
     this.#holders = holders;
-    this.#devices = devices;
-  }
-
-  /** What an actor's device has declared to reach; of a process: everything. */
-  reachOf(actor: number): Reach {
-    return this.#nodeOf(actor)?.reach ?? {};
+    this.devices = devices;
   }
 
   /** Runs `call` under the buffer's LOCK. */
@@ -67,7 +62,7 @@ export class Importers {
   /** A new attachment of `actor`. ESRCH, EINVAL, EPERM, ENFILE, and what the exporter refuses with. */
   attach(record: BufferRecord, actor: number, reach: Reach, dynamic: boolean): number {
     this.#k.mustLive(actor, 'attach');
-    const importer = this.#importer(actor, reach);
+    const importer = this.devices.importer(actor, reach);
     const ops = this.#buffers.opsOf(record);
     checkPermit(record, importer, ops, 'attach');
     if (record.region !== 0) {
@@ -185,7 +180,7 @@ export class Importers {
    * protected; EINVAL: out of what its device has declared to reach; ENOMEM.
    */
   deliver(record: BufferRecord, actor: number, syscall: string): void {
-    const importer = this.#importer(actor, this.reachOf(actor));
+    const importer = this.devices.importer(actor);
     checkPermit(record, importer, this.#buffers.opsOf(record), syscall);
     for (const { region } of this.#piecesFor(record, importer, syscall)) {
       this.#regions.deliver(region, actor);
@@ -197,7 +192,7 @@ export class Importers {
    * list. They stay where they are while a job claims the buffer. Allocates what was deferred. ENOMEM.
    */
   pieces(record: BufferRecord, actor: number, syscall: string): readonly SgEntry[] {
-    return this.#piecesFor(record, this.#importer(actor, {}), syscall);
+    return this.#piecesFor(record, this.devices.importer(actor, {}), syscall);
   }
 
   /** For ops that should have allocated. */
@@ -218,7 +213,7 @@ export class Importers {
       contiguous: (flags & HOLDER_FLAG.CONTIGUOUS) !== 0,
       align: words.get(holder + HOLDER.ALIGN),
     };
-    return this.#importer(actor, reach);
+    return this.devices.importer(actor, reach);
   }
 
   isDynamic(holder: number): boolean {
@@ -240,20 +235,6 @@ export class Importers {
       this.#count(record, ops.map, ops.unmap);
       return sg;
     });
-  }
-
-  #importer(actor: number, reach: Reach): Importer {
-    const node = this.#nodeOf(actor);
-    const device = node !== undefined;
-    return {
-      ...{ actor, name: this.#k.nameOf(actor), reach, device },
-      protected: node?.protected === true,
-    };
-  }
-
-  #nodeOf(actor: number): DeviceNode | undefined {
-    for (const node of this.#devices.values()) if (node.actor === actor) return node;
-    return undefined;
   }
 
   #map(
