@@ -31,7 +31,10 @@ import type { Mem } from './substrate/memory.js';
 import { KeepAlive, type Seam } from './substrate/seam.js';
 import { TRACE_KIND, TraceRing } from './trace/ring.js';
 
-/** Longest single sleep, ms; after it every waiter re-reads the machine's state. */
+/**
+ * Longest single sleep, ms, of one who waits for something; after it every waiter re-reads the
+ * machine's state. Who has nothing to do sleeps longer: see `Doorbell`.
+ */
 export const WAIT_BOUND_MS = 100;
 /** A broker whose heartbeat stands still for this long, ms, is taken for dead. */
 export const HEARTBEAT_LIMIT_MS = 2000;

@@ -2,7 +2,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ACTOR, ASLEEP } from '../memory/layout.js';
+import type { Seam, WaitResult } from '../substrate/seam.js';
 import { FakeMachine } from '../testing/fake-machine.js';
+import { Doorbell } from './doorbell.js';
 
 interface Bench {
   readonly fake: FakeMachine;
@@ -72,6 +74,35 @@ test('a sleep is bounded, and counts as no wake-up', () => {
   b.sleep(() => true);
   assert.ok(b.fake.actor(0).machine.now() <= 100);
   assert.is(b.fake.actor(0).machine.actorStats(2).wakeups, 0);
+});
+
+test('nobody rings: each sleep is twice as long as the last, to 400 ms; a ring or a deadline starts anew', () => {
+  const { kernel } = new FakeMachine({ clock: 'real' }).actor(1).services;
+  const slept: number[] = [];
+  let result: WaitResult = 'timeout';
+  const seam: Seam = {
+    ...kernel.seam,
+    wait: (_words, _index, _value, ms) => {
+      slept.push(ms);
+      return result;
+    },
+  };
+  const watched = new Proxy(kernel, {
+    get: (of, key): unknown => (key === 'seam' ? seam : Reflect.get(of, key)),
+  });
+  const bell = new Doorbell(watched);
+  const sleep = (until = Infinity): void => bell.sleep(() => true, until);
+  for (let i = 0; i < 4; i++) sleep();
+  assert.equal(slept.splice(0), [100, 200, 400, 400]);
+  result = 'woken';
+  sleep();
+  result = 'timeout';
+  sleep();
+  sleep(kernel.clock.now() + 50);
+  sleep();
+  const [last, first, short = 0, again] = slept;
+  assert.equal([last, first, again], [400, 100, 100]);
+  assert.ok(short <= 50);
 });
 
 test('adding a granted job rings its target, once for a batch of grants', () => {

@@ -12,7 +12,7 @@ export type WaitResult = 'woken' | 'timeout' | 'mismatch';
 export interface Seam {
   /**
    * Blocks the calling thread while `words[index] === value`, for `ms` at most. Callers bound every
-   * wait (100 ms) and re-read the machine's state after it, so that nothing sleeps through a
+   * wait (100 ms, an idle actor 400 ms) and re-read the machine's state after it, so that nothing sleeps through a
    * shutdown or the loss of a peer.
    */
   wait(words: Int32Array<ArrayBufferLike>, index: number, value: number, ms: number): WaitResult;
