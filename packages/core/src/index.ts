@@ -73,6 +73,7 @@ export {
   type BufferUse,
   type SubmitOptions,
 } from './sync/context.js';
+export type { ContextOptions, Priority } from './sync/context-options.js';
 export type { Callback } from './sync/callbacks.js';
 export { FenceSet, type FenceLike } from './sync/fence-set.js';
 export { FenceArray } from './sync/fence-array.js';

@@ -31,7 +31,6 @@ import {
   ACTOR,
   ACTOR_STATE,
   BUFFER_FLAG,
-  CONTEXT_FLAG,
   HEADER,
   LINK_FLAG,
   OBJECT,
@@ -39,6 +38,7 @@ import {
 } from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
 import { type BufferUse, claimsOf, Context } from '../sync/context.js';
+import { contextFlags, type ContextOptions } from '../sync/context-options.js';
 import { pointsOf, wantFence, wantFences, wantPoint } from '../sync/fence-args.js';
 import { type FenceLike, FenceSet, mergePoints, waitForAny } from '../sync/fence-set.js';
 import type { Hold, PendingHold } from '../sync/holds.js';
@@ -238,19 +238,18 @@ export class Machine {
    * A new context: an ordered line of jobs for an actor. With `early`, jobs are handed to the actor
    * as they are added and it waits for their grant by itself, like hardware with semaphores: no
    * dispatch between one job and the next. ESRCH, ENOSPC. The caller closes it.
+   *
+   * `priority` (default `'normal'`): of the jobs that it may start, the actor takes one of the highest priority, and of
+   * those the one that could start first. Strictly: a context of lower priority waits for as long as jobs of a higher one
+   * are ready. It decides between contexts of one actor and changes neither the order of a context's own jobs nor
+   * that of claims on a buffer; a job that has begun is not interrupted.
    */
-  createContext(
-    target: Peer | number,
-    name: string = '',
-    options: { readonly early?: boolean } = {},
-  ): Context {
+  createContext(target: Peer | number, name: string = '', options: ContextOptions = {}): Context {
     const actor = actorOf('createContext', target);
     wantString('createContext', 'name', name);
-    wantObject('createContext', 'options', options);
-    wantFlags('createContext', options, ['early']);
+    const flags = contextFlags(options);
     this.#s.kernel.check('create_context');
     this.#mustLive(actor, 'create_context');
-    const flags = options.early === true ? CONTEXT_FLAG.EARLY : 0;
     return this.#context(this.#s.jobs.contexts.create(actor, name, flags));
   }
 

@@ -3,7 +3,8 @@
  *
  * Jobs arrive in the ready set in any order; each context is a line that starts its jobs by seqno
  * and signals their fences by seqno, whatever the order of grants and of completions. Jobs
- * with a start time wait in a timed list, holding back only their own line. A job whose
+ * with a start time wait in a timed list, holding back only their own line. Of the jobs that may start, one of a
+ * context of higher priority goes first; within a priority, the one that could start first. A job whose
  * dependency failed ends with the same errno without being run, unless the handlers ask to see it.
  *
  * Synchronous: the loop blocks on the doorbell. Asynchronous: it sleeps in the event loop, for
@@ -18,8 +19,8 @@ import type { Jobs } from '../sync/jobs.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import type { Doorbell } from './doorbell.js';
 import { awaitsGrant } from './early-grant.js';
-import { Fifo } from './fifo.js';
 import type { ReadyInbox } from './ready-inbox.js';
+import { levelOf, RunQueue } from './run-queue.js';
 import { errnoOf, Job, type JobServer } from './job.js';
 
 /** What an actor does. All run in the actor's own thread, one at a time. */
@@ -44,6 +45,8 @@ interface Line {
   readonly id: number;
   readonly context: number;
   readonly unordered: boolean;
+  /** Its priority: see {@link levelOf}. */
+  readonly level: number;
   /** seqno that starts next, and granted ones that are not yet its turn. */
   next: number;
   readonly early: Map<number, number>;
@@ -70,10 +73,10 @@ export class Server implements JobServer {
   readonly #mail: () => boolean | Promise<boolean>;
   readonly #mailEmpty: () => boolean;
   readonly #lines: Map<number, Line> = new Map();
-  readonly #runnable: Fifo<number> = new Fifo();
-  readonly #timed: { readonly at: number; readonly job: number }[] = [];
-  /** Handed over early and not granted yet: at most one of each line. */
-  readonly #ungranted: Set<number> = new Set();
+  readonly #runnable: RunQueue = new RunQueue();
+  readonly #timed: { readonly at: number; readonly job: number; readonly level: number }[] = [];
+  /** Handed over early and not granted yet, with their levels: at most one of each line. */
+  readonly #ungranted: Map<number, number> = new Map();
   /** Lines whose next job is here and was refused by `accepts`. */
   readonly #refused: Set<Line> = new Set();
   #stopped = false;
@@ -178,7 +181,7 @@ export class Server implements JobServer {
 
   /** Whether the turn of a job that was handed over early has come. */
   #grantSeen(): boolean {
-    for (const job of this.#ungranted) if (!awaitsGrant(this.#k, job)) return true;
+    for (const job of this.#ungranted.keys()) if (!awaitsGrant(this.#k, job)) return true;
     return false;
   }
 
@@ -246,10 +249,10 @@ export class Server implements JobServer {
   #gather(): void {
     this.#inbox.gather();
     for (const job of this.#inbox.take()) this.#arrive(job);
-    for (const job of this.#ungranted) {
+    for (const [job, level] of this.#ungranted) {
       if (awaitsGrant(this.#k, job)) continue;
       this.#ungranted.delete(job);
-      this.#schedule(job);
+      this.#schedule(job, level);
     }
     for (const line of [...this.#refused]) {
       this.#refused.delete(line);
@@ -258,7 +261,7 @@ export class Server implements JobServer {
     const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
     while ((this.#timed[0]?.at ?? Infinity) <= now) {
       const due = this.#timed.shift();
-      if (due !== undefined) this.#runnable.push(due.job);
+      if (due !== undefined) this.#runnable.push(due.job, due.level);
     }
   }
 
@@ -269,7 +272,7 @@ export class Server implements JobServer {
     const seqno = words.getDouble(job + JOB.SEQNO);
     if (line.unordered) {
       // Callbacks of this thread have been run: one of theirs here has been handed on twice.
-      if (words.get(job + JOB.OWNER) !== this.#k.self) this.#schedule(job);
+      if (words.get(job + JOB.OWNER) !== this.#k.self) this.#schedule(job, line.level);
       return;
     }
     if (seqno < line.next) return; // handed over early, and now again because it was cancelled
@@ -289,24 +292,24 @@ export class Server implements JobServer {
       line.offered = this.#handlers.accepts !== undefined;
       line.early.delete(line.next);
       line.next++;
-      line.held = !this.#schedule(job);
+      line.held = !this.#schedule(job, line.level);
     }
   }
 
   /** False if the job waits for its grant or its start time (its line goes on after it started). */
-  #schedule(job: number): boolean {
+  #schedule(job: number, level: number): boolean {
     if (awaitsGrant(this.#k, job)) {
-      this.#ungranted.add(job);
+      this.#ungranted.set(job, level);
       return false;
     }
     const at = this.#k.words.getDouble(job + JOB.START_AT);
     if (at === 0 || at <= this.#k.clock.now()) {
-      this.#runnable.push(job);
+      this.#runnable.push(job, level);
       return true;
     }
     let i = this.#timed.length;
     while (i > 0 && (this.#timed[i - 1]?.at ?? 0) > at) i--;
-    this.#timed.splice(i, 0, { at, job });
+    this.#timed.splice(i, 0, { at, job, level });
     return false;
   }
 
@@ -408,10 +411,12 @@ export class Server implements JobServer {
     const { words } = this.#k;
     const context = words.get(job + JOB.CONTEXT);
     const next = words.getDouble(context + CONTEXT.STARTED) + 1;
+    const flags = words.get(context + CONTEXT.FLAGS);
     const line: Line = {
       id,
       context,
-      unordered: (words.get(context + CONTEXT.FLAGS) & CONTEXT_FLAG.UNORDERED) !== 0,
+      unordered: (flags & CONTEXT_FLAG.UNORDERED) !== 0,
+      level: levelOf(flags),
       next,
       early: new Map(),
       held: false,

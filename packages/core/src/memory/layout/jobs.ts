@@ -30,8 +30,9 @@ export const CONTEXT_RING_WORDS = 4;
  * fences may signal in any order, and what "target only" says below is under LOCK.
  * EARLY: jobs are handed to their target when they are added, which waits for the grant by itself.
  * TIMELINE: beside UNORDERED: anybody completes them, but in the order of their points (sw_sync).
+ * HIGH, LOW: its target starts ready jobs of it before, or after, those of other contexts.
  */
-export const CONTEXT_FLAG = { UNORDERED: 1, EARLY: 2, TIMELINE: 4 } as const;
+export const CONTEXT_FLAG = { UNORDERED: 1, EARLY: 2, TIMELINE: 4, HIGH: 8, LOW: 16 } as const;
 
 /** A queue: the FIFO of claims on one buffer (design D6). All but LOCK is L(LOCK). */
 export const QUEUE = {
