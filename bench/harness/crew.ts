@@ -10,14 +10,15 @@ import type { Machine, Peer } from '@dmabuf/core';
 export class Member {
   readonly worker: Worker;
   readonly name: string;
-  readonly #died: Promise<never>;
+  /** Rejects when it ends. */
+  readonly death: Promise<never>;
   #thread = 0;
 
   constructor(url: URL, name: string, data: object, transfer: readonly Transferable[] = []) {
     this.name = name;
     this.worker = new Worker(url, { workerData: data, transferList: [...transfer] });
-    this.#died = this.#death();
-    this.#died.catch(() => {});
+    this.death = this.#death();
+    this.death.catch(() => {});
   }
 
   /** Kernel id of its thread. */
@@ -34,7 +35,7 @@ export class Member {
   /** The next message that it posts. */
   async next(): Promise<unknown> {
     const event = once(this.worker, 'message') as Promise<unknown[]>;
-    const [message] = await Promise.race([event, this.#died]);
+    const [message] = await Promise.race([event, this.death]);
     return message;
   }
 

@@ -2,6 +2,7 @@
 import type { Table } from '../harness/table.js';
 import { calls } from './calls.js';
 import { costs } from './costs.js';
+import { displayCalls } from './display-calls.js';
 import { disjoint } from './disjoint.js';
 import { flips } from './flips.js';
 import { frames } from './frames.js';
@@ -27,5 +28,6 @@ export const tables: readonly Table[] = [
   scaling,
   scale,
   pipeline,
+  displayCalls,
   flips,
 ];

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Member } from '../harness/crew.js';
+import { MessageRelay } from '../harness/message-relay.js';
 import {
   find,
   interleave,
@@ -24,6 +25,7 @@ import {
 
 const UNIT = 'frames/s';
 const BARE = 'bare decoder, pictures left where they are';
+const POSTED = 'by postMessage, buffers transferred';
 const WHOLE = '720p, whole clip queued';
 const PLAYER = fileURLToPath(new URL('../../../examples/dist/video-player.js', import.meta.url));
 const CLIP = fileURLToPath(new URL('../../../examples/media/dog-h264.mp4', import.meta.url));
@@ -36,6 +38,7 @@ export const pipeline: Table = {
   method: [
     `The player of examples/ on its sample clip, ${FRAMES} frames, --speed max, no subtitle: one process a run, from its first flip to its last, as its own summary says. Decoding, conversion and flipping each have a worker.`,
     'Bare decoder: the same packets through the same codec in one worker alone, in the process of the bench.',
+    'By postMessage: the same codec and the same kernel in three bare workers, each hand-off relayed by the main thread, four frames under way. Pictures are copied out of the decoder, into and out of the memory of the kernel; "transferred" gives the buffers away, "cloned" has them copied.',
     '--depth says how many frames are under way at most; --relay sends every hand-off through the main thread, as pipelines of postMessage do (same buffers, nothing copied). 1080p, 1440p: the display mode, so that the GPU scales and has about as much to do as the decoder: only where the stages are balanced can a depth of 4 gain much over a depth of 1; recorded: each frame is also written to a Y4M.',
   ],
   run,
@@ -48,13 +51,22 @@ async function run(options: RunOptions): Promise<TableResult> {
   }
   const url = new URL('../workers/decoder.js', import.meta.url);
   const decoder = await new Member(url, 'decoder', {}).started();
+  const relays = [
+    await MessageRelay.make(CLIP, true),
+    await MessageRelay.make(CLIP, false),
+  ] as const;
   const folder = mkdtempSync(join(tmpdir(), 'dmabuf-bench-'));
   try {
-    const variants = [...bareVariants(decoder), ...playerVariants(join(folder, 'out.y4m'))];
+    const variants = [
+      ...bareVariants(decoder),
+      ...messageVariants(...relays),
+      ...playerVariants(join(folder, 'out.y4m')),
+    ];
     const rows = rowsOf(variants, await interleave(variants, roundsFor(options, 4), 0, 45_000));
     return { rows, marks: marksOf(rows) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    for (const relay of relays) await relay.end();
     await decoder.end();
   }
 }
@@ -72,6 +84,18 @@ function bareVariants(decoder: Member): Variant[] {
       unit: UNIT,
       against: BARE,
       run: () => bare(true),
+    },
+  ];
+}
+
+function messageVariants(transferred: MessageRelay, cloned: MessageRelay): Variant[] {
+  return [
+    { label: POSTED, unit: UNIT, against: BARE, run: () => transferred.run(FRAMES) },
+    {
+      label: 'by postMessage, buffers cloned',
+      unit: UNIT,
+      against: BARE,
+      run: () => cloned.run(FRAMES),
     },
   ];
 }

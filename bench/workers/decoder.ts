@@ -3,59 +3,22 @@
  * go, and nothing else. With `copy` each picture is copied out, as the codec device does.
  */
 import { parentPort } from 'node:worker_threads';
-import { avcToAnnexB, codecOfString, parseAvcConfig } from '@dmabuf/importer-v4l2';
-import { peer } from '../harness/peers.js';
+import { type Loaded, loadClip } from './clip.js';
 
-interface Mediabunny {
-  readonly Input: new (options: object) => {
-    getPrimaryVideoTrack(): Promise<{
-      getDecoderConfig(): Promise<{ readonly codec: string; readonly description?: unknown }>;
-    }>;
-  };
-  readonly FilePathSource: new (path: string) => object;
-  readonly ALL_FORMATS: unknown;
-  readonly EncodedPacketSink: new (track: object) => {
-    packets(): AsyncIterable<{ readonly data: Uint8Array<ArrayBuffer>; readonly type: string }>;
-  };
-}
 interface Order {
   readonly path: string;
   readonly frames: number;
   readonly copy: boolean;
 }
 
-interface Loaded {
-  readonly codec: ReturnType<typeof codecOfString>;
-  readonly header: Uint8Array<ArrayBufferLike> | undefined;
-  readonly packets: readonly Uint8Array<ArrayBufferLike>[];
-}
+let loaded: Promise<Loaded | undefined> | undefined;
 
-async function load(path: string, bunny: Mediabunny): Promise<Loaded> {
-  const { Input, FilePathSource, ALL_FORMATS, EncodedPacketSink } = bunny;
-  const input = new Input({ formats: ALL_FORMATS, source: new FilePathSource(path) });
-  const track = await input.getPrimaryVideoTrack();
-  const { codec, description } = await track.getDecoderConfig();
-  const bytes =
-    description instanceof ArrayBuffer
-      ? new Uint8Array(description)
-      : description instanceof Uint8Array
-        ? description
-        : undefined;
-  const avc = bytes === undefined ? undefined : parseAvcConfig(bytes);
-  const packets: Uint8Array<ArrayBufferLike>[] = [];
-  for await (const { data, type } of new EncodedPacketSink(track).packets()) {
-    packets.push(avc === undefined ? data : avcToAnnexB(data, avc, type === 'key'));
-  }
-  const header = avc === undefined ? undefined : avcToAnnexB(new Uint8Array(), avc, true);
-  return { codec: codecOfString(codec), header, packets };
-}
-
-let loaded: Promise<Loaded> | undefined;
-
-/** Frames a second. */
-async function decode({ path, frames, copy }: Order, bunny: Mediabunny): Promise<number> {
-  loaded ??= load(path, bunny);
-  const { codec, header, packets } = await loaded;
+/** Frames a second; undefined: nothing here reads the clip. */
+async function decode({ path, frames, copy }: Order): Promise<number | undefined> {
+  loaded ??= loadClip(path);
+  const clip = await loaded;
+  if (clip === undefined) return undefined;
+  const { codec, header, packets } = clip;
   const decoder = await codec.open(header === undefined ? {} : { header });
   const room = new Uint8Array(new SharedArrayBuffer(1920 * 1088 * 2));
   let pictures = 0;
@@ -79,9 +42,7 @@ async function decode({ path, frames, copy }: Order, bunny: Mediabunny): Promise
   return rate;
 }
 
-const bunny = await peer<Mediabunny>('mediabunny');
 parentPort?.on('message', (order: Order) => {
-  if (bunny === undefined) parentPort?.postMessage(undefined);
-  else void decode(order, bunny).then((rate) => parentPort?.postMessage(rate));
+  void decode(order).then((rate) => parentPort?.postMessage(rate));
 });
 parentPort?.postMessage(0);
