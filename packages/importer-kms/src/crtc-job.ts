@@ -13,6 +13,7 @@ export interface ScanoutJob {
   readonly payload: unknown;
   readonly buffers: readonly { readonly record: { readonly ino: number } }[];
   defer(options?: { readonly again?: boolean }): void;
+  waitUntil(ms: number): void;
   complete(error?: number): void;
   release(): void;
   finish(error?: number): void;

@@ -33,6 +33,8 @@ function framebufferOf(command: CrtcCommand): number {
 export class TestBench {
   /** What happened, in order: `'3 complete'`, `'2 release'`, `'4 ECANCELED'`. */
   readonly events: string[] = [];
+  /** Until when the jobs wait, by their seqno. */
+  readonly waits: Map<number, number> = new Map();
   readonly traced: { kind: number; seqno: number; a: number; b: number }[] = [];
   readonly words: Words;
   readonly framebuffers: FramebufferTable;
@@ -96,6 +98,7 @@ export class TestBench {
       payload: encodeCommand(command),
       buffers: ino === undefined ? [] : [{ record: { ino } }],
       defer: () => {},
+      waitUntil: (ms) => this.waits.set(seqno, ms),
       complete,
       release: () => {
         if (!completed) throw new Error(`job ${seqno} was released before it was complete`);

@@ -65,6 +65,22 @@ test('a flip is shown at the first vblank from its time on, counted from the fir
   assert.equal(bench.happened(), ['2 complete', '1 release']);
 });
 
+test('the limit of a flip runs from its present time, that of one behind a barrier not before its turn', () => {
+  const bench = new TestBench();
+  const fb = bench.addFb(1);
+  bench.flip(fb, 500);
+  bench.flip(fb, 60_000);
+  const start = bench.time;
+  assert.equal([...bench.waits.values()], [-Infinity, Infinity], 'their sequence has not begun');
+  bench.vblanks(1);
+  const epoch = start + PERIOD - 500;
+  assert.is(bench.waits.get(2), epoch + 60_000);
+  bench.flip(fb);
+  assert.is(bench.waits.get(3), -Infinity, 'at once');
+  bench.flip(fb, 0, { start: true });
+  assert.is(bench.waits.get(4), Infinity, 'it waits for those before it');
+});
+
 test('the tolerance lets a timestamp in whole ms keep its vblank', () => {
   for (const [tolerance, expected] of [
     [0.002, 0],

@@ -116,7 +116,8 @@ export class Crtc {
   waitVblank(job: VblankJob): void {
     const { clock } = this.#timeline;
     if (clock.active) this.#serve(this.#env.now()); // it may have come, and not been served yet
-    this.#waits.add(job, clock.active ? clock.sequence : undefined);
+    const newest = clock.active ? clock.sequence : undefined;
+    this.#waits.add(job, newest, (sequence) => clock.timeOf(sequence));
   }
 
   /** Ends a commit of which a render failed (D8): what it was to replace stays on screen. */
@@ -191,6 +192,7 @@ export class Crtc {
   }
 
   #take(job: ScanoutJob, command: CrtcCommand, error: number): void {
+    job.waitUntil(Infinity); // for the rest of its commit, or flips before it; #expect says for which time
     const decided =
       command.kind === 'part'
         ? this.#assembly.part(job, command, error)
@@ -263,9 +265,16 @@ export class Crtc {
     this.#queued.set(job.pointer, commit);
     this.#queue.push(job.pointer, command.at);
     this.#queue.setReady(job.pointer);
+    this.#expect(commit);
     // A batch of jobs can be long, and the device's loop ticks after it: vblank is kept here too.
     if (this.#queue.speed === 'max') this.#latch(now);
     else this.#serve(now);
+  }
+
+  /** A commit in the queue may be shown from its present time on: it is the CRTC's affair from then. */
+  #expect({ job, members }: Commit): void {
+    const due = this.#queue.dueTime(job.pointer);
+    for (const member of members) member.job.waitUntil(due);
   }
 
   /** A sequence begins. */
@@ -341,9 +350,12 @@ export class Crtc {
 
   /** Carries out what the queue decides for the vblank at `time`. */
   #latch(time: number): void {
+    const { epoch } = this.#queue;
     const { show, dropped } = this.#queue.latch(time);
     this.#timeline.savePresentEpoch(this.#queue.epoch);
     if (show === undefined) return;
+    if (this.#queue.epoch !== epoch)
+      for (const commit of this.#queued.values()) this.#expect(commit);
     const ready: Commit[] = [];
     for (const id of dropped) {
       const commit = this.#takeQueued(id);

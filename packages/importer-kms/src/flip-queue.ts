@@ -184,6 +184,12 @@ export class FlipQueue {
     return earliest;
   }
 
+  /** When a pending flip is due; -Infinity: at once; Infinity: not known, its sequence has not begun; or none such. */
+  dueTime(id: number): number {
+    const flip = this.#flips.get(id);
+    return (flip && this.#dueTime(flip)) ?? Infinity;
+  }
+
   #headIfReady(): QueuedFlip | undefined {
     const first = this.#ready[0];
     for (const head of this.#flips.values()) return head === first ? head : undefined;

@@ -9,14 +9,17 @@ function request(payload: unknown, log: unknown[]): VblankJob {
   return {
     payload,
     defer: () => log.push(`${String(payload)} deferred`),
+    waitUntil: (ms) => log.push(`${String(payload)} until ${ms}`),
     finish: (error = 0) => log.push(`${String(payload)} ended ${error}`),
   };
 }
 
+const timeOf = (sequence: number): number => sequence * PERIOD;
+
 test('requests end in the order of their vblanks, whatever the order in which they came', () => {
   const waits = new VblankWaits();
   const log: unknown[] = [];
-  for (const target of [12, 10, 11, 10]) waits.add(request(target, log), 9);
+  for (const target of [12, 10, 11, 10]) waits.add(request(target, log), 9, timeOf);
   log.length = 0;
   waits.reached(9);
   assert.equal(log, []);
@@ -29,11 +32,11 @@ test('requests end in the order of their vblanks, whatever the order in which th
 test('what has come, or will not come, ends with its handler; what is no number is EINVAL', () => {
   const waits = new VblankWaits();
   const log: unknown[] = [];
-  waits.add(request(9, log), 9);
-  waits.add(request(100, log), undefined);
+  waits.add(request(9, log), 9, timeOf);
+  waits.add(request(100, log), undefined, timeOf);
   assert.equal(log, [], 'not deferred');
   for (const bad of ['9', 1.5, null]) {
-    assert.throws(() => waits.add(request(bad, log), 1), /EINVAL/);
+    assert.throws(() => waits.add(request(bad, log), 1, timeOf), /EINVAL/);
   }
 });
 
@@ -46,7 +49,12 @@ test('a request ends at its vblank, and a late wake-up is told as the vblank tha
   const at = bench.time;
   for (const target of [3, 5]) bench.crtc.waitVblank(request(target, log));
   bench.after(PERIOD);
-  assert.equal(log, ['3 deferred', '5 deferred', '3 ended 0']);
+  const until = [at + PERIOD, at + 3 * PERIOD];
+  assert.equal(log.splice(0, 4), [
+    ...['3 deferred', `3 until ${until[0]}`],
+    ...['5 deferred', `5 until ${until[1]}`],
+  ]);
+  assert.equal(log, ['3 ended 0']);
   assert.equal(times.find(3), { sequence: 3, timestamp: at + PERIOD });
   bench.after(3 * PERIOD); // 4 and 5 have passed unserved
   assert.is(log.at(-1), '5 ended 0');
@@ -61,9 +69,9 @@ test('when the display goes off, nobody goes on waiting', () => {
   bench.vblanks(2);
   bench.crtc.waitVblank(request(99, log));
   bench.crtc.disable(0);
-  assert.equal(log, ['99 deferred', '99 ended 0']);
+  assert.equal([log[0], log[2]], ['99 deferred', '99 ended 0']);
   bench.crtc.waitVblank(request(99, log));
-  assert.is(log.length, 2);
+  assert.is(log.length, 3);
   assert.equal(new VblankTimes(bench.words, 0).reached(99)?.sequence, 2);
 });
 

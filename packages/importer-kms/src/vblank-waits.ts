@@ -11,20 +11,25 @@ import { DmaBufError } from '@dmabuf/core';
 export interface VblankJob {
   readonly payload: unknown;
   defer(options?: { readonly again?: boolean }): void;
+  waitUntil(ms: number): void;
   finish(error?: number): void;
 }
 
 export class VblankWaits {
   readonly #waiting: { readonly job: VblankJob; readonly sequence: number }[] = [];
 
-  /** Takes a request. `newest`: the number of the newest vblank; undefined: there are none now. EINVAL. */
-  add(job: VblankJob, newest: number | undefined): void {
+  /**
+   * Takes a request. `newest`: the number of the newest vblank; undefined: there are none now. `timeOf`: when
+   * one comes, ms. EINVAL.
+   */
+  add(job: VblankJob, newest: number | undefined, timeOf: (sequence: number) => number): void {
     const { payload } = job;
     if (typeof payload !== 'number' || !Number.isSafeInteger(payload)) {
       throw new DmaBufError('EINVAL', 'wait_vblank', 'the payload is no number of a vblank');
     }
     if (newest === undefined || payload <= newest) return; // the job ends with this
     job.defer({ again: true });
+    job.waitUntil(timeOf(payload));
     let place = this.#waiting.length;
     while (place > 0 && (this.#waiting[place - 1]?.sequence ?? 0) > payload) place--;
     this.#waiting.splice(place, 0, { job, sequence: payload });

@@ -24,6 +24,7 @@ import {
   V4L2_BUF_TYPE_VIDEO_CAPTURE,
   V4L2_BUF_TYPE_VIDEO_OUTPUT,
   V4L2_CAP_VIDEO_M2M,
+  V4L2_EVENT_EOS,
   v4l2,
   VideoDevice,
   type DecodeRequest,
@@ -439,6 +440,19 @@ test('the trace shows each decode as a slice of the device', async () => {
     assert.is(begins.length, 2, 'taken in, decoded');
     assert.ok((ends[1] ?? 0) > (begins[1] ?? Infinity));
   }
+});
+
+test('waiting for an event for longer than a job may take is no hang of the device', async () => {
+  await using rig = await Rig.boot({ clock: 'manual', limits: { job: 100 } });
+  const { video, machine } = rig;
+  video.subscribeEvent({ type: V4L2_EVENT_EOS });
+  // It is the context of its own on which poll(2) waits for an event, too.
+  const { file, generation } = video.handle;
+  const line = machine.createContext(machine.device('/dev/video0').actor);
+  const event = line.submit({ payload: ['event', file, generation, 0] });
+  machine.advance(1000);
+  assert.is(event.status, 0);
+  assert.is(machine.actorStats(machine.device('/dev/video0').actor).restarts, 0);
 });
 
 test.run();

@@ -5,7 +5,7 @@
  * it calls `defer()`, keeps the object, and later `complete()`s (the fence signals: a flip is on
  * screen) and `release()`s (the claims end: it has been replaced), or `finish()`es both.
  */
-import { wantNumber, wrongType } from '../args.js';
+import { wantNumber, wantTime, wrongType } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { ACTOR, JOB, JOB_FLAG, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
@@ -115,6 +115,7 @@ export class Job {
   readonly #server: JobServer;
   #state: 'running' | 'deferred' | 'completed' | 'released' = 'running';
   #payload: { value: unknown } | undefined;
+  #waits = false;
 
   constructor(
     kernel: Kernel,
@@ -170,6 +171,18 @@ export class Job {
     words.set(this.pointer + JOB.FLAGS, words.get(this.pointer + JOB.FLAGS) | JOB_FLAG.AGAIN);
   }
 
+  /**
+   * Says until when a deferred job waits for something that is not the device's to hasten, ms of the
+   * machine's clock: a present time; Infinity while that is not known. Its limit runs from then. May be
+   * called again.
+   */
+  waitUntil(ms: number): void {
+    wantTime('waitUntil', 'ms', ms);
+    this.#waits = true;
+    const { words, clock } = this.#k;
+    words.setDouble(this.pointer + JOB.T_STARTED, Math.max(ms, clock.now()));
+  }
+
   /** ms that it may take from its start to its fence, or Infinity. */
   get limit(): number {
     return limitOf(this.#k.words, this.pointer, 'job');
@@ -204,7 +217,15 @@ export class Job {
       throw new DmaBufError('EINVAL', 'complete', detail);
     }
     this.#state = 'completed';
+    if (this.#waits) this.#begun();
     this.#server.settle(this, error);
+  }
+
+  /** What ends before the time that it was to wait for starts at its end. */
+  #begun(): void {
+    const { words, clock } = this.#k;
+    const index = this.pointer + JOB.T_STARTED;
+    words.setDouble(index, Math.min(words.getDouble(index), clock.now()));
   }
 
   /** Ends the claims; completes first if that was not done. Harmless the second time. */

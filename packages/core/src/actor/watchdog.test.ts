@@ -2,13 +2,14 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errno } from '../errno.js';
-import { JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import { ACTOR, JOB, JOB_STATE, JOB_STATE_MASK, ROLE } from '../memory/layout.js';
 import { discard, exclusive, shared } from '../sync/context.js';
 import type { Hold } from '../sync/holds.js';
 import { codeOf } from '../testing/code-of.js';
 import { testDriver } from '../testing/driver.js';
 import { FakeMachine } from '../testing/fake-machine.js';
 import { boot } from './boot.js';
+import type { Job } from './job.js';
 import { evict, overdue } from './watchdog.js';
 
 const LIMIT_MS = 20_000;
@@ -175,6 +176,39 @@ test('a device that keeps a job past its limit is reset on the manual clock; the
   } finally {
     await machine.shutdown();
   }
+});
+
+test('the limit of a job that waits for a time on its device runs from that time', () => {
+  const f = new FakeMachine();
+  const { machine } = f.actor(0);
+  const { kernel } = f.actor(1).services;
+  f.words.store(kernel.actor + ACTOR.ROLE, ROLE.DEVICE);
+  const taken: Job[] = [];
+  const run = (job: Job): void => {
+    job.defer();
+    taken.push(job);
+  };
+  const fences = [1, 2, 3].map(() => machine.createContext(2).submit({ limit: 100 }));
+  f.server(1, { run }).run();
+  const late = (): number[] => overdue(kernel, machine.now()).map(({ job }) => job);
+  const [first, second, third] = taken;
+  first?.waitUntil(5000);
+  second?.waitUntil(Infinity);
+  f.advance(100);
+  assert.equal(late(), [third?.pointer]);
+  assert.ok(Number.isNaN(fences[0]?.times()?.started), 'it has not started');
+  f.advance(4900);
+  assert.is(fences[0]?.times()?.started, 5000);
+  f.advance(99);
+  assert.equal(late(), [third?.pointer]);
+  f.advance(1);
+  assert.equal(late(), [first?.pointer, third?.pointer]);
+  second?.waitUntil(-Infinity);
+  second?.complete();
+  assert.equal(fences[1]?.times()?.started, 5100);
+  first?.waitUntil(9000);
+  first?.complete();
+  assert.is(fences[0]?.times()?.started, 5100, 'never after its end');
 });
 
 test('a device in an endless loop, and a hold of a thread that does nothing: ended by the broker and its reaper', async () => {

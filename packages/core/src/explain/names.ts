@@ -39,6 +39,8 @@ export function sinceOf(kernel: Kernel, node: JobNode): number {
   if (node.stage === JOB_STATE.DONE) return read(JOB.T_DONE);
   const waiting = node.stage === JOB_STATE.PENDING || node.stage === JOB_STATE.BUILDING;
   if (waiting || (node.flags & JOB_FLAG.BARE) !== 0) return read(JOB.T_QUEUED);
-  if (node.stage === JOB_STATE.RUNNING) return read(JOB.T_STARTED);
+  const started = read(JOB.T_STARTED);
+  // A flip that waits on its display for the time when it is to be shown starts in the future.
+  if (node.stage === JOB_STATE.RUNNING && started <= kernel.clock.now()) return started;
   return read(JOB.T_GRANTED);
 }

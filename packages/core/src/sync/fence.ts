@@ -256,9 +256,11 @@ export class Fence implements FencePoint, FenceLike {
     const state = words.load(this.slot + JOB.STATE) & JOB_STATE_MASK;
     const queued = read(JOB.T_QUEUED);
     const granted = state >= JOB_STATE.READY ? read(JOB.T_GRANTED) : NaN;
-    const started = state >= JOB_STATE.RUNNING ? read(JOB.T_STARTED) : NaN;
     const over = state === JOB_STATE.DONE || state === JOB_STATE.RELEASED;
     const done = over ? read(JOB.T_DONE) : NaN;
+    // It may be a time to come; of one that died while it waited for it, it still is.
+    const begun = state >= JOB_STATE.RUNNING ? read(JOB.T_STARTED) : NaN;
+    const started = begun > (over ? done : this.#k.clock.now()) ? done : begun;
     const gone = state === JOB_STATE.FREE || state === JOB_STATE.RECLAIM;
     if (gone || words.load(this.slot + JOB.GEN) !== this.generation) {
       return undefined;

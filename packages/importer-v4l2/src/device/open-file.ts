@@ -199,6 +199,7 @@ export class OpenFile {
     else if (eventHead(this.#door.words, this.record + FILE.EVENTS) !== seen) job.finish();
     else {
       job.defer({ again: true });
+      job.waitUntil(Infinity); // however long nothing happens, the device does not hang
       this.#waiters.push(job);
     }
   }

@@ -74,7 +74,7 @@ export const JOB = {
   ORDER: 14, // double: Lamport sequence over the queues, L(all its queues)
   T_QUEUED: 16, // doubles, ms
   T_GRANTED: 18, // whoever set the last bit of the mask
-  T_STARTED: 20, // the target; of holds before RUNNING
+  T_STARTED: 20, // the target; of holds before RUNNING. Of a job that waits for a time on its device: that time
   T_DONE: 22, // the completer
   START_AT: 24, // double, ms: not started before
   LIMIT: 26, // ms from start to complete; 0 = the machine's, −1 = none
