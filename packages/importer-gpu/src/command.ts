@@ -73,6 +73,10 @@ export interface DispatchCommand {
   readonly grid?: Size;
 }
 
+export interface QueryTimeCommand {
+  readonly op: 'queryTime';
+}
+
 /** One command of a job. */
 export type Command =
   | BlitCommand
@@ -80,7 +84,8 @@ export type Command =
   | FillCommand
   | ClearCommand
   | CopyCommand
-  | DispatchCommand;
+  | DispatchCommand
+  | QueryTimeCommand;
 
 /**
  * Draws `src` into `dst`: conversion and scaling in one pass. `src` is of any known format, `dst` XRGB8888 or
@@ -114,6 +119,14 @@ export function copy(command: Omit<CopyCommand, 'op'>): CopyCommand {
 /** Runs a kernel of the user's over a grid. See {@link KernelCall} for what it is called with. */
 export function dispatch(command: Omit<DispatchCommand, 'op'>): DispatchCommand {
   return { ...command, op: 'dispatch' };
+}
+
+/**
+ * Notes the time at which the commands before it are done (glQueryCounter, vkCmdWriteTimestamp), at most 8 in a job:
+ * `GpuContext.timings(fence).queries` has them. One before and one after a command tell what it took.
+ */
+export function queryTime(): QueryTimeCommand {
+  return { op: 'queryTime' };
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   type Fence,
   type FencePoint,
   type Machine,
+  type Priority,
   type SubmitOptions,
 } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
@@ -31,7 +32,9 @@ import {
 import { isGpuInfo } from './spec.js';
 import { readStats, type GpuStats } from './stats.js';
 import { checkDispatch } from './dispatch.js';
+import { type GpuTimings, JobTimes } from './job-times.js';
 import { KernelTable } from './kernel-table.js';
+import { QUERIES_MAX } from './layout.js';
 import type { RecordHandle, RecordTable } from './record-table.js';
 import { apply, checkingKernels, toStep, type Step } from './step.js';
 import { encodeSteps } from './step-codec.js';
@@ -49,6 +52,18 @@ export interface GpuContextOptions {
    * same result. The caller may close its handle.
    */
   readonly scratch?: DmaBuf;
+  /**
+   * Whose ready jobs the GPU starts first (EGL_IMG_context_priority); default `'normal'`. Strict, between the contexts
+   * of one GPU: `'low'` waits for as long as others have jobs that are ready. A job that runs is not interrupted, and a
+   * context's own jobs stay in order.
+   */
+  readonly priority?: Priority;
+  /**
+   * Jobs are handed to the GPU as they are submitted, with the words to wait on, and it waits for their turn by itself,
+   * as hardware with semaphores does: no dispatch between a job and the one that waits for it, of the same GPU or of another
+   * device. One that waits holds up its own context alone. Default false.
+   */
+  readonly semaphores?: boolean;
 }
 
 /** What another thread needs to go on with a context: `GpuContext.fromHandle`. Plain data. */
@@ -75,6 +90,7 @@ export class GpuContext {
   readonly #context: Context;
   readonly #images: ImageServices;
   readonly #kernels: KernelTable;
+  readonly #times: JobTimes;
   /** Whether this object made the context, and so closes it. */
   readonly #owner: boolean;
   #scratch = false;
@@ -97,18 +113,20 @@ export class GpuContext {
     const { actor } = node;
     this.#images = { door: this.#door, table: new ImageTable(this.#door), actor };
     this.#kernels = new KernelTable(this.#door);
+    this.#times = new JobTimes(this.#door);
     this.#owner = owner;
     this.#context = open(actor);
   }
 
   /**
    * Opens a context. The caller closes it. ENOENT, ENODEV: no GPU at `path`; ENOSPC: the context
-   * table is full; EINVAL: the scratch is not in the pool. Blocks for an ioctl when `scratch`
+   * table is full; EINVAL: the scratch is not in the pool; TypeError: no such priority. Blocks for an ioctl when `scratch`
    * is given.
    */
   static create(machine: Machine, options: GpuContextOptions = {}): GpuContext {
-    const { path = DEFAULT_PATH, name = 'gpu', scratch } = options;
-    const open = (actor: number): Context => machine.createContext(actor, name);
+    const { path = DEFAULT_PATH, name = 'gpu', scratch, priority = 'normal' } = options;
+    const how = { priority, early: options.semaphores === true };
+    const open = (actor: number): Context => machine.createContext(actor, name, how);
     const context = new GpuContext(machine, path, open, true);
     if (scratch === undefined) return context;
     try {
@@ -201,6 +219,7 @@ export class GpuContext {
       }),
     );
     steps.forEach((step, i) => explained(i, step.op, () => this.#dryRun(step, images)));
+    checkQueries(steps);
     const { table } = this.#images;
     const ids = images.map((image) => image.id);
     const payload = encodeSteps(ids, steps);
@@ -285,6 +304,14 @@ export class GpuContext {
   }
 
   /**
+   * When a job was queued, granted, started and done, and what its queryTime commands read: of a job in flight as far
+   * as it is, afterwards until 64 other jobs of the GPU have ended, then undefined. Does not block.
+   */
+  timings(fence: FencePoint): GpuTimings | undefined {
+    return this.#times.find(this.#machine.fence(fence));
+  }
+
+  /**
    * What a job of the GPU failed with, in words; undefined if the device did not fail it, or has
    * failed 64 jobs since. Blocks for an ioctl.
    */
@@ -346,6 +373,7 @@ export class GpuContext {
 
   /** Runs all checks of a step, with kernels that do nothing else. */
   #dryRun(step: Step, images: readonly GpuImage[]): void {
+    if (step.op === 'queryTime') return;
     if (step.op === 'dispatch') return checkDispatch(step, images, this.#kernels);
     const dst = images[step.dst];
     if (dst !== undefined) apply(checkingKernels, step, dst.surface, images[step.src]?.surface);
@@ -370,6 +398,14 @@ export class GpuContext {
       throw new DmaBufError('EINVAL', call, detail);
     }
   }
+}
+
+/** EINVAL: more queryTime commands than a job has room for. */
+function checkQueries(steps: readonly Step[]): void {
+  const count = steps.filter(({ op }) => op === 'queryTime').length;
+  if (count <= QUERIES_MAX) return;
+  const detail = `${count} queryTime commands; a job has room for ${QUERIES_MAX}`;
+  throw new DmaBufError('EINVAL', 'submit', detail);
 }
 
 /** Takes a job's reference; what gives it back. */

@@ -16,6 +16,7 @@ import { plainKernels } from './kernels/plain.js';
 import { eitherKernels, SCRATCH_SLACK } from './kernels/wasm.js';
 import type { Image, Kernels } from './kernels/kernels.js';
 import { scaleScratchBytes } from './kernels/scale-map.js';
+import { JobTimes } from './job-times.js';
 import { GPU, HELD_MAX } from './layout.js';
 import { Scratch } from './scratch.js';
 import { type JobSurface, Surfaces } from './surfaces.js';
@@ -41,6 +42,10 @@ class GpuDevice {
   readonly #failures: Failures = new Failures();
   readonly #pool: WebAssembly.Memory | undefined;
   readonly #userKernels: DeviceKernels;
+  readonly #times: JobTimes;
+  readonly #now: () => number;
+  /** What the queryTime commands of the job in hand read, ms. */
+  #queries: number[] = [];
   #kernels: Kernels;
   #scratchBytes = 0;
   #freed = 0;
@@ -53,6 +58,8 @@ class GpuDevice {
     this.#pool = door.hasPool ? door.poolMemory() : undefined;
     this.#kernels = eitherKernels(this.#pool);
     this.#userKernels = new DeviceKernels(door, this.#pool);
+    this.#times = new JobTimes(door);
+    this.#now = () => machine.now();
     if (restarts > 0) this.#resume();
   }
 
@@ -95,20 +102,23 @@ class GpuDevice {
 
   run(job: Job): void {
     const { words, base } = this.#door;
+    this.#queries = [];
     try {
       this.#render(job);
       words.set(base + GPU.JOBS, words.get(base + GPU.JOBS) + 1);
     } catch (error) {
       this.#countFailed();
-      if (error instanceof DmaBufError) this.#failures.note(job.context, job.seqno, error.message);
-      throw error;
+      if (!(error instanceof DmaBufError)) throw error;
+      this.#failures.note(job.context, job.seqno, error.message);
+      return this.#times.end(job, error.errno, this.#queries);
     }
+    this.#times.end(job, 0, this.#queries);
   }
 
   failed(job: Job): void {
     this.#countFailed();
     for (const id of referencesOf(job)) this.#unref(id);
-    job.finish(job.blocker);
+    this.#times.end(job, job.blocker, []);
   }
 
   tick(): number {
@@ -167,6 +177,7 @@ class GpuDevice {
       this.#checkAll(steps, surfaces);
       for (const step of steps) {
         if (step.op === 'dispatch') this.#dispatch(step, surfaces);
+        else if (step.op === 'queryTime') this.#queries.push(this.#now());
         else this.#do(job, step, writable(surfaces, step.op, step.dst), surfaces[step.src]);
       }
       describeTargets(steps, surfaces);
@@ -181,7 +192,7 @@ class GpuDevice {
     const frames = surfaces.some(({ frame }) => frame);
     for (const step of steps) {
       if (step.op === 'dispatch') this.#userKernels.check(step, usedBy(step, surfaces));
-      else if (frames) {
+      else if (frames && step.op !== 'queryTime') {
         const dst = writable(surfaces, step.op, step.dst);
         apply(checkingKernels, step, dst, surfaces[step.src]);
       }

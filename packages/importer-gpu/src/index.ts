@@ -25,6 +25,7 @@ export {
   dispatch,
   fill,
   fit,
+  queryTime,
   type BlendCommand,
   type BlitCommand,
   type ClearCommand,
@@ -32,6 +33,7 @@ export {
   type CopyCommand,
   type DispatchCommand,
   type FillCommand,
+  type QueryTimeCommand,
   type Size,
 } from './command.js';
 export { PixelBuffer, type MapOptions, type TransferOptions } from './pixel-buffer.js';
@@ -49,6 +51,7 @@ export {
 export type { KernelKind } from './kernel-table.js';
 export { DRM_CLOEXEC, DRM_RDWR, DrmFile } from './drm-file.js';
 export type { GpuStats } from './stats.js';
+export type { GpuTimings } from './job-times.js';
 export type { BlendMode, Rect } from './kernels/kernels.js';
 export type { ColorEncoding, ColorRange, ColorSpec } from './kernels/color.js';
 export { scratchBytes } from './scratch-size.js';

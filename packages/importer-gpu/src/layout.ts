@@ -1,6 +1,6 @@
 /**
- * The GPU's words of kernel memory: counters of the device, and the tables of imported images and of the
- * user's kernels.
+ * The GPU's words of kernel memory: counters of the device, the tables of imported images and of the
+ * user's kernels, and the times of the jobs that ended last.
  *
  * As in core's layout: offsets in words, each field with its writer. "device" = the device half
  * alone; "at import" = the importing thread, before it publishes STATE; "any" = atomic adds.
@@ -21,6 +21,7 @@ export const GPU = {
   SCRATCH_BUFFER: 14, // device: pointer of the scratch's buffer, for the device's next life; 0: none
   SCRATCH_INO: 15, // device, before SCRATCH_BUFFER
   SCRATCH_CONTEXT: 16, // device, before SCRATCH_BUFFER: whose it is
+  TIMED: 2, // device: jobs whose times were ever noted; stored after each
   HELD: 17, // device: images of the job in hand, whose references the next life drops
   HELD_IDS: 18, // device: their ids, HELD_MAX at most
   IMAGES: 32, // the table of images
@@ -58,6 +59,26 @@ export const KERNEL = {
   WORDS: 160,
 } as const;
 
+/**
+ * The times of a job that has ended: one of TIMES_KEPT records, of which the device overwrites the oldest. CONTEXT is 0
+ * while it does, so that what a reader took is whole if CONTEXT and SEQNO are the same before and after.
+ */
+export const TIMES = {
+  CONTEXT: 0, // device, the last store: id of the job's context
+  QUERIES: 1, // device, as all below: how many times its commands asked for
+  SEQNO: 2, // double
+  QUEUED: 4, // doubles, ms
+  GRANTED: 6,
+  STARTED: 8,
+  DONE: 10, // NaN until its fence has signalled
+  QUERY: 12, // QUERIES_MAX doubles, ms
+  WORDS: 32,
+} as const;
+export const TIMES_KEPT = 64;
+
+/** Times that the commands of one job may ask for. */
+export const QUERIES_MAX = 8;
+
 /** Bytes that the URL and the export's name of a kernel may take together. */
 export const KERNEL_TEXT_BYTES: number = (KERNEL.WORDS - KERNEL.TEXT) * 4;
 
@@ -87,9 +108,14 @@ export function kernelsAt({ images }: GpuSizes): number {
   return GPU.IMAGES + images * IMAGE.WORDS;
 }
 
+/** Offset of the times of jobs. */
+export function timesAt(sizes: GpuSizes): number {
+  return kernelsAt(sizes) + sizes.kernels * KERNEL.WORDS;
+}
+
 /** Words that a GPU needs. */
 export function gpuWords(sizes: GpuSizes): number {
-  return kernelsAt(sizes) + sizes.kernels * KERNEL.WORDS;
+  return timesAt(sizes) + TIMES_KEPT * TIMES.WORDS;
 }
 
 /** The sizes that a GPU was booted with. */

@@ -4,12 +4,14 @@
  */
 import { DmaBufError } from '@dmabuf/core';
 import type { Rect } from './kernels/kernels.js';
+import { QUERIES_MAX } from './layout.js';
 import { type DispatchStep, FILTERS, MODES, OPS, type PixelStep, type Step } from './step.js';
 import { KERNEL_ACCESS } from './user-kernel.js';
 
-// Head word of a packed step: op (3 bits), TO, FROM, filter (1), mode (2), alpha (8). Of a dispatch: op alone.
+// Head word of a packed step: op (3 bits), TO, FROM, filter (1), mode (2), alpha (8). Of a dispatch or a query: op alone.
 const OP_MASK = 7;
 const DISPATCH = 5;
+const QUERY_TIME = 7;
 const TO = 8;
 const FROM = 16;
 const FILTER_SHIFT = 5;
@@ -20,6 +22,7 @@ export function encodeSteps(images: readonly number[], steps: readonly Step[]): 
   const out = [images.length, ...images];
   for (const step of steps) {
     if (step.op === 'dispatch') encodeDispatch(out, step);
+    else if (step.op === 'queryTime') out.push(QUERY_TIME);
     else encodePixels(out, step);
   }
   return out;
@@ -56,9 +59,12 @@ export function decodeSteps(payload: unknown): { images: number[]; steps: Step[]
   const steps: Step[] = [];
   while (!reader.atEnd) {
     const head = reader.integer();
-    const dispatch = (head & OP_MASK) === DISPATCH;
-    steps.push(dispatch ? decodeDispatch(reader, head, index) : decodePixels(reader, head, index));
+    if ((head & OP_MASK) === DISPATCH) steps.push(decodeDispatch(reader, head, index));
+    else if (head === QUERY_TIME) steps.push({ op: 'queryTime' });
+    else steps.push(decodePixels(reader, head, index));
   }
+  const queries = steps.filter(({ op }) => op === 'queryTime').length;
+  if (queries > QUERIES_MAX) throw malformed(`${queries} queries`);
   return { images, steps };
 }
 

@@ -44,8 +44,13 @@ export interface DispatchStep {
   readonly args: readonly number[];
 }
 
+/** A look at the clock. */
+export interface TimeStep {
+  readonly op: 'queryTime';
+}
+
 /** A command of a job, as its payload carries it. */
-export type Step = PixelStep | DispatchStep;
+export type Step = PixelStep | DispatchStep | TimeStep;
 
 /** What a step does with an image. */
 export interface Touch {
@@ -71,9 +76,10 @@ export interface Surface {
 /** Turns a command into a step. `indexOf` gives an image its place. TypeError: no such command. */
 export function toStep(command: Command, indexOf: (image: GpuImage) => number): Step {
   if (command.op === 'dispatch') return toDispatch(command, indexOf);
+  if (command.op === 'queryTime') return { op: 'queryTime' };
   const { op, dst } = command;
   if (!OPS.includes(op)) {
-    const known = [...OPS, 'dispatch'].join(', ');
+    const known = [...OPS, 'dispatch', 'queryTime'].join(', ');
     throw new TypeError(`submit: a command's op must be one of ${known}, got ${String(op)}`);
   }
   const bare: PixelStep = {
@@ -128,6 +134,7 @@ function integer(value: number, what: string): number {
 
 /** What a step does with each image that it names; `sizes` of the images, by their indexes. */
 export function touches(step: Step, sizes: readonly (Size | undefined)[]): readonly Touch[] {
+  if (step.op === 'queryTime') return [];
   if (step.op === 'dispatch') {
     return step.uses.map(({ image, access }) => ({
       image,

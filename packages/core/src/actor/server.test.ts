@@ -54,6 +54,26 @@ function buffer(b: Bench, i: number): DmaBuf {
 
 const jobsInUse = (b: Bench): number => b.fake.actor(0).machine.stats().jobs;
 
+test('a device sees the times of a job: what has happened, until it releases it', () => {
+  const b = bench({
+    run: (job) => {
+      job.defer();
+      b.held.push(job);
+    },
+  });
+  b.context.submit({ buffers: [shared(buffer(b, 0))] });
+  b.fake.advance(5);
+  b.run();
+  const [job] = b.held;
+  const before = job?.times;
+  assert.equal([before?.queued, before?.granted, before?.started], [0, 0, 5]);
+  assert.ok(Number.isNaN(before?.done));
+  b.fake.advance(2);
+  job?.complete();
+  assert.is(job?.times.done, 7);
+  job?.release();
+});
+
 test('jobs run in the order of their context, whatever the order of grants', () => {
   const b = bench();
   const other = b.fake.actor(0).machine.createContext(1, 'holder');

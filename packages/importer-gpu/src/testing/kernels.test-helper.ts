@@ -49,3 +49,18 @@ export function outside({ images: [dst] }: KernelCall): void {
 }
 
 export const nothing = 7;
+
+/** Says that it is here (word 0 becomes 1), and stays until it reads 2 there, or for ten seconds. */
+export function gate({ images: [dst] }: KernelCall): void {
+  const words = dst?.planes[0]?.words;
+  if (words === undefined) throw new RangeError('one image with words, please');
+  words[0] = 1;
+  const until = performance.now() + 10_000;
+  while (words[0] !== 2) if (performance.now() > until) throw new RangeError('the gate is shut');
+}
+
+/** Spends args[0] ms. */
+export function spend({ args: [ms = 0] }: KernelCall): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
