@@ -1,23 +1,9 @@
 /** The CRTC worker of a real machine dies: the display plays on and loses what was in hand. */
-import type { Machine } from '@dmabuf/core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { makeFb, withDisplay } from './display.test-helper.js';
-import type { Display } from './index.js';
+import { die, makeFb, withDisplay } from './display.test-helper.js';
 
 const LIMIT_MS = 20_000;
-
-/** Resets the CRTC worker and waits for its next life. */
-async function die(machine: Machine, display: Display): Promise<void> {
-  const before = machine.actorStats(display.actor).restarts;
-  machine.resetDevice(display.actor, 'the test says so');
-  for (const start = performance.now(); machine.actorStats(display.actor).restarts === before;) {
-    if (performance.now() - start > LIMIT_MS) throw new Error('it was not started again');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2);
-    });
-  }
-}
 
 test('the picture and the mode stay, its buffer is free, and flips go on', () =>
   withDisplay({}, async (display, machine) => {

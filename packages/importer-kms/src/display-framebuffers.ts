@@ -39,7 +39,7 @@ export class Framebuffers {
     const attachments = [];
     try {
       for (const actor of [this.#ports.crtc.target, this.#ports.writeback.target]) {
-        attachments.push(own.attach(actor, { align: 4 }));
+        attachments.push(own.attach(actor));
       }
       const id = this.#ports.framebuffers.add(geometry, this.#ports.machine.self);
       const fb = new Framebuffer({ id, ...geometry }, own, attachments);

@@ -7,6 +7,7 @@
  * commits are queued, and where a render failed: then its plane goes on showing what it showed.
  */
 import type { Words } from '@dmabuf/core/driver';
+import { ConnectorRecords } from './connector.js';
 import { ModeBlobs } from './mode-blobs.js';
 import type { DisplayMode } from './mode.js';
 import { planeOff, type PlaneState, type PlaneUpdate } from './plane-state.js';
@@ -53,6 +54,7 @@ export function initialise(words: Words, base: number, mode: DisplayMode): void 
     writeback: false,
   };
   new CommittedState(words, base).put(planes, crtc);
+  new ConnectorRecords(words, base).put('connected', [mode], 0);
 }
 
 /** Reads: anybody, under FLIP_LOCK if it must hold together. Writes: under FLIP_LOCK. */

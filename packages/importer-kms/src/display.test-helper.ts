@@ -71,3 +71,15 @@ export function messageOf(run: () => unknown): string {
   }
   return 'nothing';
 }
+
+/** Resets the CRTC worker and waits for its next life. */
+export async function die(machine: Machine, display: Display): Promise<void> {
+  const before = machine.actorStats(display.actor).restarts;
+  machine.resetDevice(display.actor, 'the test says so');
+  for (const start = performance.now(); machine.actorStats(display.actor).restarts === before;) {
+    if (performance.now() - start > 20_000) throw new Error('it was not started again');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2);
+    });
+  }
+}

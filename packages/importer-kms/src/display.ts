@@ -14,6 +14,8 @@ import {
   type CommitResult,
   type QueueCommitOptions,
 } from './display-atomic.js';
+import type { ConnectorStatus } from './connector.js';
+import { type Connector, ConnectorPort, type PlugOptions } from './display-connector.js';
 import type { DrmEvent } from './display-events.js';
 import { Composition, type FrameCrc } from './display-composition.js';
 import { Flips } from './display-flips.js';
@@ -57,6 +59,7 @@ export class Display {
   readonly #properties: Properties;
   readonly #vblanks: Vblanks;
   readonly #recording: Recording;
+  readonly #connector: ConnectorPort;
   readonly #lateness: LatenessHistogram;
   readonly #shown: PlaneTable;
   #mode: DisplayMode;
@@ -75,6 +78,7 @@ export class Display {
     this.#properties = new Properties(ports, this.#commits);
     this.#vblanks = new Vblanks(ports);
     this.#recording = new Recording(ports, this.#composition);
+    this.#connector = new ConnectorPort(ports);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
     this.#shown = shownPlanes(words, base);
     this.#mode = ports.settings.mode;
@@ -103,6 +107,7 @@ export class Display {
   close(): void {
     this.#framebuffers.removeAll();
     this.#vblanks.close();
+    this.#connector.close();
   }
 
   [Symbol.dispose](): void {
@@ -284,6 +289,35 @@ export class Display {
   /** {@link readEvent} without blocking the thread: resolves when there is one. EAGAIN: none was asked for. */
   async nextEvent(): Promise<DrmEvent> {
     return this.#ports.events.next();
+  }
+
+  /** GETCONNECTOR: the connector's status and the modes of its screen. Does not block. */
+  getConnector(): Connector {
+    return this.#connector.get();
+  }
+
+  /**
+   * Pulls the cable, plugs a screen in, or another one: the hardware's side of a hotplug, as one writes to
+   * `/sys/class/drm/card0-Virtual-1/status`. For tests and simulations, in any thread; does not block. As in
+   * Linux that is all: the CRTC goes on with its mode, flips and commits succeed, until somebody who was told sets
+   * another one. EINVAL: no such status, a mode out of range, or more than 16 of them.
+   */
+  setConnectorStatus(status: ConnectorStatus, options: PlugOptions = {}): void {
+    this.#connector.set(status, options);
+  }
+
+  /**
+   * Waits until the connector has changed since this Display last looked (by {@link getConnector} or this), and
+   * returns it as it is then: the HOTPLUG uevent, and the look at the connector that follows it. Several changes
+   * in between are one. Blocks. ETIME: nothing changed within `timeout` ms.
+   */
+  waitHotplug(options: { readonly timeout?: number } = {}): Connector {
+    return this.#connector.wait(options.timeout ?? Infinity);
+  }
+
+  /** {@link waitHotplug} without blocking the thread. */
+  async nextHotplug(): Promise<Connector> {
+    return this.#connector.next();
   }
 
   /**

@@ -20,6 +20,10 @@ export const driver: Driver = {
       locks.unlock(base + REG.FLIP_LOCK);
       if (partial !== 0) door.ring(words.load(base + REG.CRTC_ACTOR));
     }
+    if (locks.inherit(base + REG.CONNECTOR_LOCK, dead)) {
+      locks.unlock(base + REG.CONNECTOR_LOCK);
+      door.ring(words.load(base + REG.CRTC_ACTOR)); // of a change that it may have made and not told
+    }
     door.freeLockOf(dead, base + REG.FB_LOCK);
     const { framebuffers: count } = settingsOf(door.spec.options);
     if (!new FramebufferTable(words, base, count, locks).disown(dead)) return;

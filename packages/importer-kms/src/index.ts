@@ -70,6 +70,8 @@ export {
   DRM_MODE_BLEND_PREMULTI,
 } from './plane-state.js';
 export { Framebuffer, type FramebufferHandle } from './display-framebuffer.js';
+export type { Connector, PlugOptions } from './display-connector.js';
+export type { ConnectorState, ConnectorStatus } from './connector.js';
 export { WritebackSink } from './display-sink.js';
 export type { SinkReport } from './sink-request.js';
 export { OutputError } from './output-file.js';
@@ -89,6 +91,9 @@ export {
 export { DRM_FORMAT_MOD_LINEAR, DRM_MODE_FB_MODIFIERS } from './framebuffer.js';
 export { termColour, type TermColour, type TermViewOptions } from './term-view.js';
 export { readY4m, Y4M_MATRICES, type Y4mFile, type Y4mMatrix } from './y4m.js';
+
+/** Planes are read as 32-bit words, from memory in one piece. */
+const reach = { align: 4, contiguous: true };
 
 /**
  * The display as a driver: one card with a CRTC worker (`/dev/dri/card0`), which keeps vblank, and a
@@ -111,12 +116,14 @@ export function kms(options: KmsOptions = {}): DriverSpec {
         path,
         module: new URL('./crtc-device.js', import.meta.url).href,
         info: { writeback },
+        reach,
         options: settings,
       },
       {
         name: `card${card}-writeback`,
         path: writeback,
         module: new URL('./writeback-device.js', import.meta.url).href,
+        reach,
         options: settings,
       },
     ],

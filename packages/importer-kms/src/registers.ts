@@ -74,6 +74,17 @@ export const CRC = {
   WORDS: 2,
 } as const;
 
+/** Modes that a connector can have. */
+export const CONNECTOR_MODES = 16;
+
+/** What a connector is plugged into. */
+export const CONNECTOR = {
+  STATUS: 0, // CONNECTOR_STATUS
+  COUNT: 1, // its modes
+  MODES: 4, // three words each: hdisplay, vdisplay, vrefresh; the preferred one first
+  WORDS: 64,
+} as const;
+
 /** A mode blob; L(FLIP_LOCK). */
 export const BLOB = {
   STATE: 0, // its id if live, 0 if free
@@ -119,6 +130,8 @@ export const REG = {
   NOT_RECORDED: 34, // wb: frames that were shown and not recorded, for want of time or of a sink
   BYTES: 36, // double, wb: bytes written to sinks
   COPIED: 38, // double, wb: bytes of frames copied for recording
+  CONNECTOR_LOCK: 60, // owner lock: changing what the connector is plugged into
+  CONNECTOR_EPOCH: 61, // L(CONNECTOR_LOCK): how often that has changed; its low bit is the record in force
   TIMING: 40, // crtc: two records, see CrtcState
   LATENESS: 64, // crtc: histogram of LATENESS_WORDS
   COMMITTED: 480, // L(FLIP_LOCK): two PLANE records a plane
@@ -128,7 +141,8 @@ export const REG = {
   FLIPS: 1264, // crtc: ring of FLIP_RECORDS
   CRCS: 3328, // wb: ring of CRC_RECORDS
   VBLANK_TIMES: 3456, // crtc: ring of VBLANK_RECORDS
-  FRAMEBUFFERS: 3712, // L(FB_LOCK): the table of framebuffers
+  CONNECTORS: 3712, // L(CONNECTOR_LOCK): two CONNECTOR records; the first state by the CRTC's first life
+  FRAMEBUFFERS: 3840, // L(FB_LOCK): the table of framebuffers
 } as const;
 
 /** One of the two records at REG.TIMING. In force is the one that TIMING_SLOT names; the other is free. */
@@ -168,6 +182,7 @@ const BLOCKS: readonly (readonly [start: number, words: number])[] = [
   [REG.FLIPS, FLIP_RECORDS * FLIP.WORDS],
   [REG.CRCS, CRC_RECORDS * CRC.WORDS],
   [REG.VBLANK_TIMES, VBLANK_RECORDS * VBLANK.WORDS],
+  [REG.CONNECTORS, 2 * CONNECTOR.WORDS],
   [REG.FRAMEBUFFERS, 0],
 ];
 BLOCKS.forEach(([start, words], i) => {

@@ -50,6 +50,7 @@ function codecDriver(
       module: new URL('./device.js', import.meta.url).href,
       async: true,
       info: { v4l2: kind, node: device },
+      reach: { contiguous: true },
     })),
   };
 }

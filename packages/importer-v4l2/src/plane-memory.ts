@@ -90,7 +90,7 @@ export class DmaPlanes implements Vb2MemOps<DmaPlane> {
   #attach(buffer: DmaBuf, own: DmaBuf | undefined): DmaPlane {
     // CAPTURE is written: EACCES for an fd that was passed read-only.
     if (this.#direction === 'from_device') buffer.queuePointer('VIDIOC_QBUF', true);
-    const attachment = buffer.attach(this.#actor, { contiguous: true });
+    const attachment = buffer.attach(this.#actor);
     try {
       attachment.map(this.#direction);
     } catch (error) {
