@@ -160,6 +160,8 @@ export class AtomicDraft {
       this.crtc[isWriteback ? 'writeback' : 'connected'] = this.#crtcId(object, property, value);
     } else if (name === 'ACTIVE') {
       this.crtc.active = integer(object, property, value) === 1;
+    } else if (name === 'VRR_ENABLED') {
+      this.crtc.vrr = integer(object, property, value) === 1;
     } else this.#mode(object, property, value);
   }
 

@@ -50,6 +50,7 @@ const commands: fc.Arbitrary<CrtcCommand> = fc.oneof(
       parts: fc.nat(9),
       ...timing,
       mode: fc.option(mode, { nil: undefined }),
+      vrr: fc.constantFrom(true, false, undefined),
       update: fc.option(update, { nil: undefined }),
     },
     plain,

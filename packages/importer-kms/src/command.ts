@@ -49,6 +49,8 @@ export interface CommitCommand extends Timing {
   /** Jobs that follow with further planes. */
   readonly parts: number;
   readonly mode: ModeChange | undefined;
+  /** Whether the refresh rate varies from when it is shown; undefined: as it is. */
+  readonly vrr: boolean | undefined;
   readonly update: PlaneUpdate | undefined;
 }
 
@@ -73,6 +75,8 @@ export const AT_ONCE: Timing = { at: undefined, start: false, async: false, payl
 /** Bits of a payload's flags. */
 const START = 1;
 const ASYNC = 2;
+const VRR_ON = 4;
+const VRR_OFF = 8;
 
 const FLIP = 1;
 const COMMIT = 2;
@@ -89,7 +93,8 @@ export function encodeCommand(command: CrtcCommand): unknown {
     const plain = at === undefined && !start && !async && payload === undefined;
     return plain ? command.fb : [FLIP, command.fb, ...timing];
   }
-  const { parts, mode, update } = command;
+  const { parts, mode, vrr, update } = command;
+  if (vrr !== undefined) timing[1] = (timing[1] ?? 0) | (vrr ? VRR_ON : VRR_OFF);
   const plane = update === undefined ? null : encodePlane(update);
   return [COMMIT, parts, ...timing, mode === undefined ? null : encodeMode(mode), plane];
 }
@@ -118,7 +123,7 @@ function decodeFields(fields: readonly unknown[]): CrtcCommand | undefined {
   if (timing === undefined) return undefined;
   if (kind === FLIP && isId(first)) return { kind: 'flip', fb: first, ...timing };
   if (kind === COMMIT && isWhole(first) && first >= 0 && first < MAX_PLANES) {
-    return decodeCommit(first, timing, fields[5], fields[6]);
+    return decodeCommit(first, timing, vrrOf(fields[3]), fields[5], fields[6]);
   }
   return undefined;
 }
@@ -126,6 +131,7 @@ function decodeFields(fields: readonly unknown[]): CrtcCommand | undefined {
 function decodeCommit(
   parts: number,
   timing: Timing,
+  vrr: boolean | undefined,
   modeField: unknown,
   planeField: unknown,
 ): CommitCommand | undefined {
@@ -133,7 +139,7 @@ function decodeCommit(
   const update = planeField === null ? undefined : decodePlane(planeField, MAX_PLANES);
   if ((mode === undefined) !== (modeField === null)) return undefined;
   if ((update === undefined) !== (planeField === null)) return undefined;
-  return { kind: 'commit', parts, ...timing, mode, update };
+  return { kind: 'commit', parts, ...timing, mode, vrr, update };
 }
 
 function decodeTiming([at, flags, payload]: readonly unknown[]): Timing | undefined {
@@ -144,6 +150,11 @@ function decodeTiming([at, flags, payload]: readonly unknown[]): Timing | undefi
     async: (flags & ASYNC) !== 0,
     payload: payload ?? undefined,
   };
+}
+
+function vrrOf(flags: unknown): boolean | undefined {
+  if (!isWhole(flags) || (flags & (VRR_ON | VRR_OFF)) === 0) return undefined;
+  return (flags & VRR_ON) !== 0;
 }
 
 function encodeMode({ active, hdisplay, vdisplay, vrefresh, refit }: ModeChange): number[] {

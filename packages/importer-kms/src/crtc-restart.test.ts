@@ -169,6 +169,7 @@ test('a death between any two stores of a state leaves the old one in force, who
     vdisplay: 480,
     vrefresh: 50_000,
     active: true,
+    vrr: false,
     epoch: 1000.5,
     base: 7,
     presentEpoch: undefined,

@@ -17,6 +17,8 @@ export interface CrtcTiming {
   readonly vrefresh: number;
   /** Whether something is scanned out. */
   readonly active: boolean;
+  /** Whether the refresh rate varies, as VRR_ENABLED says. */
+  readonly vrr: boolean;
   /** ms: when vblank `base` was, while vblanks run. */
   readonly epoch: number;
   /** While vblanks run: the vblank that `epoch` is the time of; else the newest there was. */
@@ -24,6 +26,10 @@ export interface CrtcTiming {
   /** ms that present times count from; undefined until a sequence has begun. */
   readonly presentEpoch: number | undefined;
 }
+
+/** Bits of TIMING.ACTIVE. */
+const ACTIVE = 1;
+const VRR = 2;
 
 export class CrtcState {
   readonly #words: Words;
@@ -46,7 +52,8 @@ export class CrtcState {
       hdisplay: words.get(at + TIMING.HDISPLAY),
       vdisplay: words.get(at + TIMING.VDISPLAY),
       vrefresh: words.get(at + TIMING.VREFRESH),
-      active: words.get(at + TIMING.ACTIVE) !== 0,
+      active: (words.get(at + TIMING.ACTIVE) & ACTIVE) !== 0,
+      vrr: (words.get(at + TIMING.ACTIVE) & VRR) !== 0,
       epoch: words.getDouble(at + TIMING.EPOCH),
       base: words.getDouble(at + TIMING.BASE),
       presentEpoch: Number.isNaN(present) ? undefined : present,
@@ -61,7 +68,7 @@ export class CrtcState {
     words.set(at + TIMING.HDISPLAY, timing.hdisplay);
     words.set(at + TIMING.VDISPLAY, timing.vdisplay);
     words.set(at + TIMING.VREFRESH, timing.vrefresh);
-    words.set(at + TIMING.ACTIVE, timing.active ? 1 : 0);
+    words.set(at + TIMING.ACTIVE, (timing.active ? ACTIVE : 0) | (timing.vrr ? VRR : 0));
     words.setDouble(at + TIMING.EPOCH, timing.epoch);
     words.setDouble(at + TIMING.BASE, timing.base);
     words.setDouble(at + TIMING.PRESENT_EPOCH, timing.presentEpoch ?? Number.NaN);

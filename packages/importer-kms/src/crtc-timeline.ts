@@ -22,6 +22,8 @@ export interface TimelineEnvironment {
   readonly speed: FlipSpeed;
   /** The mode at boot. */
   readonly mode: Mode;
+  /** Lowest refresh rate, mHz, of a screen that can vary it; 0: it cannot. */
+  readonly vrr: number;
   /** ms of the machine's clock. */
   now(): number;
 }
@@ -38,6 +40,7 @@ export class CrtcTimeline {
   readonly #state: CrtcState;
   readonly #times: VblankTimes;
   #savedEpoch: number | undefined;
+  #vrr: boolean;
 
   constructor(env: TimelineEnvironment) {
     this.#env = env;
@@ -49,6 +52,7 @@ export class CrtcTimeline {
     this.first = before === undefined;
     this.earlierEpoch = before?.presentEpoch;
     this.#savedEpoch = before?.presentEpoch;
+    this.#vrr = before?.vrr ?? false;
     this.clock = new VblankClock((before ?? env.mode).vrefresh, before?.base);
     if (before === undefined) this.#setMode(env.mode);
     else this.#resumeFrom(before);
@@ -92,9 +96,35 @@ export class CrtcTimeline {
     this.#words.store(this.#base + REG.ACTIVE, 0);
   }
 
-  /** Counts the vblanks that have come by `now`; how many. */
-  serve(now: number): number {
-    const passed = this.clock.tick(now);
+  /** VRR_ENABLED: whether the rate varies, if the screen can. */
+  setVrr(on: boolean): void {
+    if (on === this.#vrr) return;
+    this.#vrr = on;
+    this.#save(this.active);
+  }
+
+  /** Length of the longest frame, ms; undefined: all are a period. */
+  get #longest(): number | undefined {
+    const { vrr } = this.#env;
+    return this.#vrr && vrr > 0 && vrr < this.clock.vrefresh ? 1_000_000 / vrr : undefined;
+  }
+
+  /**
+   * When the next vblank comes, ms. Where the rate varies: a period after the last one, or with the first flip
+   * after that; at the lowest rate without one. `due`: of the first flip, undefined without.
+   */
+  nextVblank(due: number | undefined): number {
+    const { clock } = this;
+    const earliest = clock.timeOf(clock.sequence + 1);
+    const longest = this.#longest;
+    if (longest === undefined) return earliest;
+    const latest = Math.max(earliest, clock.timeOf(clock.sequence) + longest);
+    return Math.max(earliest, Math.min(latest, due ?? Infinity));
+  }
+
+  /** Counts the vblanks that have come by `now`, with a flip that is due then; how many. */
+  serve(now: number, due: number | undefined): number {
+    const passed = this.#advance(now, due);
     if (passed === 0) return 0;
     const words = this.#words;
     const { sequence } = this.clock;
@@ -104,6 +134,18 @@ export class CrtcTimeline {
     addDouble(words, this.#base + REG.VBLANKS, passed);
     if (passed > 1) addDouble(words, this.#base + REG.MISSED, passed - 1);
     return passed;
+  }
+
+  #advance(now: number, due: number | undefined): number {
+    const longest = this.#longest;
+    if (longest === undefined || !this.clock.active) return this.clock.tick(now);
+    const first = this.nextVblank(due);
+    if (now < first) return 0;
+    // Those that nobody served came at the lowest rate.
+    const more = Math.floor((now - first) / longest);
+    this.clock.restartAt(this.clock.sequence + 1 + more, first + more * longest);
+    this.#save(this.active);
+    return 1 + more;
   }
 
   /** Notes what present times count from. */
@@ -125,7 +167,9 @@ export class CrtcTimeline {
   #resumeFrom(before: CrtcTiming): void {
     if (before.active && this.#env.speed === 'realtime') {
       const lowBits = this.#words.load(this.#base + REG.SEQUENCE);
-      this.clock.resume(before.base, before.epoch, lowBits, this.#env.now());
+      // A rate that varies goes on from the last vblank that there was.
+      const until = this.#longest === undefined ? this.#env.now() : before.epoch;
+      this.clock.resume(before.base, before.epoch, lowBits, until);
     }
     this.#words.store(this.#base + REG.ACTIVE, before.active ? 1 : 0);
     this.#setMode(before);
@@ -137,6 +181,7 @@ export class CrtcTimeline {
     this.#state.save({
       ...this.mode,
       active,
+      vrr: this.#vrr,
       epoch,
       base: this.clock.active ? base : sequence,
       presentEpoch: this.#savedEpoch,

@@ -21,6 +21,7 @@ const COMMIT = {
   parts: 0,
   ...AT_ONCE,
   mode: undefined,
+  vrr: undefined,
   update: undefined,
 } as const;
 

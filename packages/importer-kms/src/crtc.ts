@@ -81,15 +81,17 @@ export class Crtc {
   #startLost: number;
   /** seqno of a part of a commit that the earlier life was taking when it died. */
   readonly #lost: number;
+  /** No flip was ready before that, ms. */
+  #idleUntil = -Infinity;
 
   constructor(env: CrtcEnvironment) {
     const { words, base, settings } = env;
-    const { speed, tolerance, mode, spin } = settings;
+    const { speed, tolerance, mode, spin, vrr } = settings;
     if (words.load(base + REG.TIMING_SLOT) === 0) initialise(words, base, mode);
     this.#env = env;
     this.#words = words;
     this.#base = base;
-    this.#timeline = new CrtcTimeline({ words, base, speed, mode, now: () => env.now() });
+    this.#timeline = new CrtcTimeline({ words, base, speed, mode, vrr, now: () => env.now() });
     this.#queue = new FlipQueue(speed, tolerance, this.#timeline.earlierEpoch);
     this.#scanout = new Scanout(shownPlanes(words, base));
     this.#records = new FlipRecords(words, base);
@@ -138,11 +140,11 @@ export class Crtc {
     const { clock } = this.#timeline;
     if (!clock.active) return Infinity;
     this.#ahead.woke(now);
-    const due = clock.timeOf(clock.sequence + 1);
+    const due = this.#nextVblank();
     this.#serve(this.#isFlipDue(due) ? this.#ahead.meet(due, now) : now);
     // A held modeset may have restarted the clock, a removal may have stopped it.
     if (!clock.active) return Infinity;
-    const next = clock.timeOf(clock.sequence + 1);
+    const next = this.#nextVblank();
     return this.#ahead.plan(next, this.#isFlipDue(next));
   }
 
@@ -174,6 +176,17 @@ export class Crtc {
     this.#startLost = 0;
     this.#off();
     this.#words.store(this.#base + REG.START_LOST, 0);
+  }
+
+  /** When the next vblank comes, as things stand. */
+  #nextVblank(): number {
+    return this.#timeline.nextVblank(this.#flipDue());
+  }
+
+  /** When the first of the flips that are ready could be shown: not before it came. undefined: there is none. */
+  #flipDue(): number | undefined {
+    const due = this.#queue.nextDue();
+    return due === undefined ? undefined : Math.max(due, this.#idleUntil);
   }
 
   /** Whether a flip that is ready now would be shown at the vblank at `time`. */
@@ -262,6 +275,7 @@ export class Crtc {
       return;
     }
     this.#primary = changes.findLast(({ plane }) => plane === 0)?.state ?? this.#primary;
+    if (this.#queue.nextDue() === undefined) this.#idleUntil = now;
     this.#queued.set(job.pointer, commit);
     this.#queue.push(job.pointer, command.at);
     this.#queue.setReady(job.pointer);
@@ -339,7 +353,7 @@ export class Crtc {
 
   /** Serves the vblanks that have come by `now`. */
   #serve(now: number): void {
-    const passed = this.#timeline.serve(now);
+    const passed = this.#timeline.serve(now, this.#flipDue());
     if (passed === 0) return;
     const { clock } = this.#timeline;
     this.#env.trace(TRACE_KIND.VBLANK, clock.sequence, passed - 1, 0);
@@ -412,6 +426,10 @@ export class Crtc {
 
   /** From here on the changes are on screen; what was there before is not, and is let go. */
   #scanOut(commits: readonly Commit[], changes: readonly PlaneChange[]): void {
+    for (const { command } of commits) {
+      if (command.kind === 'commit' && command.vrr !== undefined)
+        this.#timeline.setVrr(command.vrr);
+    }
     const effective = this.#effective(changes);
     const holders = new Set(effective.map(({ job }) => job));
     const release = this.#scanout.show(effective);

@@ -224,6 +224,7 @@ export class AtomicCommits {
       async: timing.async,
       payload: undefined,
       mode: modeChange(draft),
+      vrr: draft.crtc.vrr === draft.oldCrtc.vrr ? undefined : draft.crtc.vrr,
       update: first && { plane: first.object.index, state: { ...first.state } },
     };
     if (rest.length === 0) return this.#queue(command, first, fences);

@@ -43,6 +43,7 @@ export class Flips {
           parts: 0,
           ...AT_ONCE,
           mode: { active, hdisplay, vdisplay, vrefresh, refit: true },
+          vrr: undefined,
           update: fb === undefined ? undefined : { plane: 0, state },
         },
         fb,
@@ -57,6 +58,7 @@ export class Flips {
         vrefresh,
         connected: true,
         writeback: crtc.writeback,
+        vrr: crtc.vrr,
       });
       return queued;
     });

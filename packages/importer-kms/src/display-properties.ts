@@ -40,7 +40,10 @@ export class Properties {
     const values = this.#ports.locked(() =>
       object.kind === 'plane'
         ? planeValues(committed.plane(object.index), object.type, objects.crtc.id)
-        : crtcValues(committed.crtc, objects.crtc.id, object === objects.writeback),
+        : {
+            ...crtcValues(committed.crtc, objects.crtc.id, object === objects.writeback),
+            vrr_capable: this.#ports.settings.vrr > 0 ? 1 : 0,
+          },
     );
     return new Map(
       object.properties.map((info) => [info.name, { ...info, value: values[info.name] ?? 0 }]),
@@ -128,6 +131,7 @@ function crtcValues(
     ACTIVE: state.active ? 1 : 0,
     MODE_ID: state.blob,
     OUT_FENCE_PTR: 0,
+    VRR_ENABLED: state.vrr ? 1 : 0,
     CRTC_ID: (isWriteback ? state.writeback : state.connected) ? crtc : 0,
     DPMS: state.active ? DRM_MODE_DPMS_ON : DRM_MODE_DPMS_OFF,
     WRITEBACK_FB_ID: 0,

@@ -27,6 +27,8 @@ export interface CommittedCrtc {
   readonly connected: boolean;
   /** Whether the writeback connector is. */
   readonly writeback: boolean;
+  /** VRR_ENABLED. */
+  readonly vrr: boolean;
 }
 
 /** The bit of COMMITTED_SLOTS that is the CRTC's. */
@@ -52,6 +54,7 @@ export function initialise(words: Words, base: number, mode: DisplayMode): void 
     vrefresh,
     connected: true,
     writeback: false,
+    vrr: false,
   };
   new CommittedState(words, base).put(planes, crtc);
   new ConnectorRecords(words, base).put('connected', [mode], 0);
@@ -85,6 +88,7 @@ export class CommittedState {
       vrefresh: words.get(at + CRTC.VREFRESH),
       connected: words.get(at + CRTC.CONNECTED) !== 0,
       writeback: words.get(at + CRTC.WRITEBACK) !== 0,
+      vrr: words.get(at + CRTC.VRR) !== 0,
     };
   }
 
@@ -102,6 +106,7 @@ export class CommittedState {
       words.set(at + CRTC.VREFRESH, crtc.vrefresh);
       words.set(at + CRTC.CONNECTED, crtc.connected ? 1 : 0);
       words.set(at + CRTC.WRITEBACK, crtc.writeback ? 1 : 0);
+      words.set(at + CRTC.VRR, crtc.vrr ? 1 : 0);
     }
     words.store(this.#base + REG.COMMITTED_SLOTS, slots);
   }

@@ -147,10 +147,12 @@ const CRTC_PROPERTIES: readonly PropertyInfo[] = [
   property('ACTIVE', range(0, 1)),
   property('MODE_ID', { kind: 'blob' }),
   property('OUT_FENCE_PTR', { kind: 'pointer' }),
+  property('VRR_ENABLED', range(0, 1)),
 ];
 const CONNECTOR_PROPERTIES: readonly PropertyInfo[] = [
   CRTC_ID_PROPERTY,
   property('DPMS', { kind: 'enum', values: { On: 0, Standby: 1, Suspend: 2, Off: 3 } }),
+  property('vrr_capable', range(0, 1), true),
 ];
 const WRITEBACK_PROPERTIES: readonly PropertyInfo[] = [
   CRTC_ID_PROPERTY,

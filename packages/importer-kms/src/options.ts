@@ -7,7 +7,17 @@ import { makeMode, parseMode, type DisplayMode } from './mode.js';
 import { MAX_PLANES } from './registers.js';
 
 const SPIN_MS = 0.5;
-const KEYS = ['mode', 'speed', 'tolerance', 'spin', 'overlays', 'framebuffers', 'slots', 'card'];
+const KEYS = [
+  'mode',
+  'speed',
+  'tolerance',
+  'spin',
+  'overlays',
+  'framebuffers',
+  'slots',
+  'card',
+  'vrr',
+];
 
 /** Options of {@link kms}. */
 export interface KmsOptions {
@@ -34,6 +44,11 @@ export interface KmsOptions {
   readonly framebuffers?: number;
   /** Frames that writeback keeps while it encodes, 1 to 64. Default 3. */
   readonly slots?: number;
+  /**
+   * Lowest refresh rate of the screen, Hz, for one that can vary it (`vrr_capable`); the highest is that of the
+   * mode. Default 0: it cannot.
+   */
+  readonly vrr?: number;
   /** Number of the display: `/dev/dri/card<n>`. Default 0; the driver is then called `kms`. */
   readonly card?: number;
 }
@@ -48,6 +63,8 @@ export interface KmsSettings {
   readonly framebuffers: number;
   readonly slots: number;
   readonly card: number;
+  /** mHz; 0: none. */
+  readonly vrr: number;
 }
 
 /** Completes and checks options. EINVAL for a mode, RangeError and TypeError for the rest. */
@@ -63,6 +80,10 @@ export function checkOptions(options: KmsOptions): KmsSettings {
   if (typeof spin !== 'number' || !(spin >= 0 && spin <= 2)) {
     throw new RangeError(`kms: spin must be a number of ms from 0 to 2, not ${spin}`);
   }
+  const { vrr = 0 } = options;
+  if (typeof vrr !== 'number' || !(vrr >= 0 && vrr <= 240)) {
+    throw new RangeError(`kms: vrr must be a number of Hz from 0 to 240, not ${vrr}`);
+  }
   return {
     mode: toMode(mode),
     speed,
@@ -72,6 +93,7 @@ export function checkOptions(options: KmsOptions): KmsSettings {
     framebuffers: whole('framebuffers', options.framebuffers ?? 64, 1, MAX_FRAMEBUFFERS),
     slots: whole('slots', options.slots ?? 3, 1, 64),
     card: whole('card', options.card ?? 0, 0, 63),
+    vrr: Math.round(vrr * 1000),
   };
 }
 

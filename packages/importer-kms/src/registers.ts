@@ -43,6 +43,7 @@ export const CRTC = {
   VREFRESH: 4,
   CONNECTED: 5, // 1: the connector's CRTC_ID is the CRTC
   WRITEBACK: 6, // 1: so is the writeback connector's
+  VRR: 7, // 1: VRR_ENABLED
   WORDS: 8,
 } as const;
 
@@ -153,7 +154,7 @@ export const TIMING = {
   HDISPLAY: 6,
   VDISPLAY: 7,
   VREFRESH: 8,
-  ACTIVE: 9,
+  ACTIVE: 9, // bit 0: something is scanned out; bit 1: the refresh rate varies
   WORDS: 10,
 } as const;
 

@@ -95,6 +95,13 @@ export class VblankClock {
     this.#sequence = Math.max(base, newest - ((newest - lowBits) >>> 0));
   }
 
+  /** The newest vblank, the `sequence`th, was at `time`: the next comes a period after it, or later. */
+  restartAt(sequence: number, time: number): void {
+    this.#sequence = sequence;
+    this.#base = sequence;
+    this.#epoch = time;
+  }
+
   /** Turns vblanks off. Those that were due by `now` and not yet served count, all as missed. */
   off(now: number): void {
     if (!this.#active) return;
