@@ -54,3 +54,21 @@ export function isBarrier(command: CrtcCommand): boolean {
   if (command.kind === 'rmfb' || isStart(command)) return true;
   return command.kind === 'commit' && command.mode !== undefined;
 }
+
+/** seqno of the job whose fence the caller has. */
+export function lastOf({ job, members }: Commit): number {
+  return members.at(-1)?.job.seqno ?? job.seqno;
+}
+
+/** Whether a commit is to show a framebuffer. */
+export function shows({ command, members }: Commit, fb: number): boolean {
+  if (command.kind === 'flip') return command.fb === fb;
+  return members.some(({ update }) => update?.state.fb === fb);
+}
+
+/** Whether a commit puts something on planes at a vblank: what counters count. */
+export function isFlip(commit: Commit): boolean {
+  const { command } = commit;
+  if (command.kind === 'commit') return command.mode === undefined && planesOf(commit).length > 0;
+  return command.kind === 'flip';
+}

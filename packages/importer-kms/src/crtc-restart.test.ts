@@ -212,4 +212,19 @@ test('a death between any two stores of a state leaves the old one in force, who
   }
 });
 
+test('a worker that dies amidst the framebuffers of the dead takes them off in its next life', () => {
+  for (const removed of [false, true]) {
+    const bench = new TestBench();
+    const a = bench.addFb(1);
+    bench.flip(a);
+    bench.vblanks(1);
+    bench.framebuffers.disown(0);
+    if (removed) bench.framebuffers.remove(a);
+    bench.restart();
+    bench.after(0);
+    assert.equal([bench.onScreen, bench.register(REG.ACTIVE)], [0, 0]);
+    assert.is(bench.framebuffers.find(a), undefined);
+  }
+});
+
 test.run();

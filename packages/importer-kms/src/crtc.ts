@@ -22,23 +22,27 @@ import { DmaBufError, errno } from '@dmabuf/core';
 import { TRACE_KIND, type Words } from '@dmabuf/core/driver';
 import { type CrtcCommand, decodeCommand, type ModeChange } from './command.js';
 import { type Assembled, CommitAssembly } from './commit-assembly.js';
+import { CommitQueue } from './commit-queue.js';
 import {
   type Commit,
   finishCommit,
   isBarrier,
+  isFlip,
   isStart,
+  lastOf,
   planesOf,
   type ScanoutJob,
+  shows,
 } from './crtc-job.js';
+import { changesOf, effectiveChanges, replacedOf } from './crtc-changes.js';
 import { CrtcTimeline } from './crtc-timeline.js';
-import { FlipQueue } from './flip-queue.js';
 import { FlipRecords } from './flip-records.js';
 import type { FramebufferTable } from './framebuffer-table.js';
 import { LatenessHistogram } from './lateness.js';
 import { makeMode } from './mode.js';
 import type { KmsSettings } from './options.js';
 import { checkCovers, checkSource } from './plane.js';
-import { fullScreen, planeOff, type PlaneState } from './plane-state.js';
+import { fullScreen, type PlaneState } from './plane-state.js';
 import { initialise, shownPlanes } from './display-state.js';
 import { count, REG } from './registers.js';
 import { type PlaneChange, Scanout } from './scanout.js';
@@ -62,15 +66,13 @@ export class Crtc {
   readonly #words: Words;
   readonly #base: number;
   readonly #timeline: CrtcTimeline;
-  readonly #queue: FlipQueue;
+  readonly #queue: CommitQueue;
   readonly #scanout: Scanout;
   readonly #assembly: CommitAssembly = new CommitAssembly();
   readonly #records: FlipRecords;
   readonly #waits: VblankWaits = new VblankWaits();
   readonly #lateness: LatenessHistogram;
   readonly #ahead: WakeAhead;
-  /** Commits in the queue, by the pointers of their jobs. */
-  readonly #queued: Map<number, Commit> = new Map();
   /** Commits behind one that waits for the flips before it; the first one is that. */
   readonly #held: Commit[] = [];
   /** The primary plane as the newest commit in the queue leaves it. */
@@ -81,8 +83,6 @@ export class Crtc {
   #startLost: number;
   /** seqno of a part of a commit that the earlier life was taking when it died. */
   readonly #lost: number;
-  /** No flip was ready before that, ms. */
-  #idleUntil = -Infinity;
 
   constructor(env: CrtcEnvironment) {
     const { words, base, settings } = env;
@@ -92,7 +92,7 @@ export class Crtc {
     this.#words = words;
     this.#base = base;
     this.#timeline = new CrtcTimeline({ words, base, speed, mode, vrr, now: () => env.now() });
-    this.#queue = new FlipQueue(speed, tolerance, this.#timeline.earlierEpoch);
+    this.#queue = new CommitQueue(speed, tolerance, this.#timeline.earlierEpoch);
     this.#scanout = new Scanout(shownPlanes(words, base));
     this.#records = new FlipRecords(words, base);
     this.#lateness = new LatenessHistogram(words, base + REG.LATENESS);
@@ -101,6 +101,8 @@ export class Crtc {
     this.#startLost = words.load(base + REG.START_LOST) >>> 0;
     this.#lost = words.load(base + REG.IN_HAND) >>> 0;
     words.store(base + REG.IN_HAND, 0);
+    // An earlier life may have died with some of them in hand.
+    if (!this.#timeline.first) words.store(base + REG.DOOMED, 1);
   }
 
   /** Takes a command, in the order of the context. All jobs are deferred: none ends here. */
@@ -168,10 +170,7 @@ export class Crtc {
   disable(seqno: number): void {
     this.#cancelled = Math.max(this.#cancelled, seqno);
     this.#words.store(this.#base + REG.CANCELLED_SEQNO, this.#cancelled);
-    for (const id of this.#queue.clear()) {
-      const commit = this.#takeQueued(id);
-      if (commit !== undefined) this.#cancel(commit);
-    }
+    for (const commit of this.#queue.clear()) this.#cancel(commit);
     for (const commit of this.#held.splice(0)) this.#cancel(commit);
     this.#startLost = 0;
     this.#off();
@@ -180,18 +179,11 @@ export class Crtc {
 
   /** When the next vblank comes, as things stand. */
   #nextVblank(): number {
-    return this.#timeline.nextVblank(this.#flipDue());
+    return this.#timeline.nextVblank(this.#queue.due());
   }
 
-  /** When the first of the flips that are ready could be shown: not before it came. undefined: there is none. */
-  #flipDue(): number | undefined {
-    const due = this.#queue.nextDue();
-    return due === undefined ? undefined : Math.max(due, this.#idleUntil);
-  }
-
-  /** Whether a flip that is ready now would be shown at the vblank at `time`. */
   #isFlipDue(time: number): boolean {
-    return (this.#queue.nextDue() ?? Infinity) <= time + this.#env.settings.tolerance;
+    return this.#queue.isDue(time, this.#env.settings.tolerance);
   }
 
   #decode(job: ScanoutJob): CrtcCommand {
@@ -262,7 +254,7 @@ export class Crtc {
     const { job, command } = commit;
     if (command.kind === 'rmfb') return;
     if (command.start) this.#restart(job);
-    const changes = this.#changesOf(commit, this.#primary ?? this.#scanout.state(0));
+    const changes = changesOf(commit, this.#primary ?? this.#scanout.state(0), this.#timeline.mode);
     for (const change of changes) this.#checkScanout(change, 'page_flip');
     const now = this.#env.now();
     if (command.kind === 'flip') this.#timeline.on(now);
@@ -275,20 +267,10 @@ export class Crtc {
       return;
     }
     this.#primary = changes.findLast(({ plane }) => plane === 0)?.state ?? this.#primary;
-    if (this.#queue.nextDue() === undefined) this.#idleUntil = now;
-    this.#queued.set(job.pointer, commit);
-    this.#queue.push(job.pointer, command.at);
-    this.#queue.setReady(job.pointer);
-    this.#expect(commit);
+    this.#queue.push(commit, command.at, now);
     // A batch of jobs can be long, and the device's loop ticks after it: vblank is kept here too.
     if (this.#queue.speed === 'max') this.#latch(now);
     else this.#serve(now);
-  }
-
-  /** A commit in the queue may be shown from its present time on: it is the CRTC's affair from then. */
-  #expect({ job, members }: Commit): void {
-    const due = this.#queue.dueTime(job.pointer);
-    for (const member of members) member.job.waitUntil(due);
   }
 
   /** A sequence begins. */
@@ -302,7 +284,7 @@ export class Crtc {
   #modeset(commit: Commit, change: ModeChange): void {
     const { hdisplay, vdisplay, vrefresh } = change;
     const mode = makeMode(hdisplay, vdisplay, vrefresh);
-    const changes = this.#changesOf(commit, this.#scanout.state(0));
+    const changes = changesOf(commit, this.#scanout.state(0), this.#timeline.mode);
     for (const each of changes) this.#checkScanout(each, 'modeset');
     const shown = this.#scanout.state(0);
     if (change.refit && shown.fb !== 0 && !changes.some(({ plane }) => plane === 0)) {
@@ -332,28 +314,31 @@ export class Crtc {
     if (changes.length > 0) this.#scanout.show(changes)();
   }
 
-  /** Removes the framebuffers of owners that have died: at once, and flips to them with them. */
+  /**
+   * Removes the framebuffers of owners that have died: at once, and flips to them with them. They are gone from
+   * the table first, and REAPED says so, so that whoever sees a plane off finds it off in the committed state too.
+   */
   #reap(): void {
     const words = this.#words;
+    const { framebuffers } = this.#env;
     if (words.load(this.#base + REG.DOOMED) === 0) return;
     words.store(this.#base + REG.DOOMED, 0);
-    for (const fb of this.#env.framebuffers.orphans()) {
-      for (const [id, commit] of this.#queued) {
-        if (!shows(commit, fb)) continue;
-        this.#queue.remove(id);
-        this.#queued.delete(id);
+    for (const fb of framebuffers.orphans()) {
+      for (const commit of this.#queue.remove((each) => shows(each, fb))) {
         this.#fail(commit, -errno.ENOENT);
       }
-      this.#takeOff(fb);
-      this.#env.framebuffers.remove(fb);
+      framebuffers.remove(fb);
     }
     count(words, this.#base + REG.REAPED);
+    for (const fb of this.#scanout.shown()) {
+      if (framebuffers.find(fb) === undefined) this.#takeOff(fb);
+    }
     if (this.#queue.pending === 0) this.#resume();
   }
 
   /** Serves the vblanks that have come by `now`. */
   #serve(now: number): void {
-    const passed = this.#timeline.serve(now, this.#flipDue());
+    const passed = this.#timeline.serve(now, this.#queue.due());
     if (passed === 0) return;
     const { clock } = this.#timeline;
     this.#env.trace(TRACE_KIND.VBLANK, clock.sequence, passed - 1, 0);
@@ -364,40 +349,20 @@ export class Crtc {
 
   /** Carries out what the queue decides for the vblank at `time`. */
   #latch(time: number): void {
-    const { epoch } = this.#queue;
-    const { show, dropped } = this.#queue.latch(time);
+    const ready = this.#queue.latch(time);
     this.#timeline.savePresentEpoch(this.#queue.epoch);
-    if (show === undefined) return;
-    if (this.#queue.epoch !== epoch)
-      for (const commit of this.#queued.values()) this.#expect(commit);
-    const ready: Commit[] = [];
-    for (const id of dropped) {
-      const commit = this.#takeQueued(id);
-      if (commit !== undefined) ready.push(commit);
-    }
-    const newest = this.#takeQueued(show);
-    if (newest === undefined) return;
-    if (ready.length === 0) this.#show([newest], time);
-    else this.#show(this.#dropReplaced([...ready, newest]), time);
+    if (ready.length > 0) this.#show(this.#dropReplaced(ready), time);
   }
 
   /** Drops what is replaced on all its planes by newer ones; what is left. */
-  #dropReplaced(ready: readonly Commit[]): Commit[] {
-    const replaced = new Set<number>();
-    const left: Commit[] = [];
-    for (const commit of [...ready].reverse()) {
-      const planes = planesOf(commit);
-      if (left.length > 0 && planes.length > 0 && planes.every((plane) => replaced.has(plane))) {
-        count(this.#words, this.#base + REG.DROPPED);
-        finishCommit(commit, -errno.ECANCELED);
-        continue;
-      }
-      left.unshift(commit);
-      for (const { plane, state, job } of this.#changesOf(commit, planeOff(0))) {
-        if (job !== undefined || state.fb === 0) replaced.add(plane);
-      }
+  #dropReplaced(ready: readonly Commit[]): readonly Commit[] {
+    if (ready.length === 1) return ready;
+    const dropped = replacedOf(ready, this.#timeline.mode);
+    for (const commit of dropped) {
+      count(this.#words, this.#base + REG.DROPPED);
+      finishCommit(commit, -errno.ECANCELED);
     }
-    return left;
+    return ready.filter((commit) => !dropped.has(commit));
   }
 
   /** `atOnce`: not at a vblank, so none of them is late. */
@@ -406,7 +371,7 @@ export class Crtc {
     const now = this.#env.now();
     const changes: PlaneChange[] = [];
     for (const commit of commits) {
-      changes.push(...this.#changesOf(commit, this.#scanout.state(0)));
+      changes.push(...changesOf(commit, this.#scanout.state(0), this.#timeline.mode));
       if (!isFlip(commit)) continue;
       const { clock } = this.#timeline;
       if (clock.active && !atOnce) this.#lateness.record(now - vblank);
@@ -430,7 +395,7 @@ export class Crtc {
       if (command.kind === 'commit' && command.vrr !== undefined)
         this.#timeline.setVrr(command.vrr);
     }
-    const effective = this.#effective(changes);
+    const effective = effectiveChanges(changes, (plane) => this.#scanout.fb(plane));
     const holders = new Set(effective.map(({ job }) => job));
     const release = this.#scanout.show(effective);
     for (const { members } of commits) {
@@ -440,44 +405,6 @@ export class Crtc {
       }
     }
     release();
-  }
-
-  /**
-   * One change a plane, the newest. A change that claims no framebuffer of its own moves the one that is there:
-   * should that not have been shown, what is there stays.
-   */
-  #effective(changes: readonly PlaneChange[]): PlaneChange[] {
-    if (changes.length === 1 && changes[0]?.job !== undefined) return [changes[0]];
-    const newest = new Map<number, PlaneChange>();
-    for (const change of changes) {
-      const { plane, state, job } = change;
-      const before = newest.get(plane);
-      if (job !== undefined || state.fb === 0) newest.set(plane, change);
-      else if ((before?.state.fb ?? this.#scanout.fb(plane)) === state.fb) {
-        newest.set(plane, { plane, state, job: before?.job });
-      }
-    }
-    return [...newest.values()];
-  }
-
-  /** What a commit changes; a flip shows its framebuffer where `primary` is, full screen if that is off. */
-  #changesOf(commit: Commit, primary: PlaneState): PlaneChange[] {
-    const { command, members } = commit;
-    if (command.kind === 'flip') {
-      const { hdisplay, vdisplay } = this.#timeline.mode;
-      const state =
-        primary.fb === 0
-          ? fullScreen(primary, command.fb, hdisplay, vdisplay)
-          : { ...primary, fb: command.fb };
-      return [{ plane: 0, state, job: commit.job }];
-    }
-    const changes: PlaneChange[] = [];
-    for (const { job, update } of members) {
-      if (update === undefined) continue;
-      const claims = job.buffers.length > 0 && update.state.fb !== 0;
-      changes.push({ ...update, job: claims ? job : undefined });
-    }
-    return changes;
   }
 
   /** Goes on with held commits, up to one that must wait for flips again. */
@@ -525,28 +452,4 @@ export class Crtc {
     if (isFlip(commit)) count(this.#words, this.#base + REG.CANCELLED);
     finishCommit(commit, -errno.ECANCELED);
   }
-
-  #takeQueued(id: number): Commit | undefined {
-    const commit = this.#queued.get(id);
-    this.#queued.delete(id);
-    return commit;
-  }
-}
-
-/** seqno of the job whose fence the caller has. */
-function lastOf({ job, members }: Commit): number {
-  return members.at(-1)?.job.seqno ?? job.seqno;
-}
-
-/** Whether a commit is to show a framebuffer. */
-function shows({ command, members }: Commit, fb: number): boolean {
-  if (command.kind === 'flip') return command.fb === fb;
-  return members.some(({ update }) => update?.state.fb === fb);
-}
-
-/** Whether a commit puts something on planes at a vblank: what counters count. */
-function isFlip(commit: Commit): boolean {
-  const { command } = commit;
-  if (command.kind === 'commit') return command.mode === undefined && planesOf(commit).length > 0;
-  return command.kind === 'flip';
 }

@@ -39,6 +39,12 @@ export class Scanout {
     return this.#table.fb(plane);
   }
 
+  /** Ids of the framebuffers that are on planes. */
+  shown(): number[] {
+    const fbs = Array.from({ length: MAX_PLANES }, (_, plane) => this.fb(plane));
+    return [...new Set(fbs)].filter((fb) => fb !== 0);
+  }
+
   state(plane: number): PlaneState {
     return this.#table.get(plane);
   }
