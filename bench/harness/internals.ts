@@ -170,7 +170,9 @@ export async function deadActors(sizes: {
   }>('./memory/layout.js');
   const room = 4 * sizes.buffers;
   const tables = { jobs: sizes.jobs, buffers: room, queues: room, regions: room, fds: room };
-  const fake = new FakeMachine({ actors: 3, clock: 'real', tables });
+  // As every thread has it, not the one that counts.
+  const { Words: words } = await loadCore<WordsModule>('./memory/words.js');
+  const fake = new FakeMachine({ actors: 3, clock: 'real', tables, words });
   const { services } = fake.actor(0);
   const state = services.kernel.actors.at(2) + ACTOR.STATE;
   const device = fake.server(2, { run: () => {} });
