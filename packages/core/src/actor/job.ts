@@ -120,6 +120,8 @@ export class Job {
   readonly blocker: number;
   /** In the order in which submit named them. */
   readonly buffers: readonly JobBuffer[];
+  /** The server's: whether the trace has the end of its run. */
+  ended = false;
   readonly #k: Kernel;
   readonly #jobs: Jobs;
   readonly #server: JobServer;

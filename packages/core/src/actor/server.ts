@@ -146,6 +146,7 @@ export class Server implements JobServer {
   }
 
   settle(job: Job, error: number): void {
+    this.#traceEnd(job); // before the fence: what waits for it starts later in the trace, too
     const line = this.#lineOf(job.context, job.pointer);
     if (line.unordered || job.seqno === line.signals) {
       this.#signal(line, job, error);
@@ -358,9 +359,16 @@ export class Server implements JobServer {
     this.#returned(job);
   }
 
+  /** The end of a job's run, once: when its handler returns, or completes it. */
+  #traceEnd(job: Job): void {
+    if (job.ended) return;
+    job.ended = true;
+    this.#k.trace.emit(TRACE_KIND.END, job.pointer, job.seqno, job.context, 0);
+  }
+
   /** The handler is through with a job: it ends now, unless it was deferred. */
   #returned(job: Job): void {
-    this.#k.trace.emit(TRACE_KIND.END, job.pointer, job.seqno, job.context, 0);
+    this.#traceEnd(job);
     if (!job.deferred) job.finish(job.blocker);
     const line = this.#lines.get(job.context);
     if (line !== undefined) this.#advance(line);

@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DmaBufError } from '../errno.js';
+import type { Job } from '../actor/job.js';
 import { exclusive, shared } from '../sync/context.js';
 import { FakeMachine } from '../testing/fake-machine.js';
 import type { TraceEvent } from './perfetto.js';
@@ -52,6 +53,29 @@ test('a job is a span from queued to signalled, its run a slice on its device, w
     phases(traceEvents, 'f').map((e) => e.id),
   );
   assert.is(new Set(arrows).size, 2);
+});
+
+test('a job that its handler completes has run before its fence signals, and its run ends once', () => {
+  const fake = new FakeMachine();
+  const { machine } = fake.actor(0);
+  const context = machine.createContext(2, 'gpu');
+  context.submit({});
+  const run = (job: Job): void => {
+    fake.advance(1);
+    job.complete();
+    fake.advance(4);
+    job.release();
+  };
+  fake.server(1, { run }).run();
+  const events = machine.trace().traceEvents.filter(({ ph }) => 'BEe'.includes(ph));
+  assert.equal(
+    events.map(({ ph, ts }) => [ph, ts]),
+    [
+      ['B', 0],
+      ['E', 1000],
+      ['e', 1000],
+    ],
+  );
 });
 
 test('events are in order of time, and each span begins before it ends', () => {
