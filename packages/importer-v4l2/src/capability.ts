@@ -6,6 +6,7 @@ import {
   V4L2_CAP_EXT_PIX_FORMAT,
   V4L2_CAP_STREAMING,
   V4L2_CAP_VIDEO_CAPTURE,
+  V4L2_CAP_VIDEO_CAPTURE_MPLANE,
   V4L2_CAP_VIDEO_M2M,
   V4L2_CAP_VIDEO_M2M_MPLANE,
 } from './videodev2.js';
@@ -26,7 +27,7 @@ const M2M = V4L2_CAP_VIDEO_M2M | V4L2_CAP_VIDEO_M2M_MPLANE;
 const CARDS: Readonly<Record<VideoKind, { readonly card: string; readonly caps: number }>> = {
   decoder: { card: 'software decoder', caps: M2M },
   encoder: { card: 'software encoder', caps: M2M },
-  camera: { card: 'software camera', caps: V4L2_CAP_VIDEO_CAPTURE },
+  camera: { card: 'software camera', caps: V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE },
 };
 
 /** Of the device at `path`. */

@@ -53,7 +53,10 @@ function matrixOf({ matrix }: Colour, height: number): FrameMetadata['matrix'] {
 }
 
 /** What a CAPTURE buffer says of the picture that was copied into it. */
-export function pictureMetadata(picture: Picture, sequence: number): FrameMetadata {
+export function pictureMetadata(
+  picture: Pick<Picture, 'width' | 'height' | 'fourcc' | 'colour' | 'timestamp'>,
+  sequence: number,
+): FrameMetadata {
   const { width, height, fourcc, colour, timestamp } = picture;
   const { pitches, offsets } = captureFormat(width, height, fourcc);
   return {

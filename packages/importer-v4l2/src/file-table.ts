@@ -68,7 +68,9 @@ export const FILE = {
   DRAIN_CUT: 50, // double, own: place in the line of packets at STREAMOFF(CAPTURE): it takes drains up to there back
   VOID_DRAINS: 52, // double, dev: what of DRAIN_CUT it has done: not where the size changes
   LAST_SINK: 54, // double, dev, before STOP says so: CAPTURE job that LAST is given to
-  EVENTS: 56, // see event-ring.ts
+  EPOCH: 56, // double, dev, camera: when it began to stream, ms; 0: it does not. NEXT_FRAME is set before it
+  NEXT_FRAME: 58, // dev, camera: number of the frame that comes next
+  EVENTS: 60, // see event-ring.ts
 } as const;
 
 /** Behind a record's fields and its ring of events: what the device says of each buffer (results.ts). */

@@ -3,7 +3,10 @@
  *
  * `v4l2()` is for boot's list of drivers; `VideoDevice.open(machine)` is where an application starts.
  */
-import type { DriverSpec } from '@dmabuf/core';
+import { DmaBufError, type DriverSpec } from '@dmabuf/core';
+import { evenSide } from './camera-formats.js';
+import { CAMERA_WORDS, type CameraSpec, UNITS_PER_SECOND } from './camera-state.js';
+import { readY4mHeader } from './device/y4m-source.js';
 import { FILE_TABLE_WORDS } from './file-table.js';
 
 /** How the video device is named, and how many workers it has. */
@@ -30,6 +33,75 @@ export function v4l2(options: V4l2Options = {}): DriverSpec {
  */
 export function v4l2Encoder(options: V4l2Options = {}): DriverSpec {
   return codecDriver('encoder', { device: '/dev/video1', name: 'video1', ...options });
+}
+
+/** What a camera shows, and how it is named. */
+export interface CameraOptions {
+  /** Path of a Y4M file (8-bit 4:2:0); left out: a test pattern. */
+  readonly source?: string;
+  /** Size of a test pattern until S_FMT says another, even. Default 640x480. A file has its own. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Frames a second until S_PARM says another rate, 1 to 1000. Default: the file's, or 30. */
+  readonly fps?: number;
+  /** Whether a file begins anew at its end. Default true; else the last buffer has LAST, and an EOS event follows. */
+  readonly loop?: boolean;
+  /** Path in the directory. Default `/dev/video2`. */
+  readonly path?: string;
+  /** Name of its actor. Default `camera0`. */
+  readonly name?: string;
+}
+
+/**
+ * The driver of a camera, in a worker of its own. Reads the first line of a file. ENOENT: no such file; EINVAL: it is no
+ * Y4M file of 8-bit 4:2:0; a size, or a rate, that none has.
+ */
+export function camera(options: CameraOptions = {}): DriverSpec {
+  const { source = '', loop = true, path = '/dev/video2', name = 'camera0' } = options;
+  const { width, height, rate } = source === '' ? patternOf(options) : fileOf(source, options);
+  const { fps = rate } = options;
+  if (!(fps >= 1 && fps <= 1000)) {
+    throw new DmaBufError('EINVAL', 'camera', `${fps} frames a second; give 1 to 1000`);
+  }
+  const interval = Math.round(UNITS_PER_SECOND / fps);
+  const spec: CameraSpec = { file: source, width, height, interval, loop };
+  return {
+    name: `v4l2 ${name}`,
+    module: new URL('./driver.js', import.meta.url).href,
+    words: CAMERA_WORDS,
+    devices: [
+      {
+        name,
+        path,
+        module: new URL('./device/camera.js', import.meta.url).href,
+        info: { v4l2: 'camera', node: path, camera: spec },
+        reach: { contiguous: true },
+      },
+    ],
+  };
+}
+
+function patternOf({ width = 640, height = 480 }: CameraOptions): {
+  width: number;
+  height: number;
+  rate: number;
+} {
+  if (evenSide(width, 0) === width && evenSide(height, 0) === height) {
+    return { width, height, rate: 30 };
+  }
+  const detail = `a test pattern of ${width}x${height}; sides are even, 16 to 4096`;
+  throw new DmaBufError('EINVAL', 'camera', detail);
+}
+
+function fileOf(source: string, options: CameraOptions): ReturnType<typeof patternOf> {
+  const { width, height, frameRate } = readY4mHeader(source);
+  const { num, den } = frameRate;
+  const asked = [options.width ?? width, options.height ?? height];
+  if (asked[0] !== width || asked[1] !== height) {
+    const detail = `'${source}' is of ${width}x${height}, not ${asked.join('x')}; leave width and height out`;
+    throw new DmaBufError('EINVAL', 'camera', detail);
+  }
+  return { width, height, rate: num > 0 && den > 0 ? num / den : 30 };
 }
 
 function codecDriver(
@@ -62,6 +134,7 @@ export {
   type VideoFormat,
 } from './video-device.js';
 export { EncoderDevice, type TimePerFrame } from './encoder-device.js';
+export { CameraDevice, type FrameIntervals, type VideoInput } from './camera-device.js';
 export type { Capability } from './capability.js';
 export { StreamingDevice, type QueuedBuffer, type WaitOptions } from './streaming-device.js';
 export type { DecodeRequest } from './decode-queue.js';

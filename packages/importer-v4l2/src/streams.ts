@@ -39,6 +39,8 @@ export interface StreamHooks {
   parameters(): readonly number[];
   /** CAPTURE buffers that must be queued before it starts. */
   readonly minCapture: number;
+  /** Where one file at a time has the device: takes it, or throws EBUSY, while `take` runs. */
+  exclusively?<T>(call: string, take: () => T): T;
 }
 
 export class Streams {
@@ -94,7 +96,11 @@ export class Streams {
     const { words } = this.#file.door;
     const word = this.#ownerWord(queue);
     const { self } = this.#file.machine;
-    if (words.load(word) !== self) this.#take(call, word);
+    if (words.load(word) !== self) {
+      const { exclusively } = this.#hooks;
+      if (exclusively === undefined) this.#take(call, word);
+      else exclusively(call, () => this.#take(call, word));
+    }
     try {
       return allocate(queue);
     } finally {
@@ -112,7 +118,7 @@ export class Streams {
       const streams =
         door.words.load(record + FILE.SOURCE_OWNER) + door.words.load(record + FILE.SINK_OWNER);
       if (streams === 0 && bound > 0) {
-        const detail = `${bound} jobs of queueDecode are in flight; wait for their fences`;
+        const detail = `${bound} jobs that were queued ahead are in flight; wait for their fences`;
         throw new DmaBufError('EBUSY', call, detail);
       }
       if (door.words.cas(word, 0, machine.self)) return;

@@ -119,6 +119,10 @@ export const V4L2_SEL_TGT_COMPOSE_PADDED = 0x103;
 export const V4L2_FRMSIZE_TYPE_DISCRETE = 1;
 export const V4L2_FRMSIZE_TYPE_STEPWISE = 3;
 
+/** Frame intervals, inputs */
+export const V4L2_FRMIVAL_TYPE_CONTINUOUS = 2;
+export const V4L2_INPUT_TYPE_CAMERA = 2;
+
 /** Controls (v4l2-controls.h) */
 export const V4L2_CID_MIN_BUFFERS_FOR_CAPTURE = 0x00980927;
 export const V4L2_CID_MIN_BUFFERS_FOR_OUTPUT = 0x00980928;

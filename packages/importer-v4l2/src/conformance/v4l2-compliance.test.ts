@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { boot, DmaBufError, type Machine } from '@dmabuf/core';
 import {
+  CameraDevice,
   EncoderDevice,
   type QueryCtrl,
   type StreamingDevice,
@@ -35,6 +36,7 @@ import {
   V4L2_EVENT_SOURCE_CHANGE,
   V4L2_EVENT_SUB_FL_ALLOW_FEEDBACK,
   V4L2_EVENT_SUB_FL_SEND_INITIAL,
+  V4L2_INPUT_TYPE_CAMERA,
   V4L2_MEMORY_MMAP,
   V4L2_SEL_TGT_COMPOSE,
   V4L2_SEL_TGT_COMPOSE_BOUNDS,
@@ -224,12 +226,14 @@ for (const dut of DUTS) {
         assert.equal([initial.type, initial.id], [V4L2_EVENT_CTRL, id]);
         assert.is(initial.value, video.gCtrl(id));
         if (!settable(control)) continue;
-        video.sCtrl(id, control.minimum);
+        const { minimum, maximum, default_value } = control;
+        const other = default_value === minimum ? maximum : minimum;
+        video.sCtrl(id, other);
         video.sCtrl(id, control.default_value);
         assert.is(video.dqevent().value, control.default_value, 'the newest is kept');
         assert.throws(() => video.dqevent(), /^ENOENT/);
         video.unsubscribeEvent({ type: V4L2_EVENT_CTRL, id });
-        video.sCtrl(id, control.minimum);
+        video.sCtrl(id, other);
         assert.throws(() => video.dqevent(), /^ENOENT/);
         video.sCtrl(id, control.default_value);
       }
@@ -341,6 +345,36 @@ test('VIDIOC_G/S_PARM: encoder', () => {
     }
   }
   assert.throws(() => video.gParm(0), /^EINVAL/);
+});
+
+test('VIDIOC_G/S_PARM: camera', () => {
+  using video = CameraDevice.open(machine);
+  const type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+  const made = { numerator: 1, denominator: 1000 };
+  const second = { numerator: 1, denominator: 1 };
+  assert.equal(video.gParm(type), made);
+  for (const rate of [{ numerator: 1, denominator: 25 }, second]) {
+    assert.equal(video.sParm(type, rate), rate);
+    assert.equal(video.gParm(type), rate);
+  }
+  assert.equal(video.sParm(type, { numerator: 9, denominator: 1 }), second);
+  for (const wrong of [0, -1, NaN]) {
+    assert.equal(video.sParm(type, { numerator: wrong, denominator: 25 }), made);
+  }
+  const { min, max } = video.enumFrameintervals('NV12', 64, 48);
+  assert.equal([min, max], [made, second]);
+  assert.throws(() => video.enumFrameintervals('NV12', 8, 48), /^EINVAL/);
+  assert.throws(() => video.gParm(V4L2_BUF_TYPE_VIDEO_OUTPUT), /^EINVAL/);
+});
+
+test('VIDIOC_G/S/ENUMINPUT: camera', () => {
+  using video = CameraDevice.open(machine);
+  const { index, type, status } = video.enumInput(0);
+  assert.equal([index, type, status], [0, V4L2_INPUT_TYPE_CAMERA, 0]);
+  assert.is(video.gInput(), 0);
+  assert.is(video.sInput(0), 0);
+  assert.throws(() => video.enumInput(1), /^EINVAL/);
+  assert.throws(() => video.sInput(1), /^EINVAL/);
 });
 
 /** Commands and selection are the decoder's calls. */

@@ -39,6 +39,8 @@ export interface Result {
   readonly damaged: boolean;
   /** Of a decoded picture: another one than before is a change of resolution. */
   readonly geometry: Geometry | undefined;
+  /** Its number, where that is not the sink's: a camera counts the frames that found no buffer, too. */
+  readonly sequence?: number;
 }
 
 /** An OUTPUT buffer, or the marker that ends a drain. Ended once. */

@@ -19,6 +19,7 @@ import {
 } from '../videodev2.js';
 import { type CodecState, type OutputFormat, resumeOf, startOf } from './codec-state.js';
 import { openCodec } from './open-codec.js';
+import { closeContexts, contextOf } from './file-contexts.js';
 import { PacketJob, readSlot, SlotJob } from './jobs.js';
 import type { M2mHooks } from './m2m.js';
 import { StreamSource, streamTag } from './stream-jobs.js';
@@ -265,14 +266,7 @@ export class OpenFile {
   /** Closes the contexts of a closed file once all its jobs have ended, and frees the record. */
   drained(): boolean {
     if (this.#closing === undefined) return false;
-    const left = [this.source, this.sink].filter(({ id }) => contextOf(this.#machine, id));
-    try {
-      for (const context of left) context.close();
-    } catch (error) {
-      // EBUSY: its jobs have not all ended yet.
-      if (error instanceof DmaBufError) return false;
-      throw error;
-    }
+    if (!closeContexts(this.#machine, [this.source, this.sink])) return false;
     this.#door.words.store(this.record + FILE.STATE, 0);
     return true;
   }
@@ -337,16 +331,6 @@ export class OpenFile {
   async #close(): Promise<void> {
     for (const job of this.#waiters.splice(0)) job.finish(-errno.EBADF);
     await this.#codec?.close();
-  }
-}
-
-/** A context that may have ended with the process that made it. */
-function contextOf(machine: Machine, id: number): Context | undefined {
-  try {
-    return machine.contextById(id);
-  } catch (error) {
-    if (error instanceof DmaBufError && error.code === 'ENOENT') return undefined;
-    throw error;
   }
 }
 

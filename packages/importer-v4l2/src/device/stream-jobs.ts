@@ -24,7 +24,7 @@ export type SourcePayload = readonly [
   parameters: readonly number[],
 ];
 
-/** Payload of a CAPTURE buffer's job. */
+/** Payload of a CAPTURE buffer's job. An index of −1: no buffer of QBUF (queueCapture), so DQBUF asks for nothing. */
 export type SinkPayload = readonly [
   tag: 'sink',
   index: number,
@@ -73,8 +73,15 @@ export interface JobPlace {
   readonly record: number;
 }
 
-function finish(place: JobPlace, job: Job, at: number, fence: number, result: Finished): void {
-  writeResult(place.door.words, at, job.seqno, result);
+/** `at`: where DQBUF looks for it; undefined where nobody does. */
+function finish(
+  place: JobPlace,
+  job: Job,
+  at: number | undefined,
+  fence: number,
+  result: Finished,
+): void {
+  if (at !== undefined) writeResult(place.door.words, at, job.seqno, result);
   job.finish(fence);
 }
 
@@ -167,7 +174,7 @@ export class StreamSink<T extends Result> implements Sink<T> {
   readonly #job: Job;
   readonly #place: JobPlace;
   readonly #fill: Fill<T>;
-  readonly #at: number;
+  readonly #at: number | undefined;
   readonly #sequence: number;
   readonly #planes: readonly PlanePayload[];
 
@@ -181,7 +188,7 @@ export class StreamSink<T extends Result> implements Sink<T> {
     this.#place = place;
     this.#fill = fill;
     this.seqno = job.seqno;
-    this.#at = fileResult(place.record, false, index);
+    this.#at = index < 0 ? undefined : fileResult(place.record, false, index);
     this.#sequence = sequence;
     this.#planes = readPlanes(job, planes);
     if (job.buffers.some(({ exclusive }) => !exclusive)) throw malformed(job);
@@ -189,16 +196,17 @@ export class StreamSink<T extends Result> implements Sink<T> {
 
   put(result: T, last: boolean): number {
     const job = this.#job;
+    const sequence = result.sequence ?? this.#sequence;
     let filled: Filled;
     try {
       filled = this.#fill(
         result,
         this.#planes.map((plane) => planeBytes(job, plane)),
-        this.#sequence,
+        sequence,
       );
     } catch (error) {
       if (!(error instanceof DmaBufError)) throw error;
-      this.#endEmpty(error.errno, result.timestamp, last);
+      this.#endEmpty(error.errno, result.timestamp, last, sequence);
       return error.errno;
     }
     const { bytesused, copied, metadata } = filled;
@@ -206,21 +214,21 @@ export class StreamSink<T extends Result> implements Sink<T> {
     if (metadata !== undefined) for (const buffer of job.buffers) buffer.metadata = metadata;
     const flags = filled.flags | (last ? V4L2_BUF_FLAG_LAST : 0);
     const { timestamp } = result;
-    const finished = { timestamp, flags, sequence: this.#sequence, error: 0, bytesused };
+    const finished = { timestamp, flags, sequence, error: 0, bytesused };
     finish(this.#place, job, this.#at, 0, finished);
     return copied;
   }
 
-  end(error: number, timestamp: number): void {
-    this.#endEmpty(error, timestamp, error === 0);
+  end(error: number, timestamp: number, sequence: number = this.#sequence): void {
+    this.#endEmpty(error, timestamp, error === 0, sequence);
   }
 
-  #endEmpty(error: number, timestamp: number, last: boolean): void {
+  #endEmpty(error: number, timestamp: number, last: boolean, sequence: number): void {
     const flags = (error === 0 ? 0 : V4L2_BUF_FLAG_ERROR) | (last ? V4L2_BUF_FLAG_LAST : 0);
     // An empty buffer has no content: whoever is queued to read it must not find an old picture.
     const fence = error === 0 ? -errno.ENODATA : error;
     const bytesused = this.#planes.map(() => 0);
-    const finished = { timestamp, flags, sequence: this.#sequence, error, bytesused };
+    const finished = { timestamp, flags, sequence, error, bytesused };
     finish(this.#place, this.#job, this.#at, fence, finished);
   }
 }

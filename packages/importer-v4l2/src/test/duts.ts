@@ -5,6 +5,8 @@ import type { DriverSpec, Machine } from '@dmabuf/core';
 import * as assert from 'uvu/assert';
 import { frameMd5s, loadClip } from '../codec/test/clips.js';
 import {
+  camera,
+  CameraDevice,
   EncoderDevice,
   EPOLLIN,
   EPOLLOUT,
@@ -17,7 +19,8 @@ import {
   v4l2Encoder,
   VideoDevice,
 } from '../index.js';
-import type { BufferOptions } from './buffer-set.js';
+import { type BufferOptions, BufferSet } from './buffer-set.js';
+import { DequeuedCheck } from './dequeued-check.js';
 import { V4l2Encoder } from './v4l2-encoder.js';
 import { V4l2Player } from './v4l2-player.js';
 
@@ -73,6 +76,14 @@ export const DUTS: readonly Dut[] = [
     },
     stream: encode,
   },
+  {
+    name: 'camera',
+    kind: 'camera',
+    driver: camera({ width: 64, height: 48, fps: 1000 }),
+    types: [V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE],
+    open: (machine) => CameraDevice.open(machine),
+    stream: capture,
+  },
 ];
 
 const CLIP = 'dog-h264-tiny.mp4';
@@ -104,6 +115,25 @@ async function encode(machine: Machine, { wait, ...buffers }: StreamOptions): Pr
   );
   assert.throws(() => run.takePacket(), /^EPIPE/);
   run.close();
+}
+
+async function capture(machine: Machine, { wait, ...buffers }: StreamOptions): Promise<void> {
+  const type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+  const video = CameraDevice.open(machine);
+  const set = new BufferSet(machine, video, type, 3, buffers);
+  const check = new DequeuedCheck('CAPTURE', { gaps: true });
+  for (let index = 0; index < set.count; index++) set.queue(index);
+  video.streamon(type);
+  for (let i = 0; i < PICTURES; i++) {
+    if (wait === 'epoll') await video.pollAsync(EPOLLIN);
+    if (wait === 'select') video.poll(EPOLLIN, Infinity);
+    const buffer = video.dqbuf(type, { nonblock: wait !== 'no poll' });
+    check.check(buffer);
+    set.queue(buffer.index);
+  }
+  video.streamoff(type);
+  set.close();
+  video.close();
 }
 
 /** Runs `work` on a fresh file, and closes it. */
