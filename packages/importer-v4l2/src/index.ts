@@ -180,6 +180,7 @@ export type {
 export type { PlaneLayout } from './codec/planes.js';
 export type { Colour, ColourMatrix, Rect } from './bitstream/picture-format.js';
 export { isAvi, parseAvi, type AviFile, type AviFrame } from './bitstream/avi.js';
+export { writeIvf, type IvfWriteOptions } from './bitstream/ivf-writer.js';
 export { isIvf, parseIvf, type IvfFile, type IvfFrame } from './bitstream/ivf.js';
 export { isY4m, parseY4m, type Y4mFile, type Y4mHeader } from './bitstream/y4m.js';
 export { splitAccessUnits, type AccessUnit } from './bitstream/access-unit.js';

@@ -14,7 +14,7 @@ import { planarPicture } from '../planar-picture.js';
 import { tightLayout } from '../planes.js';
 import { parseFault } from '../unsupported.js';
 import { joinPrefix, type PeerFormat } from './backend.js';
-import { writeIvf } from './ivf-writer.js';
+import { writeIvf } from '../../bitstream/ivf-writer.js';
 
 /** Most packets of a group, for its pictures are all in memory at once. */
 const MAX_PACKETS = 300;

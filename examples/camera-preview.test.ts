@@ -1,0 +1,13 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { linesOf } from './run.test-helper.js';
+
+test('camera-preview shows every frame of the camera, at its rate, with the application out of the loop', () => {
+  assert.equal(linesOf('camera-preview'), [
+    '50 frames queued, 0 captured',
+    '50 captured, 50 shown; 0 dropped by the camera',
+    'from the first on screen to the second: 40 ms',
+  ]);
+});
+
+test.run();
