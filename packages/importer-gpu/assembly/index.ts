@@ -8,3 +8,4 @@ export { pack } from './pack';
 export { scale } from './scale';
 export { blend } from './blend';
 export { fill, copy } from './fill';
+export { triangle } from './triangle';

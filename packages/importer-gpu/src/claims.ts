@@ -6,7 +6,7 @@
  * nothing else in that buffer is read: a failed writer before such a job does not matter.
  * A buffer that is read and written has one claim.
  */
-import type { Access } from '@dmabuf/core';
+import { DmaBufError, type Access } from '@dmabuf/core';
 import { touches, type Step, type Touch } from './step.js';
 
 /** What of an image decides. */
@@ -55,4 +55,23 @@ export function deriveClaims(
     return discards >= 0 ? 'discard' : 'exclusive';
   };
   return new Map([...uses].map(([key, use]) => [key, access(use)]));
+}
+
+/**
+ * EINVAL: a job writes a buffer from which it takes vertices or indices. They are checked before its first command runs, so
+ * they must be there by then.
+ */
+export function checkMeshes(steps: readonly Step[], images: readonly ClaimImage[]): void {
+  const keyOf = (image: number): number | undefined => images[image]?.key;
+  const touched = steps.flatMap((step) => touches(step, images));
+  const written = new Set(touched.filter(({ writes }) => writes).map(({ image }) => keyOf(image)));
+  for (const step of steps) {
+    if (step.op !== 'triangles') continue;
+    for (const source of [step.vertices, step.indices]) {
+      if (typeof source !== 'number' || !written.has(keyOf(source))) continue;
+      const detail =
+        'the job writes a buffer of vertices or indices; draw them in a job of its own';
+      throw new DmaBufError('EINVAL', 'submit', detail);
+    }
+  }
 }

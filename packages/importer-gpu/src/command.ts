@@ -6,7 +6,8 @@
  * specified to the byte by kernels/kernels.ts.
  */
 import type { GpuImage } from './image.js';
-import type { BlendMode, Rect } from './kernels/kernels.js';
+import type { BlendMode, Rect, TriangleBlend } from './kernels/kernels.js';
+import type { Vertex } from './kernels/vertex.js';
 import type { GpuKernel, KernelImageUse } from './user-kernel.js';
 
 /** A size in pixels. */
@@ -62,6 +63,23 @@ export interface CopyCommand {
   readonly to?: Rect;
 }
 
+export interface TrianglesCommand {
+  readonly op: 'triangles';
+  readonly dst: GpuImage;
+  /** A vertex buffer (`importVertices`), or vertices that travel in the job: some eight of them. */
+  readonly vertices: GpuImage | readonly Vertex[];
+  /** An index buffer (`importIndices`), or indices that travel in the job. Default: 0, 1, 2, … */
+  readonly indices?: GpuImage | readonly number[];
+  /** Default: none, the vertices' colour alone. */
+  readonly texture?: GpuImage;
+  /** Of the texture; default `'bilinear'`. */
+  readonly filter?: 'nearest' | 'bilinear';
+  /** Default `'premultiplied'`. */
+  readonly blend?: TriangleBlend;
+  /** Part of `dst` outside which nothing is drawn (a scissor); default: all of it. */
+  readonly clip?: Rect;
+}
+
 export interface DispatchCommand {
   readonly op: 'dispatch';
   readonly kernel: GpuKernel;
@@ -84,6 +102,7 @@ export type Command =
   | FillCommand
   | ClearCommand
   | CopyCommand
+  | TrianglesCommand
   | DispatchCommand
   | QueryTimeCommand;
 
@@ -114,6 +133,16 @@ export function clear(command: Omit<ClearCommand, 'op'>): ClearCommand {
 /** Copies pixels verbatim between images of one format, or between XRGB8888 and ARGB8888. */
 export function copy(command: Omit<CopyCommand, 'op'>): CopyCommand {
   return { ...command, op: 'copy' };
+}
+
+/**
+ * Draws triangles into an XRGB8888 or ARGB8888 image: vertex colour times texture, src-over or replaced. Interpolation is
+ * affine (2D: no perspective). What lies outside `dst` or `clip` is not drawn. Inline vertices and indices are checked by
+ * submit; those in a buffer when the job runs, before it touches anything: EINVAL for an index of no vertex, or for a
+ * vertex beyond 32768 pixels.
+ */
+export function triangles(command: Omit<TrianglesCommand, 'op'>): TrianglesCommand {
+  return { ...command, op: 'triangles' };
 }
 
 /** Runs a kernel of the user's over a grid. See {@link KernelCall} for what it is called with. */

@@ -17,7 +17,7 @@ import {
   type SubmitOptions,
 } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
-import { deriveClaims } from './claims.js';
+import { checkMeshes, type ClaimImage, deriveClaims } from './claims.js';
 import type { Command } from './command.js';
 import { GpuImage, type FrameRequest, type ImageRequest, type ImageServices } from './image.js';
 import { ImageTable } from './image-table.js';
@@ -38,6 +38,13 @@ import { QUERIES_MAX } from './layout.js';
 import type { RecordHandle, RecordTable } from './record-table.js';
 import { apply, checkingKernels, toStep, type Step } from './step.js';
 import { encodeSteps } from './step-codec.js';
+import {
+  checkTriangles,
+  indexImage,
+  type IndexRequest,
+  vertexImage,
+  type VertexRequest,
+} from './triangles.js';
 import { GpuKernel, kernelInfo, type KernelRequest } from './user-kernel.js';
 
 export interface GpuContextOptions {
@@ -197,6 +204,19 @@ export class GpuContext {
   }
 
   /**
+   * Imports a buffer of vertices for `triangles`: {@link packVertices} says how they lie. Owned and refused as of
+   * {@link importImage}: EINVAL when `count` vertices do not fit into it.
+   */
+  importVertices(request: VertexRequest): GpuImage {
+    return this.importImage(vertexImage(request));
+  }
+
+  /** Imports a buffer of indices for `triangles`, three int32 a triangle. As {@link importVertices}. */
+  importIndices(request: IndexRequest): GpuImage {
+    return this.importImage(indexImage(request));
+  }
+
+  /**
    * Queues a job and returns its fence. Does not block. Images that it reads are claimed shared,
    * images that it writes exclusive, or discard when the first command that touches one overwrites
    * all of it (claims.ts).
@@ -220,6 +240,8 @@ export class GpuContext {
     );
     steps.forEach((step, i) => explained(i, step.op, () => this.#dryRun(step, images)));
     checkQueries(steps);
+    const keyed = keyedBy(images);
+    checkMeshes(steps, keyed);
     const { table } = this.#images;
     const ids = images.map((image) => image.id);
     const payload = encodeSteps(ids, steps);
@@ -229,7 +251,12 @@ export class GpuContext {
       for (const step of steps) {
         if (step.op === 'dispatch') taken.push(referenced(this.#kernels, step.kernel));
       }
-      return this.#context.submit({ buffers: usesOf(steps, images), inFences, onError, payload });
+      return this.#context.submit({
+        buffers: usesOf(steps, images, keyed),
+        inFences,
+        onError,
+        payload,
+      });
     } catch (error) {
       for (const giveBack of taken) giveBack();
       throw error;
@@ -375,6 +402,10 @@ export class GpuContext {
   #dryRun(step: Step, images: readonly GpuImage[]): void {
     if (step.op === 'queryTime') return;
     if (step.op === 'dispatch') return checkDispatch(step, images, this.#kernels);
+    if (step.op === 'triangles') {
+      const surfaces = images.map(({ surface }) => surface);
+      return checkTriangles(checkingKernels, step, surfaces);
+    }
     const dst = images[step.dst];
     if (dst !== undefined) apply(checkingKernels, step, dst.surface, images[step.src]?.surface);
   }
@@ -424,13 +455,21 @@ function explained<T>(index: number, op: string, call: () => T): T {
   }
 }
 
-/** The buffers of a job, each once, with their claims. */
-function usesOf(steps: readonly Step[], images: readonly GpuImage[]): BufferUse[] {
-  const keyed = images.map((image) => ({
-    key: image.buffer.record.pointer,
-    width: image.width,
-    height: image.height,
+/** What claims are derived from. */
+function keyedBy(images: readonly GpuImage[]): readonly ClaimImage[] {
+  return images.map(({ buffer, width, height }) => ({
+    key: buffer.record.pointer,
+    width,
+    height,
   }));
+}
+
+/** The buffers of a job, each once, with their claims. */
+function usesOf(
+  steps: readonly Step[],
+  images: readonly GpuImage[],
+  keyed: readonly ClaimImage[],
+): BufferUse[] {
   const uses: BufferUse[] = [];
   for (const [key, access] of deriveClaims(steps, keyed)) {
     const image = images.find(({ buffer }) => buffer.record.pointer === key);

@@ -33,6 +33,7 @@ import {
 } from './step.js';
 import { decodeSteps } from './step-codec.js';
 import { DeviceKernels } from './device-kernels.js';
+import { checkMeshOf, drawTriangles, type TrianglesStep } from './triangles.js';
 
 class GpuDevice {
   readonly #door: DriverDoor;
@@ -178,6 +179,7 @@ class GpuDevice {
       for (const step of steps) {
         if (step.op === 'dispatch') this.#dispatch(step, surfaces);
         else if (step.op === 'queryTime') this.#queries.push(this.#now());
+        else if (step.op === 'triangles') this.#draw(step, surfaces);
         else this.#do(job, step, writable(surfaces, step.op, step.dst), surfaces[step.src]);
       }
       describeTargets(steps, surfaces);
@@ -192,7 +194,10 @@ class GpuDevice {
     const frames = surfaces.some(({ frame }) => frame);
     for (const step of steps) {
       if (step.op === 'dispatch') this.#userKernels.check(step, usedBy(step, surfaces));
-      else if (frames && step.op !== 'queryTime') {
+      else if (step.op === 'triangles') {
+        writable(surfaces, step.op, step.dst);
+        checkMeshOf(step, surfaces);
+      } else if (frames && step.op !== 'queryTime') {
         const dst = writable(surfaces, step.op, step.dst);
         apply(checkingKernels, step, dst, surfaces[step.src]);
       }
@@ -205,6 +210,16 @@ class GpuDevice {
     const counter = base + (this.#userKernels.isWasm(step.kernel) ? GPU.WASM : GPU.PLAIN);
     words.set(counter, words.get(counter) + 1);
     this.#countPixels(step.grid.width * step.grid.height);
+  }
+
+  #draw(step: TrianglesStep, surfaces: readonly JobSurface[]): void {
+    const { words, base } = this.#door;
+    const dst = writable(surfaces, step.op, step.dst);
+    const texture = surfaces[step.texture];
+    const wasm = this.#inPool(dst.image) && (texture === undefined || this.#inPool(texture.image));
+    this.#countPixels(drawTriangles(this.#kernels, step, surfaces));
+    const counter = base + (wasm ? GPU.WASM : GPU.PLAIN);
+    words.set(counter, words.get(counter) + 1);
   }
 
   #do(job: Job, step: PixelStep, dst: JobSurface, src: JobSurface | undefined): void {
@@ -320,6 +335,7 @@ function describeTargets(steps: readonly Step[], surfaces: readonly JobSurface[]
 /** The picture that a step draws, as against what it blends over it or paints. */
 function drawnFrom(step: Step, surfaces: readonly JobSurface[]): JobSurface | undefined {
   if (step.op === 'blit' || step.op === 'copy') return surfaces[step.src];
+  if (step.op === 'triangles') return step.blend === 'replace' ? surfaces[step.texture] : undefined;
   if (step.op !== 'dispatch') return undefined;
   return surfaces[step.uses.find(({ access }) => access === 'read')?.image ?? -1];
 }

@@ -26,6 +26,7 @@ export {
   fill,
   fit,
   queryTime,
+  triangles,
   type BlendCommand,
   type BlitCommand,
   type ClearCommand,
@@ -35,6 +36,7 @@ export {
   type FillCommand,
   type QueryTimeCommand,
   type Size,
+  type TrianglesCommand,
 } from './command.js';
 export { PixelBuffer, type MapOptions, type TransferOptions } from './pixel-buffer.js';
 export type { ReadPixelsOptions, TexSubImageOptions } from './pixel-access.js';
@@ -52,7 +54,9 @@ export type { KernelKind } from './kernel-table.js';
 export { DRM_CLOEXEC, DRM_RDWR, DrmFile } from './drm-file.js';
 export type { GpuStats } from './stats.js';
 export type { GpuTimings } from './job-times.js';
-export type { BlendMode, Rect } from './kernels/kernels.js';
+export type { BlendMode, Rect, TriangleBlend } from './kernels/kernels.js';
+export { packVertices, VERTEX_WORDS, type Vertex } from './kernels/vertex.js';
+export type { IndexRequest, VertexRequest } from './triangles.js';
 export type { ColorEncoding, ColorRange, ColorSpec } from './kernels/color.js';
 export { scratchBytes } from './scratch-size.js';
 export {

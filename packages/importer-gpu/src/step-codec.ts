@@ -6,23 +6,33 @@ import { DmaBufError } from '@dmabuf/core';
 import type { Rect } from './kernels/kernels.js';
 import { QUERIES_MAX } from './layout.js';
 import { type DispatchStep, FILTERS, MODES, OPS, type PixelStep, type Step } from './step.js';
+import type { TrianglesStep } from './triangles.js';
 import { KERNEL_ACCESS } from './user-kernel.js';
 
-// Head word of a packed step: op (3 bits), TO, FROM, filter (1), mode (2), alpha (8). Of a dispatch or a query: op alone.
+// Head word of a packed step: op (3 bits), TO, FROM, filter (1), mode (2), alpha (8). Of a
+// dispatch or a query: op alone. Of triangles: op, TO for a clip, FROM for a texture, filter, then BLEND and the two places.
 const OP_MASK = 7;
 const DISPATCH = 5;
+const TRIANGLES = 6;
 const QUERY_TIME = 7;
 const TO = 8;
 const FROM = 16;
 const FILTER_SHIFT = 5;
 const MODE_SHIFT = 6;
 const ALPHA_SHIFT = 8;
+const REPLACE = 64;
+// Where vertices and indices are: an image of the list, or numbers in the payload.
+const VERTICES_INLINE = 128;
+const INDICES = 256;
+const INDICES_INLINE = 512;
+const TRIANGLE_FLAGS = 1023 & ~OP_MASK;
 
 export function encodeSteps(images: readonly number[], steps: readonly Step[]): number[] {
   const out = [images.length, ...images];
   for (const step of steps) {
     if (step.op === 'dispatch') encodeDispatch(out, step);
     else if (step.op === 'queryTime') out.push(QUERY_TIME);
+    else if (step.op === 'triangles') encodeTriangles(out, step);
     else encodePixels(out, step);
   }
   return out;
@@ -39,6 +49,29 @@ function encodePixels(out: number[], step: PixelStep): void {
     if (rect !== undefined) out.push(rect.x, rect.y, rect.width, rect.height);
   }
   if (step.op === 'fill') out.push(step.pixel);
+}
+
+function encodeTriangles(out: number[], step: TrianglesStep): void {
+  const { dst, vertices, indices, texture, clip } = step;
+  const parts = [
+    clip === undefined ? 0 : TO,
+    texture < 0 ? 0 : FROM,
+    FILTERS.indexOf(step.filter) << FILTER_SHIFT,
+    step.blend === 'replace' ? REPLACE : 0,
+    typeof vertices === 'number' ? 0 : VERTICES_INLINE,
+    indices === undefined ? 0 : INDICES,
+    typeof indices === 'object' ? INDICES_INLINE : 0,
+  ];
+  out.push(
+    parts.reduce((head, part) => head | part, TRIANGLES),
+    dst,
+  );
+  if (texture >= 0) out.push(texture);
+  if (clip !== undefined) out.push(clip.x, clip.y, clip.width, clip.height);
+  for (const source of [vertices, indices]) {
+    if (typeof source === 'number') out.push(source);
+    else if (source !== undefined) out.push(source.length, ...source);
+  }
 }
 
 function encodeDispatch(out: number[], { kernel, uses, grid, args }: DispatchStep): void {
@@ -61,6 +94,7 @@ export function decodeSteps(payload: unknown): { images: number[]; steps: Step[]
     const head = reader.integer();
     if ((head & OP_MASK) === DISPATCH) steps.push(decodeDispatch(reader, head, index));
     else if (head === QUERY_TIME) steps.push({ op: 'queryTime' });
+    else if ((head & OP_MASK) === TRIANGLES) steps.push(decodeTriangles(reader, head, index));
     else steps.push(decodePixels(reader, head, index));
   }
   const queries = steps.filter(({ op }) => op === 'queryTime').length;
@@ -82,6 +116,21 @@ function decodePixels(reader: Reader, head: number, index: () => number): PixelS
     mode,
     alpha: op === 'blend' ? (head >> ALPHA_SHIFT) & 255 : 255,
     pixel: op === 'fill' ? reader.integer() >>> 0 : 0,
+  };
+}
+
+function decodeTriangles(reader: Reader, head: number, index: () => number): TrianglesStep {
+  if ((head & ~(TRIANGLE_FLAGS | OP_MASK)) !== 0) throw malformed(`command word ${head}`);
+  const words = (): readonly number[] => reader.list(() => reader.integer());
+  return {
+    op: 'triangles',
+    dst: index(),
+    texture: (head & FROM) === 0 ? -1 : index(),
+    clip: (head & TO) === 0 ? undefined : reader.rect(),
+    filter: ((head >> FILTER_SHIFT) & 1) === 1 ? 'nearest' : 'bilinear',
+    blend: (head & REPLACE) === 0 ? 'premultiplied' : 'replace',
+    vertices: (head & VERTICES_INLINE) === 0 ? index() : words(),
+    indices: (head & INDICES) === 0 ? undefined : (head & INDICES_INLINE) === 0 ? index() : words(),
   };
 }
 

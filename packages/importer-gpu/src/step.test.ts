@@ -30,7 +30,21 @@ const pixels: Step[] = some.map((step) => ({
   pixel: 0,
   ...step,
 }));
-const steps = [...pixels, dispatched];
+const drawn: Step[] = [
+  {
+    ...{ op: 'triangles', dst: 0, texture: 1, clip: rect, filter: 'nearest', blend: 'replace' },
+    ...{ vertices: 1, indices: 0 },
+  },
+  {
+    ...{ op: 'triangles', dst: 1, texture: -1, clip: undefined, filter: 'bilinear' },
+    ...{ blend: 'premultiplied', vertices: [-1, 2, -3, 4, 5], indices: [0, 0, 0] },
+  },
+  {
+    ...{ op: 'triangles', dst: 1, texture: -1, clip: undefined, filter: 'bilinear' },
+    ...{ blend: 'premultiplied', vertices: [], indices: undefined },
+  },
+];
+const steps = [...pixels, ...drawn, dispatched];
 
 test('a job comes out of its payload as it went in', () => {
   const images = [4097, 0x7ffff001];
@@ -55,6 +69,11 @@ test('what is no command list is EINVAL', () => {
     [1, 5, 5, 9, 1, 1, 1, 0, 3, 0],
     [1, 5, 5, 9, 1, 1, 1, 1, 0, 0],
     [1, 5, 5, 9, 1, 1, 99, 0],
+    [1, 5, 6, 1, 0],
+    [1, 5, 6, 0, 1],
+    [1, 5, 6 + 1024, 0, 0],
+    [1, 5, 6 + 128, 0, 3, 1, 2],
+    [1, 5, 6 + 256, 0, 0, 7],
   ];
   for (const payload of [...bad, good.slice(0, -1), [...good, 1]]) {
     assert.throws(() => decodeSteps(payload), /EINVAL.*no command list/, JSON.stringify(payload));

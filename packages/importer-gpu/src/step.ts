@@ -13,6 +13,7 @@ import { makeFront } from './kernels/front.js';
 import type { BlendMode, Image, Kernels, Rect } from './kernels/kernels.js';
 import type { KernelOps } from './kernels/ops.js';
 import { DRM_FORMAT_XRGB8888, formatInfo } from './fourcc.js';
+import { sourcesOf, toTriangles, type TrianglesStep } from './triangles.js';
 
 /** Fixed functions, in the order of their numbers in a payload. */
 export const OPS = ['blit', 'blend', 'fill', 'clear', 'copy'] as const;
@@ -50,7 +51,7 @@ export interface TimeStep {
 }
 
 /** A command of a job, as its payload carries it. */
-export type Step = PixelStep | DispatchStep | TimeStep;
+export type Step = PixelStep | TrianglesStep | DispatchStep | TimeStep;
 
 /** What a step does with an image. */
 export interface Touch {
@@ -77,9 +78,10 @@ export interface Surface {
 export function toStep(command: Command, indexOf: (image: GpuImage) => number): Step {
   if (command.op === 'dispatch') return toDispatch(command, indexOf);
   if (command.op === 'queryTime') return { op: 'queryTime' };
+  if (command.op === 'triangles') return toTriangles(command, indexOf);
   const { op, dst } = command;
   if (!OPS.includes(op)) {
-    const known = [...OPS, 'dispatch', 'queryTime'].join(', ');
+    const known = [...OPS, 'triangles', 'dispatch', 'queryTime'].join(', ');
     throw new TypeError(`submit: a command's op must be one of ${known}, got ${String(op)}`);
   }
   const bare: PixelStep = {
@@ -142,6 +144,15 @@ export function touches(step: Step, sizes: readonly (Size | undefined)[]): reado
       writes: access !== 'read',
       whole: access === 'overwrite',
     }));
+  }
+  if (step.op === 'triangles') {
+    const read = sourcesOf(step).map((image) => ({
+      image,
+      reads: true,
+      writes: false,
+      whole: false,
+    }));
+    return [...read, { image: step.dst, reads: true, writes: true, whole: false }];
   }
   const { src, dst, op } = step;
   const size = sizes[dst];
@@ -215,6 +226,7 @@ const NOTHING: KernelOps = {
   blend() {},
   fill() {},
   copy() {},
+  triangle: () => 0,
 };
 
 /** Kernels that find every fault and do nothing else: what submit checks commands with. */

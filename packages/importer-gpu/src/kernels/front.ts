@@ -20,9 +20,19 @@ import {
   rgbSpan,
 } from './check.js';
 import { coefficients, type ColorSpec, forward } from './color.js';
-import type { BlendOptions, Image, Kernels, Rect, Rows, ScaleOptions } from './kernels.js';
-import type { KernelOps, ScaleOp } from './ops.js';
+import type {
+  BlendOptions,
+  Image,
+  Kernels,
+  Rect,
+  Rows,
+  ScaleOptions,
+  TriangleOptions,
+} from './kernels.js';
+import type { KernelOps, ScaleOp, TriangleOp } from './ops.js';
 import { scaleStep } from './scale-map.js';
+import { setupTriangle } from './triangle-setup.js';
+import { checkMesh, type Mesh } from './vertex.js';
 import { DRM_FORMAT_ARGB8888, DRM_FORMAT_XRGB8888 } from '../fourcc.js';
 
 /** The implementation for these images; throws EINVAL if there is none. */
@@ -179,6 +189,43 @@ class Front implements Kernels {
     });
   }
 
+  triangles(
+    dst: Image,
+    clip: Rect,
+    mesh: Mesh,
+    options: TriangleOptions = {},
+    rows?: Rows,
+  ): number {
+    const { texture, filter = 'bilinear', blend = 'premultiplied' } = options;
+    checkName('filter', filter, ['nearest', 'bilinear']);
+    checkName('blend', blend, ['premultiplied', 'replace']);
+    const info = checkImage('triangles', 'destination', dst, RGB32);
+    checkRect('triangles', 'clip', dst, clip);
+    if (texture !== undefined) {
+      const source = checkImage('triangles', 'texture', texture, RGB32);
+      checkApart('triangles', blocks(dst, info, clip), blocks(texture, source, whole(texture)));
+    }
+    const { y0, y1 } = checkRows('triangles', clip, rows);
+    const count = checkMesh(mesh);
+    const ops = this.#pick('triangles', dst, texture);
+    const shared = {
+      dst: rgbSpan(dst, whole(dst)),
+      left: clip.x,
+      right: clip.x + clip.width,
+      texture: texture === undefined ? undefined : textureOf(texture),
+      bilinear: filter === 'bilinear',
+      over: blend === 'premultiplied',
+      orMask: opaqueOf(dst),
+    };
+    let pixels = 0;
+    for (let i = 0; i < count; i++) {
+      const triangle = setupTriangle(mesh, i);
+      if (triangle === undefined) continue;
+      pixels += ops.triangle({ triangle, ...shared }, clip.y + y0, clip.y + y1);
+    }
+    return pixels;
+  }
+
   /** The checks that all two-image kernels share. */
   #pair(
     call: string,
@@ -198,6 +245,24 @@ class Front implements Kernels {
     checkApart(call, blocks(dst, target, to), blocks(src, info, from));
     return { y0, y1 };
   }
+}
+
+function whole({ width, height }: Image): Rect {
+  return { x: 0, y: 0, width, height };
+}
+
+function opaqueOf({ fourcc }: Image): number {
+  return fourcc === DRM_FORMAT_XRGB8888 ? OPAQUE : 0;
+}
+
+function textureOf(image: Image): NonNullable<TriangleOp['texture']> {
+  const { width, height } = image;
+  return { src: rgbSpan(image, whole(image)), width, height, orMask: opaqueOf(image) };
+}
+
+function checkName(what: string, value: string, names: readonly string[]): void {
+  if (names.includes(value)) return;
+  throw new TypeError(`triangles: ${what} must be one of ${names.join(', ')}, got ${value}`);
 }
 
 /** A subsampled rectangle must not cut a block, except at the image's far edges. */

@@ -19,6 +19,7 @@
  */
 import type { FourCC, PlaneLayout } from '../fourcc.js';
 import type { ColorSpec } from './color.js';
+import type { Mesh } from './vertex.js';
 
 /** An image in shared memory. Plain data: build one per attached buffer and keep it. */
 export interface Image {
@@ -65,6 +66,18 @@ export interface BlendOptions {
   /** Plane alpha, 0..255; default 255. */
   readonly alpha?: number;
 }
+
+export interface TriangleOptions {
+  /** XRGB8888 or ARGB8888, all of it; none: the vertices' colour alone. */
+  readonly texture?: Image;
+  /** Default `'bilinear'`. */
+  readonly filter?: 'nearest' | 'bilinear';
+  /** Default `'premultiplied'`; `'replace'` overwrites. */
+  readonly blend?: TriangleBlend;
+}
+
+/** How triangles are put onto what is there. */
+export type TriangleBlend = 'premultiplied' | 'replace';
 
 export interface Kernels {
   readonly name: 'wasm' | 'plain' | 'either';
@@ -118,4 +131,17 @@ export interface Kernels {
    * format without subsampling, and the copy is not split into rows.
    */
   copy(dst: Image, to: Rect, src: Image, from: Rect, rows?: Rows): void;
+
+  /**
+   * Triangles into a part of an XRGB8888 or ARGB8888 image, one after the other; either winding. A pixel is drawn
+   * if its centre lies inside, or on a top or left edge: exactly, so triangles that share an edge draw each of its pixels
+   * once. Colour (premultiplied) and texture coordinates go linearly over the triangle, without perspective,
+   * by the formula of triangle-setup.ts; rounded, `floor(a + 0.5)`, to 0..255 and to 1/256 pixel of the texture.
+   * Nearest takes pixel `u >> 8`; bilinear mixes the four around `u - 128` as {@link scale} does; the texture's
+   * edge pixels are repeated. A texture's byte T and a colour's byte C give `div(T*C)` (see {@link blend}).
+   * `'premultiplied'` is `min(255, S + div((255-a)*D))` of all four bytes. Without a texture within 1 of the
+   * real-valued formula. Returns how many pixels it drew.
+   * Also EINVAL: what checkMesh finds.
+   */
+  triangles(dst: Image, clip: Rect, mesh: Mesh, options?: TriangleOptions, rows?: Rows): number;
 }

@@ -24,6 +24,7 @@ test('it imports its memory and exports functions, nothing else', () => {
     'fill',
     'pack',
     'scale',
+    'triangle',
   ]);
   assert.ok(exports.every((e) => e.kind === 'function'));
 });

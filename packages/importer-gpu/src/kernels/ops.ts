@@ -4,6 +4,7 @@
  * Rows y0..y1 are those of the destination rectangle that this call does.
  */
 import type { Coefficients, Forward } from './color.js';
+import type { Triangle } from './triangle-setup.js';
 
 /** Rows of bytes or of 32-bit pixels. */
 export interface Span {
@@ -65,6 +66,26 @@ export interface BlendOp {
   readonly orMask: number;
 }
 
+export interface TriangleOp {
+  readonly triangle: Triangle;
+  /** From pixel (0, 0) of the image on: rows and columns are the image's own. */
+  readonly dst: Span;
+  /** Columns that may be drawn: left <= column < right. */
+  readonly left: number;
+  readonly right: number;
+  readonly texture:
+    | {
+        readonly src: Span;
+        readonly width: number;
+        readonly height: number;
+        readonly orMask: number;
+      }
+    | undefined;
+  readonly bilinear: boolean;
+  readonly over: boolean;
+  readonly orMask: number;
+}
+
 export interface KernelOps {
   convert(dst: Span, src: PackedSpan, width: number, k: Coefficients, y0: number, y1: number): void;
   pack(op: PackOp, y0: number, y1: number): void;
@@ -72,4 +93,6 @@ export interface KernelOps {
   blend(op: BlendOp, y0: number, y1: number): void;
   fill(dst: Span, width: number, pixel: number, y0: number, y1: number): void;
   copy(dst: Span, src: Span, bytes: number, orMask: number, y0: number, y1: number): void;
+  /** Rows y0..y1 are the image's. How many pixels were drawn. */
+  triangle(op: TriangleOp, y0: number, y1: number): number;
 }

@@ -8,6 +8,7 @@ import type { Kernels } from './kernels.js';
 import { OPAQUE, word } from './pixel.js';
 import { convertRow } from './plain-convert.js';
 import { packRows } from './plain-pack.js';
+import { drawTriangle } from './plain-triangle.js';
 import type { BlendOp, KernelOps, ScaleOp, Span } from './ops.js';
 import { bilinearPosition, nearestIndex } from './scale-map.js';
 
@@ -194,6 +195,8 @@ export const plainOps: KernelOps = {
   },
 
   pack: packRows,
+
+  triangle: drawTriangle,
 
   scale(op, y0, y1) {
     if (op.bilinear) scaleBilinear(op, y0, y1);

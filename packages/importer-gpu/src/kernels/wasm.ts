@@ -11,7 +11,7 @@ import { DmaBufError } from '@dmabuf/core';
 import { fail } from './check.js';
 import { makeFront } from './front.js';
 import type { Image, Kernels } from './kernels.js';
-import type { KernelOps, ScaleOp } from './ops.js';
+import type { KernelOps, ScaleOp, TriangleOp } from './ops.js';
 import { plainOps } from './plain.js';
 import { scaleScratchBytes } from './scale-map.js';
 
@@ -51,7 +51,7 @@ function readModule(url: URL): Uint8Array {
   return readFileSync(url);
 }
 
-type Entry = (...args: number[]) => void;
+type Entry = (...args: number[]) => number | undefined;
 
 function isEntry(value: unknown): value is Entry {
   return typeof value === 'function';
@@ -76,6 +76,7 @@ function makeOps(
     blend: entry(exports, 'blend'),
     fill: entry(exports, 'fill'),
     copy: entry(exports, 'copy'),
+    triangle: entry(exports, 'triangle'),
   };
   return {
     convert(dst, s, width, k, y0, y1) {
@@ -138,6 +139,10 @@ function makeOps(
     copy(dst, src, bytes, orMask, y0, y1) {
       kernels.copy(dst.base, dst.pitch, src.base, src.pitch, bytes, y0, y1, orMask);
     },
+    triangle(op, y0, y1) {
+      const { top, bottom } = op.triangle;
+      return kernels.triangle(...triangleArgs(op, Math.max(y0, top), Math.min(y1, bottom))) ?? 0;
+    },
   };
 
   function scratchFor(op: ScaleOp, range: WasmKernelOptions['scratch']): number {
@@ -161,6 +166,18 @@ function makeOps(
     }
     return Math.ceil(range.byteOffset / 16) * 16;
   }
+}
+
+function triangleArgs(op: TriangleOp, y0: number, y1: number): number[] {
+  const { triangle: t, dst, texture } = op;
+  const filter = texture === undefined ? 0 : op.bilinear ? 2 : 1;
+  const { src, width = 0, height = 0, orMask = 0 } = texture ?? {};
+  const planes = [...t.edges, t.blue, t.green, t.red, t.alpha, t.u, t.v];
+  return [
+    ...[dst.base, dst.pitch, y0, y1, op.left, op.right, op.orMask, op.over ? 1 : 0],
+    ...[filter, src?.base ?? 0, src?.pitch ?? 0, width, height, orMask, t.x, t.y],
+    ...planes.flatMap(({ at, x, y }) => [at, x, y]),
+  ];
 }
 
 interface Loaded {
