@@ -68,8 +68,10 @@ interface ServicesModule {
 interface BootModule {
   readonly format: (words: object, tables: object, options: object, layout: object) => void;
 }
-interface MachineModule {
+interface ReserveModule {
   readonly reserveActor: (services: object, name: string, role: number) => number;
+}
+interface MachineModule {
   readonly Machine: new (
     services: object,
     end: () => Promise<void>,
@@ -82,7 +84,8 @@ export async function makeCore(counted: boolean): Promise<Core> {
   const layout = await loadCore<LayoutModule>('./memory/layout.js');
   const { makeServices } = await loadCore<ServicesModule>('./actor/services.js');
   const { format } = await loadCore<BootModule>('./actor/boot.js');
-  const { Machine, reserveActor } = await loadCore<MachineModule>('./actor/machine.js');
+  const { Machine } = await loadCore<MachineModule>('./actor/machine.js');
+  const { reserveActor } = await loadCore<ReserveModule>('./actor/reserve-actor.js');
   const { threadMem } = await loadCore<{ threadMem: object }>('./substrate/memory.js');
   const { threadSeam } = await loadCore<{ threadSeam: object }>('./substrate/seam.js');
   const { JobTable } = await loadCore<{ JobTable: { format(kernel: object): void } }>(

@@ -5,7 +5,7 @@ import { errno } from './errno.js';
 import { ACTOR, ACTOR_STATE, HEADER, MACHINE, ROLE } from './memory/layout.js';
 import { Words } from './memory/words.js';
 import { writeName } from './memory/tables.js';
-import { reserveActor } from './actor/machine.js';
+import { reserveActor } from './actor/reserve-actor.js';
 import { FakeMachine } from './testing/fake-machine.js';
 import { Kernel } from './kernel.js';
 
@@ -76,6 +76,7 @@ test('a place that is given again starts with nothing of the one before', () => 
   for (const field of [ACTOR.SERVING, ACTOR.WAITING, ACTOR.WAKEUPS, ACTOR.JOBS_DONE])
     fake.words.set(at + field, 1);
   fake.words.setDouble(at + ACTOR.COPIED, 5);
+  fake.words.set(at + ACTOR.LAST_DEATH, 0x41);
   fake.words.store(at + ACTOR.STATE, ACTOR_STATE.FREE);
   assert.is(reserveActor({ kernel }, 'new', ROLE.PROCESS), 2);
   assert.equal(fake.actor(0).machine.actorStats(2), {
@@ -85,6 +86,7 @@ test('a place that is given again starts with nothing of the one before', () => 
     bytesCopied: 0,
     wakeups: 0,
     restarts: 0,
+    lastDeath: '',
   });
   assert.is(fake.words.get(at + ACTOR.SERVING), 0);
 });

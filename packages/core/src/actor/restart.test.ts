@@ -34,8 +34,11 @@ async function machineWith(device: string): Promise<{
   return { machine, actor, worked, restarts: () => machine.actorStats(actor).restarts };
 }
 
+/** Deaths, and what is told of each. */
+const DEATHS = { throw: /^a bug in the device$/, exit: /code: 7/, heap: /memory limit/ };
+
 for (const device of ['dev0', 'async0']) {
-  for (const payload of ['throw', 'exit', 'heap']) {
+  for (const [payload, why] of Object.entries(DEATHS)) {
     test(`a ${device} that dies (${payload}) loses the job in hand; those behind it run in its next life`, async () => {
       const { machine, actor, worked, restarts } = await machineWith(device);
       const context = machine.createContext(actor);
@@ -51,6 +54,7 @@ for (const device of ['dev0', 'async0']) {
       assert.equal(await ended, { result: 1 });
       assert.is(worked(), 1);
       assert.is(restarts(), 1);
+      assert.match(machine.actorStats(actor).lastDeath, why);
       assert.is(
         context.submit({ buffers: [exclusive(other)] }).wait(LIMIT_MS),
         1,
@@ -70,13 +74,15 @@ test('a device that hangs is reset: its jobs come again, in order, the deferred 
   const behind = [1, 2, 3].map(() => context.submit({ buffers: [shared(buffer)] }));
   const writer = context.submit({ buffers: [exclusive(buffer)] });
   await until(() => machine.driver('test').words.load(machine.driver('test').base + 1) > 0);
-  machine.resetDevice(actor);
+  assert.is(machine.actorStats(actor).lastDeath, '');
+  machine.resetDevice(actor, 'by hand');
   assert.is(hung.wait(LIMIT_MS), -errno.EOWNERDEAD);
   assert.is(deferred.wait(LIMIT_MS), -errno.EOWNERDEAD);
   for (const fence of behind) assert.is(fence.wait(LIMIT_MS), 1);
   assert.is(writer.wait(LIMIT_MS), 1, 'the claim of the deferred one is gone');
   assert.is(worked(), 4);
   assert.is(restarts(), 1);
+  assert.is(machine.actorStats(actor).lastDeath, 'by hand');
   await machine.shutdown();
 });
 

@@ -2,7 +2,16 @@
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { awaiting } from '../memory/collection.js';
-import { ACTOR, ACTOR_STATE, HEADER, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import {
+  ACTOR,
+  ACTOR_STATE,
+  HEADER,
+  JOB,
+  JOB_STATE,
+  JOB_STATE_MASK,
+  LAST_DEATH_WORDS,
+} from '../memory/layout.js';
+import { readName } from '../memory/tables.js';
 
 export interface MachineStats {
   readonly buffers: number;
@@ -26,6 +35,8 @@ export interface ActorStats {
   readonly wakeups: number;
   /** Deaths of a device before its present life. */
   readonly restarts: number;
+  /** Why a device died last: what it threw, `exit code 7`, the limit that a job ran past; '' when it never did. */
+  readonly lastDeath: string;
 }
 
 export function machineStats(kernel: Kernel): MachineStats {
@@ -64,5 +75,16 @@ export function actorStats(kernel: Kernel, actor: number): ActorStats {
     bytesCopied: words.getDouble(at + ACTOR.COPIED),
     wakeups: words.get(at + ACTOR.WAKEUPS),
     restarts: words.load(at + ACTOR.RESTARTS),
+    lastDeath: lastDeath(kernel, at),
   };
+}
+
+/** Read until two reads agree: the broker may be writing it. */
+function lastDeath({ words }: Kernel, actor: number): string {
+  const read = (): string => readName(words, actor + ACTOR.LAST_DEATH, LAST_DEATH_WORDS);
+  for (let text = read(); ;) {
+    const again = read();
+    if (again === text) return text;
+    text = again;
+  }
 }

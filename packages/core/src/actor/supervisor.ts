@@ -10,7 +10,15 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { errno } from '../errno.js';
 import type { JobRef } from '../explain/wait-for-graph.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import {
+  ACTOR,
+  ACTOR_STATE,
+  JOB,
+  JOB_STATE,
+  JOB_STATE_MASK,
+  LAST_DEATH_WORDS,
+} from '../memory/layout.js';
+import { writeName } from '../memory/tables.js';
 import { type Host, type Running, workerHost } from '../substrate/actors.js';
 import type { DeviceTask } from './device-main.js';
 import type { BootToken } from './join.js';
@@ -194,6 +202,7 @@ export class Supervisor {
     if (!served && words.load(at + ACTOR.RESTARTS) === 0) return fault(actor, device.why);
     device.failedStarts = served ? 0 : device.failedStarts + 1;
     const givenUp = device.failedStarts >= TRIES;
+    writeName(words, at + ACTOR.LAST_DEATH, LAST_DEATH_WORDS, device.why);
     words.store(at + ACTOR.STATE, givenUp ? ACTOR_STATE.DEAD : ACTOR_STATE.RESTARTING);
     this.#blame(device);
     changed();

@@ -9,7 +9,8 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { format } from '../actor/boot.js';
 import type { FromBroker, ToBroker } from '../actor/broker-port.js';
-import { Machine, reserveActor } from '../actor/machine.js';
+import { Machine } from '../actor/machine.js';
+import { reserveActor } from '../actor/reserve-actor.js';
 import type { DeviceNode } from '../actor/names.js';
 import { type Handlers, Server } from '../actor/server.js';
 import { makeServices, type Services } from '../actor/services.js';

@@ -28,8 +28,12 @@ export const ACTOR = {
   BLOCKED_ON: 28, // job, or 0 for ANY
   BLOCKED_GEN: 29, // which life of that slot
   BLOCKED_HOW: 30, // BLOCKED.*, 0: not blocked
-  WORDS: 32,
+  LAST_DEATH: 32, // 32 words, broker, before RESTARTING or DEAD: why this device died last; UTF-8, NUL-padded
+  WORDS: 64,
 } as const;
+
+/** Words of {@link ACTOR.LAST_DEATH}. */
+export const LAST_DEATH_WORDS = 32;
 
 /**
  * DEAD: it has died and is being settled; a process is then FREE, a device that is given up stays.

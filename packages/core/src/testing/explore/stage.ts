@@ -4,7 +4,7 @@
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { format } from '../../actor/boot.js';
-import { reserveActor } from '../../actor/machine.js';
+import { reserveActor } from '../../actor/reserve-actor.js';
 import { makeServices, type Services } from '../../actor/services.js';
 import type { ExportInfo } from '../../dmabuf/buffers.js';
 import {
