@@ -3,8 +3,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CrtcState, type CrtcTiming } from './crtc-state.js';
 import { PERIOD, TestBench } from './crtc.test-helper.js';
+import { DyingWords } from './dying-words.test-helper.js';
 import { REG, registerWords, TIMING } from './registers.js';
-import { Words } from '@dmabuf/core/driver';
 
 test('the picture stays, and the next flip replaces it', () => {
   const bench = new TestBench();
@@ -175,26 +175,8 @@ test('a death between any two stores of a state leaves the old one in force, who
     presentEpoch: undefined,
   };
   const after = { ...before, hdisplay: 320, active: false, epoch: 9.25, base: 9, presentEpoch: 4 };
-  class Dying extends Words {
-    left = Infinity;
-    override set(index: number, value: number): void {
-      this.#step();
-      super.set(index, value);
-    }
-    override setDouble(index: number, value: number): void {
-      this.#step();
-      super.setDouble(index, value);
-    }
-    override store(index: number, value: number): void {
-      this.#step();
-      super.store(index, value);
-    }
-    #step(): void {
-      if (this.left-- === 0) throw new Error('died');
-    }
-  }
   for (let stores = 0; ; stores++) {
-    const words = new Dying(new ArrayBuffer(registerWords(1) * 4));
+    const words = new DyingWords(new ArrayBuffer(registerWords(1) * 4));
     const state = new CrtcState(words, 0);
     assert.is(state.load(), undefined);
     state.save(before);

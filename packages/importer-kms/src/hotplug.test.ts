@@ -5,6 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ConnectorRecords } from './connector.js';
 import { codeOf, die, makeFb, messageOf, MODE } from './display.test-helper.js';
+import { DyingWords } from './dying-words.test-helper.js';
 import { HotplugWaits } from './hotplug-waits.js';
 import { Display, kms, parseMode } from './index.js';
 import { registerWords, REG } from './registers.js';
@@ -129,24 +130,5 @@ test('both workers of a display declare what memory they reach', () => {
     assert.equal(machine.device(path).reach, { align: 4, contiguous: true });
   }
 });
-
-/** Words whose writer dies when it has made so many stores. */
-class DyingWords extends Words {
-  left = Infinity;
-
-  override set(index: number, value: number): void {
-    this.#spend();
-    super.set(index, value);
-  }
-
-  override store(index: number, value: number): void {
-    this.#spend();
-    super.store(index, value);
-  }
-
-  #spend(): void {
-    if (this.left-- === 0) throw new Error('died');
-  }
-}
 
 test.run();
