@@ -82,6 +82,12 @@ export interface GpuHandle {
 export interface GpuSubmitOptions {
   /** Run one after the other. */
   readonly commands: readonly Command[];
+  /**
+   * `implicit` (default): it waits for what the buffers' queues say, and others for it. `explicit`: it waits for `inFences`
+   * alone and nobody for it, unless sync files tell them: that no two jobs meet in one
+   * buffer's memory is then the caller's business.
+   */
+  readonly sync?: 'implicit' | 'explicit';
   /** Fences to wait for beside what the buffers' queues say. */
   readonly inFences?: NonNullable<SubmitOptions['inFences']>;
   /** What a failed dependency does: `cancel` (default) fails the job with its errno, `run` runs it. */
@@ -228,7 +234,7 @@ export class GpuContext {
    * A refused job leaves no residue.
    */
   submit(options: GpuSubmitOptions): Fence {
-    const { commands, inFences = [], onError = 'cancel' } = options;
+    const { commands, inFences = [], onError = 'cancel', sync = 'implicit' } = options;
     this.#check('submit');
     const images: GpuImage[] = [];
     const indexOf = (image: GpuImage): number => this.#indexOf(images, image);
@@ -251,12 +257,8 @@ export class GpuContext {
       for (const step of steps) {
         if (step.op === 'dispatch') taken.push(referenced(this.#kernels, step.kernel));
       }
-      return this.#context.submit({
-        buffers: usesOf(steps, images, keyed),
-        inFences,
-        onError,
-        payload,
-      });
+      const buffers = usesOf(steps, images, keyed);
+      return this.#context.submit({ buffers, inFences, onError, sync, payload });
     } catch (error) {
       for (const giveBack of taken) giveBack();
       throw error;

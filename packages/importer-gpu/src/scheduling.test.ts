@@ -3,7 +3,7 @@ import { boot, discard, shared, type Fence, type Machine } from '@dmabuf/core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { copy, dispatch, fill, queryTime } from './command.js';
-import { GpuContext, type GpuContextOptions } from './context.js';
+import { GpuContext, type GpuContextOptions, type GpuSubmitOptions } from './context.js';
 import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
 import type { GpuImage } from './image.js';
 import { gpu } from './spec.js';
@@ -107,6 +107,34 @@ test('a busy GPU goes on with the highest priority, and each context keeps its o
     assert.equal(traced(machine).runs, ['busy 1', ...order]);
     const wrong = JSON.parse('{"priority":"urgent"}') as GpuContextOptions;
     assert.throws(() => open(wrong), /priority must be 'low', 'normal' or 'high'/);
+  });
+});
+
+test('explicit jobs wait for their in-fences alone; sync files order them with implicit ones', async () => {
+  await withGpus((machine, open) => {
+    const [context, other] = [open(), open()];
+    const image = imageOf(machine, context);
+    using result = machine.alloc(8 * 8 * 4);
+    const dst = other.importImage({ buffer: result, ...shape });
+    const red = [fill({ dst: image, pixel: 0xffff0000 })];
+    const blue = [fill({ dst: image, pixel: 0xff0000ff })];
+    const hold = machine.waitAll([discard(image.buffer)]);
+    const sync = 'explicit';
+    assert.is(context.submit({ commands: red, sync }).wait(LIMIT_MS), 1, 'beside a writer');
+    using written = image.buffer.exportSyncFile({ write: true });
+    const ordered = context.submit({ commands: blue, sync, inFences: [written] });
+    image.buffer.importSyncFile(ordered, { write: true });
+    const shown = other.submit({ commands: [copy({ src: image, dst })] }); // implicit
+    machine.advance(10);
+    assert.equal([ordered.status, shown.status], [0, 0]);
+    hold.release();
+    assert.equal([ordered.wait(LIMIT_MS), shown.wait(LIMIT_MS)], [1, 1]);
+    assert.is(new Uint32Array(readBytes(result).buffer)[0], 0xff0000ff);
+    const wrong = JSON.parse('{"commands":[],"sync":"none"}') as GpuSubmitOptions;
+    const { images } = context.stats();
+    assert.throws(() => context.submit({ ...wrong, commands: red }), /sync must be/);
+    image.close();
+    assert.is(context.stats().images, images - 1, 'a refused job holds no image');
   });
 });
 

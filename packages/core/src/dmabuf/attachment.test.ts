@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { DmaBufError } from '../errno.js';
 import { BUFFER_FLAG, REGION } from '../memory/layout.js';
 import { exclusive, shared } from '../sync/context.js';
+import { checkQueues } from '../testing/check-queues.js';
 import { codeOf } from '../testing/code-of.js';
 import { FakeMachine } from '../testing/fake-machine.js';
 import type { Attachment } from './attachment.js';
@@ -358,6 +359,38 @@ test('a move takes the content along; jobs queued before see the old place, late
   );
   assert.is(machine.actorStats(1).bytesCopied, 4096);
   assert.is(fake.words.get(old + REGION.STATE), 0, 'the old region is given up');
+});
+
+test('a buffer that explicit jobs use stays; one that comes while it moves finds the new place', () => {
+  const fake = new FakeMachine();
+  const { machine, services } = fake.actor(0);
+  const buffer = new TestExporter(fake).export();
+  const { region: old } = buffer.record;
+  const seen: number[] = [];
+  const server = fake.server(1, { run: (job) => void seen.push(job.buffer(0).record.region) });
+  const context = machine.createContext(2);
+  const explicit = { buffers: [exclusive(buffer)], sync: 'explicit' } as const;
+  context.submit(explicit);
+  assert.throws(() => moveOf(fake, buffer), /EBUSY.*explicitly; wait for its fence/);
+  assert.equal([buffer.record.region, machine.stats().jobs], [old, 1]);
+  assert.equal(checkQueues(services.kernel), []);
+  server.run();
+  const { regions } = services;
+  const deliver = regions.deliver.bind(regions);
+  regions.deliver = (...args) => {
+    regions.deliver = deliver;
+    context.submit(explicit);
+    server.run();
+    return deliver(...args);
+  };
+  moveOf(fake, buffer);
+  assert.equal(seen, [old], 'it did not run in the middle of the move');
+  server.run();
+  assert.equal(seen, [old, buffer.record.region]);
+  context.submit(explicit);
+  assert.is(machine.stats().jobs, 1);
+  buffer.access({ write: true }).finish(); // explicit jobs are explicit again
+  server.run();
 });
 
 test('pinned, CPU-mapped and kernel-mapped buffers stay: EBUSY, and nothing changes', () => {

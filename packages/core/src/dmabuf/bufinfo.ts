@@ -30,7 +30,8 @@ import type { Direction } from './ops.js';
 /** A claim in a buffer's queue. */
 export interface BufferFence {
   /** `write`: exclusive, `read`: shared. */
-  readonly usage: 'write' | 'read';
+  /** `bookkeep`: of a job that synchronises explicitly. */
+  readonly usage: 'write' | 'read' | 'bookkeep';
   /** Name of the actor that runs the job. */
   readonly driver: string;
   /** Name of its context. */
@@ -307,6 +308,11 @@ function fencesOf(s: BufInfoServices, queue: number): BufferFence[] {
   return fences;
 }
 
+function usageOf(target: number): BufferFence['usage'] {
+  if ((target & LINK_FLAG.BOOKKEEP) !== 0) return 'bookkeep';
+  return (target & LINK_FLAG.EXCLUSIVE) !== 0 ? 'write' : 'read';
+}
+
 function fenceOf({ kernel, contexts }: BufInfoServices, link: number): BufferFence {
   const { words } = kernel;
   let job = jobOfLink(link);
@@ -314,7 +320,7 @@ function fenceOf({ kernel, contexts }: BufInfoServices, link: number): BufferFen
   while (isFurther(kernel, job)) job = words.get(job + JOB.CONTEXT);
   const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
   return {
-    usage: (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0 ? 'write' : 'read',
+    usage: usageOf(words.get(link + LINK.TARGET)),
     driver: kernel.nameOf(words.get(job + JOB.TARGET)),
     timeline: contexts.nameOf(words.get(job + JOB.CONTEXT)),
     seqno: words.getDouble(job + JOB.SEQNO),

@@ -2,15 +2,16 @@
  * Moves: an exporter puts a buffer's memory elsewhere (dma_buf_move_notify).
  *
  * The mover claims the buffer exclusively, like any writer: when it is granted, every job that was queued
- * before has ended, so the old place is used by nobody; jobs queued later find the new one. Pinned and
- * CPU-mapped buffers stay (EBUSY). Dynamic importers are told: HOLDER.MOVES grows, and then their thread's
+ * before has ended, so the old place is used by nobody; jobs queued later find the new one. Jobs that synchronise
+ * explicitly wait for no claim: while they use a buffer it stays (EBUSY), and once QUEUE.MOVING is set they wait as
+ * all others. Pinned and CPU-mapped buffers stay too (EBUSY). Dynamic importers are told: HOLDER.MOVES grows, and then their thread's
  * ACTOR.MOVES, on which an event loop sleeps and which blocking threads look at when they pump.
  */
 import type { Doorbell } from '../actor/doorbell.js';
 import { countCopied } from '../actor/job.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, BUFFER, HOLDER, LINK_FLAG, REGION } from '../memory/layout.js';
+import { ACTOR, BUFFER, HOLDER, LINK, LINK_FLAG, QUEUE, REGION } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import type { Buffers } from './buffers.js';
 import type { CpuClaims } from './cpu-claims.js';
@@ -64,8 +65,8 @@ export class Moves {
 
   /**
    * Moves a buffer with its content; returns its old place, which is the exporter's to reuse (a region of
-   * its own is given up with it). Blocks until the jobs queued before have ended. EBUSY: pinned, or
-   * mapped by a CPU; ETIME; EDEADLK: this thread has a bracket open on it; EINVAL: the new place does
+   * its own is given up with it). Blocks until the jobs queued before have ended. EBUSY: pinned,
+   * mapped by a CPU, or used by jobs that synchronise explicitly; ETIME; EDEADLK: this thread has a bracket open on it; EINVAL: the new place does
    * not hold it.
    */
   move(record: BufferRecord, to: Place, timeout: number): Place {
@@ -79,10 +80,24 @@ export class Moves {
       what,
     );
     try {
+      this.#keepOut(record);
       return this.#moveClaimed(record, to);
     } finally {
       this.#claims.release(claims);
     }
+  }
+
+  /** No explicit job from here on, until the mover's claim goes. EBUSY: there is one already. */
+  #keepOut({ queue, ino }: BufferRecord): void {
+    const { words, locks } = this.#k;
+    locks.lock(queue + QUEUE.LOCK);
+    const first = words.get(queue + QUEUE.HEAD); // explicit ones stand in front
+    const used = (words.get(first + LINK.TARGET) & LINK_FLAG.BOOKKEEP) !== 0;
+    if (!used) words.set(queue + QUEUE.MOVING, 1);
+    locks.unlock(queue + QUEUE.LOCK);
+    if (!used) return;
+    const detail = `buffer ${ino} is used by a job that synchronises explicitly; wait for its fence`;
+    throw new DmaBufError('EBUSY', 'dma_buf_move', detail);
   }
 
   #moveClaimed(record: BufferRecord, to: Place): Place {

@@ -142,13 +142,15 @@ export class WaitForGraph {
     return oldest;
   }
 
-  /** Those who stand in a queue, first to last, and whether they are granted. */
+  /** Those who wait for each other in a queue, first to last, and whether they are granted. */
   claimsIn(queue: number): { ref: JobRef; exclusive: boolean; granted: boolean }[] {
     const { words, locks } = this.#k;
     const found: { ref: JobRef; exclusive: boolean; granted: boolean }[] = [];
     locks.lock(queue + QUEUE.LOCK);
     for (let link = words.get(queue + QUEUE.HEAD); link !== 0; link = words.get(link + LINK.NEXT)) {
-      const exclusive = (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
+      const target = words.get(link + LINK.TARGET);
+      if ((target & LINK_FLAG.BOOKKEEP) !== 0) continue;
+      const exclusive = (target & LINK_FLAG.EXCLUSIVE) !== 0;
       found.push({ ref: this.#jobOf(link), exclusive, granted: isGranted(words, link) });
     }
     locks.unlock(queue + QUEUE.LOCK);

@@ -61,6 +61,14 @@ export interface SubmitOptions {
   readonly limit?: number;
   /** What a failed dependency does: `cancel` (default) fails the job with the same errno, `run` runs it. */
   readonly onError?: 'cancel' | 'run';
+  /**
+   * `implicit` (default): the job waits for what its buffers' queues say, and others for it. `explicit`: it waits for its
+   * in-fences alone, and nobody waits for its claims, which only keep the buffers alive and in their place
+   * (DMA_RESV_USAGE_BOOKKEEP): that no two jobs meet in their memory is then the caller's business. What the buffers hold
+   * still counts: a failed job marks what it was to write, and one that reads what is marked is cancelled. To let
+   * others wait for it: `buffer.importSyncFile(fence, …)`; to wait for them: `inFences: [buffer.exportSyncFile(…)]`.
+   */
+  readonly sync?: 'implicit' | 'explicit';
 }
 
 /** Claim flags of each use. */
@@ -181,7 +189,10 @@ export class Context {
   }
 
   #specOf(options: SubmitOptions, claims: readonly number[]): JobSpec {
-    const { startAt = 0, limit, onError = 'cancel' } = options;
+    const { startAt = 0, limit, onError = 'cancel', sync = 'implicit' } = options;
+    if (sync !== 'implicit' && sync !== 'explicit') {
+      throw wrongType('submit', 'sync', "'implicit' or 'explicit'", sync);
+    }
     if (onError !== 'cancel' && onError !== 'run') {
       throw wrongType('submit', 'onError', "'cancel' or 'run'", onError);
     }
@@ -192,7 +203,7 @@ export class Context {
     wantLimit('submit', limit);
     return {
       context: this.#pointer,
-      claims,
+      claims: sync === 'explicit' ? claims.map((claim) => claim | LINK_FLAG.BOOKKEEP) : claims,
       inFences: pointsOf(this.#k, 'submit', 'inFences', options.inFences),
       flags: this.#flags | (onError === 'run' ? JOB_FLAG.RUN_ANYWAY : 0),
       startAt,

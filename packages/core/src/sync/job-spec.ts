@@ -16,7 +16,7 @@ export interface FencePoint {
 export interface JobSpec {
   /** Pointer of the context. */
   readonly context: number;
-  /** Queue pointers | LINK_FLAG.EXCLUSIVE, DISCARD. */
+  /** Queue pointers | LINK_FLAG.EXCLUSIVE, DISCARD, BOOKKEEP. */
   readonly claims: readonly number[];
   /** Fences that must have signalled before it runs. */
   readonly inFences: readonly FencePoint[];

@@ -8,6 +8,9 @@
  * starves. Whether a link is granted stands in its job's state word alone (one bit), set under this
  * queue's lock: it can be checked and repeated, where a counter of pending grants could tear.
  *
+ * Claims of jobs that synchronise explicitly (BOOKKEEP, as DMA_RESV_USAGE_BOOKKEEP) stand before all others, granted
+ * from the start and counted nowhere: nobody waits for them, but the buffer lives for as long as they are there.
+ *
  * All methods are called with the queue's lock held. Everything here can be derived again from
  * the job table (links, ORDER), which is what recovery does.
  */
@@ -69,9 +72,17 @@ export class Queues {
     this.granted = granted;
   }
 
-  /** Appends a link; true if it is granted at once (its bit is then the caller's to set). */
+  /**
+   * Appends a link whose TARGET is set; true if it is granted at once (its bit is then the caller's to set). While the
+   * buffer moves, a BOOKKEEP claim is made an ordinary one, which waits for that.
+   */
   append(queue: number, link: number, exclusive: boolean): boolean {
     const { words } = this.kernel;
+    const target = words.get(link + LINK.TARGET);
+    if ((target & LINK_FLAG.BOOKKEEP) !== 0) {
+      if (words.get(queue + QUEUE.MOVING) === 0) return this.#prepend(queue, link);
+      words.set(link + LINK.TARGET, target & ~LINK_FLAG.BOOKKEEP);
+    }
     const tail = words.get(queue + QUEUE.TAIL);
     words.set(link + LINK.PREV, tail);
     words.set(link + LINK.NEXT, 0);
@@ -80,13 +91,26 @@ export class Queues {
     if (tail === 0) words.set(queue + QUEUE.HEAD, link);
     else words.set(tail + LINK.NEXT, link);
     if (words.get(queue + QUEUE.UNGRANTED) === 0) {
-      if (exclusive ? tail === 0 : words.get(queue + QUEUE.EXCLUSIVE) === 0) {
+      const alone = words.get(queue + QUEUE.EXCLUSIVE) === 0;
+      if (alone && (!exclusive || words.get(queue + QUEUE.SHARED) === 0)) {
         this.#hold(queue, exclusive);
         return true;
       }
       words.set(queue + QUEUE.UNGRANTED, link);
     }
     return false;
+  }
+
+  #prepend(queue: number, link: number): true {
+    const { words } = this.kernel;
+    const head = words.get(queue + QUEUE.HEAD);
+    words.set(link + LINK.PREV, 0);
+    words.set(link + LINK.NEXT, head);
+    if (head === 0) words.set(queue + QUEUE.TAIL, link);
+    else words.set(head + LINK.PREV, link);
+    words.set(queue + QUEUE.HEAD, link);
+    words.set(queue + QUEUE.LENGTH, words.get(queue + QUEUE.LENGTH) + 1);
+    return true;
   }
 
   /**
@@ -102,10 +126,14 @@ export class Queues {
     if (next === 0) words.set(queue + QUEUE.TAIL, prev);
     else words.set(next + LINK.PREV, prev);
     words.set(queue + QUEUE.LENGTH, words.get(queue + QUEUE.LENGTH) - 1);
-    if (!isGranted(this.kernel.words, link)) {
+    const target = words.get(link + LINK.TARGET);
+    if ((target & LINK_FLAG.BOOKKEEP) !== 0) {
+      // It stood in nobody's way.
+    } else if (!isGranted(words, link)) {
       if (words.get(queue + QUEUE.UNGRANTED) === link) words.set(queue + QUEUE.UNGRANTED, next);
-    } else if ((words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0) {
+    } else if ((target & LINK_FLAG.EXCLUSIVE) !== 0) {
       words.set(queue + QUEUE.EXCLUSIVE, 0);
+      words.set(queue + QUEUE.MOVING, 0);
     } else {
       words.set(queue + QUEUE.SHARED, words.get(queue + QUEUE.SHARED) - 1);
     }
@@ -117,8 +145,12 @@ export class Queues {
    * Makes a queue anew from its links, in order, and grants whoever may go: for a thread that died while it
    * changed it. Whether a link is granted its job's word says; all else follows.
    */
-  rebuild(queue: number, links: readonly number[]): void {
+  rebuild(queue: number, inOrder: readonly number[]): void {
     const { words } = this.kernel;
+    const isKept = (link: number): boolean =>
+      (words.get(link + LINK.TARGET) & LINK_FLAG.BOOKKEEP) !== 0;
+    const kept = inOrder.filter(isKept);
+    const links = kept.length === 0 ? inOrder : [...kept, ...inOrder.filter((l) => !isKept(l))];
     for (const field of ['HEAD', 'TAIL', 'UNGRANTED', 'SHARED', 'EXCLUSIVE'] as const) {
       words.set(queue + QUEUE[field], 0);
     }
@@ -126,12 +158,14 @@ export class Queues {
     links.forEach((link, i) => {
       words.set(link + LINK.PREV, links[i - 1] ?? 0);
       words.set(link + LINK.NEXT, links[i + 1] ?? 0);
+      if (i < kept.length) return;
       const exclusive = (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
       if (isGranted(this.kernel.words, link)) this.#hold(queue, exclusive);
       else if (words.get(queue + QUEUE.UNGRANTED) === 0) words.set(queue + QUEUE.UNGRANTED, link);
     });
     words.set(queue + QUEUE.HEAD, links[0] ?? 0);
     words.set(queue + QUEUE.TAIL, links.at(-1) ?? 0);
+    if (words.get(queue + QUEUE.EXCLUSIVE) === 0) words.set(queue + QUEUE.MOVING, 0);
     this.#grantNext(queue);
   }
 

@@ -11,7 +11,10 @@ import type { Contexts } from './contexts.js';
 import type { FencePoint } from './jobs.js';
 import { jobOfLink } from './queue.js';
 
-/** Which claims a query includes: a reader waits for writers, a writer for everybody. */
+/**
+ * Which claims a query includes: a reader waits for writers, a writer for everybody but those that synchronise
+ * explicitly.
+ */
 export type Usage = 'read' | 'write';
 
 /** Fences of the claims on a queue that a new reader or writer would have to wait for. */
@@ -25,8 +28,9 @@ export function pendingOn(
   const points: FencePoint[] = [];
   locks.lock(queue + QUEUE.LOCK);
   for (let link = words.get(queue + QUEUE.HEAD); link !== 0; link = words.get(link + LINK.NEXT)) {
-    const exclusive = (words.get(link + LINK.TARGET) & LINK_FLAG.EXCLUSIVE) !== 0;
-    if (usage === 'read' && !exclusive) continue;
+    const target = words.get(link + LINK.TARGET);
+    if (usage === 'read' && (target & LINK_FLAG.EXCLUSIVE) === 0) continue;
+    if ((target & LINK_FLAG.BOOKKEEP) !== 0) continue;
     const job = ownerOf(kernel, jobOfLink(link));
     const state = words.load(job + JOB.STATE) & JOB_STATE_MASK;
     if (state === JOB_STATE.DONE || state === JOB_STATE.RELEASED) continue;

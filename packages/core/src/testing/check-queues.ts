@@ -31,6 +31,7 @@ function checkQueue(kernel: Kernel, queue: number, linked: Set<number>, faults: 
   let sharedHeld = 0;
   let exclusiveHeld = 0;
   let firstWaiting = 0;
+  let keptOnes = 0;
   for (let link = words.get(queue + QUEUE.HEAD); link !== 0; link = words.get(link + LINK.NEXT)) {
     if (linked.has(link)) {
       fault(`link ${link} is met twice`);
@@ -41,7 +42,11 @@ function checkQueue(kernel: Kernel, queue: number, linked: Set<number>, faults: 
     const target = words.get(link + LINK.TARGET);
     if ((target & LINK_FLAG.TARGET_MASK) !== queue) fault(`link ${link} belongs to another queue`);
     const exclusive = (target & LINK_FLAG.EXCLUSIVE) !== 0;
-    if (!isGranted(words, link)) firstWaiting ||= link;
+    const kept = (target & LINK_FLAG.BOOKKEEP) !== 0;
+    if (kept && length > keptOnes) fault(`link ${link} keeps the buffer and is not in front`);
+    if (kept && !isGranted(words, link)) fault(`link ${link} keeps the buffer and waits`);
+    if (kept) keptOnes++;
+    else if (!isGranted(words, link)) firstWaiting ||= link;
     else if (firstWaiting !== 0) fault(`link ${link} is granted behind one that waits`);
     else if (exclusive) exclusiveHeld++;
     else sharedHeld++;
@@ -59,6 +64,8 @@ function checkQueue(kernel: Kernel, queue: number, linked: Set<number>, faults: 
   if (firstWaiting !== 0 && mayGo(kernel, firstWaiting, sharedHeld, exclusiveHeld)) {
     fault(`link ${firstWaiting} waits for nobody`);
   }
+  const moves = words.get(queue + QUEUE.MOVING) !== 0;
+  if (moves && (exclusiveHeld !== 1 || keptOnes > 0)) fault('it moves, and nobody has it alone');
   if (words.get(queue + QUEUE.LOCK) !== 0) fault('its lock is held');
 }
 

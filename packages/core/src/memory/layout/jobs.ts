@@ -45,11 +45,12 @@ export const QUEUE = {
   SEQ: 6, // double: sequence of the job last added
   STATE: 8, // generation if live
   BUFFER: 9, // buffer that points here, or 0
-  CONTENT_ERROR: 10, // −errno of the writer that failed (D8); by the exclusive holder
+  CONTENT_ERROR: 10, // −errno of the writer that failed (D8); by the exclusive holder, or a BOOKKEEP writer
   ORPHAN: 11, // ORPHAN.*: its buffer has no reference left; whoever empties the queue frees both
   LENGTH: 12, // links now in it
   GEN: 13, // L(BUFFER_LOCK)
   TAINTED: 14, // actor that was evicted and may still write (D9); 0 by a full overwrite, its exclusive holder
+  MOVING: 15, // 1 while its exclusive holder moves the memory: no claim is BOOKKEEP then. 0 when that claim goes
   WORDS: 32,
 } as const;
 
@@ -95,7 +96,15 @@ export const LINK = {
   TARGET: 2, // queue or job pointer | LINK_FLAG.*
   WORDS: 3,
 } as const;
-export const LINK_FLAG = { EXCLUSIVE: 1, DISCARD: 2, FENCE: 4, MORE: 8, TARGET_MASK: -32 } as const;
+/** BOOKKEEP, beside the others: it keeps the buffer alive, waits for no claim, and no claim waits for it. */
+export const LINK_FLAG = {
+  EXCLUSIVE: 1,
+  DISCARD: 2,
+  FENCE: 4,
+  MORE: 8,
+  BOOKKEEP: 16,
+  TARGET_MASK: -32,
+} as const;
 
 /** Links that fit into one job record; a job with more uses further records (see JobLinks). */
 export const RECORD_LINKS = 10;

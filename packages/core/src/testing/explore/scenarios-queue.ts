@@ -7,6 +7,7 @@ import {
   JOB_FLAG,
   JOB_STATE,
   JOB_STATE_MASK,
+  LINK_FLAG,
 } from '../../memory/layout.js';
 import {
   at,
@@ -291,6 +292,32 @@ const earlyGrant: Scenario = {
   },
 };
 
+/** A claim that nobody waits for, put in front of a queue that others are changing. */
+const explicitAdd: Scenario = {
+  name: 'explicit add',
+  servers: [2],
+  devices: [2],
+  setup: (stage) => {
+    const { a } = twoQueues(stage);
+    return { a, context: stage.of(0).jobs.contexts.create(3, 'device', 0) };
+  },
+  actors: [
+    (actor) => {
+      const { jobs } = actor.services;
+      const [a, context] = [at(actor.data, 'a'), at(actor.data, 'context')];
+      jobs.add(spec(context, [a | X | LINK_FLAG.BOOKKEEP]));
+      const last = jobs.add(spec(context, [a]));
+      noteStatus(actor, 0, await_(actor, last));
+    },
+    (actor) => {
+      holdOnce(actor, [at(actor.data, 'a') | X]);
+      actor.note(0, 1);
+    },
+    (actor) => serve(actor),
+  ],
+  check: (end) => [...nothingPending(end), ...cameThrough(end, [0, 1])],
+};
+
 export const QUEUE_SCENARIOS: readonly Scenario[] = [
   addAdd,
   addServe,
@@ -301,4 +328,5 @@ export const QUEUE_SCENARIOS: readonly Scenario[] = [
   readers,
   grantTimeout,
   earlyGrant,
+  explicitAdd,
 ];
