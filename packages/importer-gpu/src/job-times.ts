@@ -23,6 +23,9 @@ export interface GpuTimings {
   readonly queries: readonly bigint[];
 }
 
+/** What of a job is noted, and how it ends. */
+export type EndingJob = Pick<Job, 'context' | 'seqno' | 'times' | 'complete' | 'release'>;
+
 export class JobTimes {
   readonly #door: Pick<DriverDoor, 'words' | 'base'>;
   readonly #at: number;
@@ -33,14 +36,14 @@ export class JobTimes {
   }
 
   /** Ends a job: its fence signals, then its claims go. What it took is noted. The device alone. */
-  end(job: Job, error: number, queries: readonly number[]): void {
+  end(job: EndingJob, error: number, queries: readonly number[]): void {
     const at = this.#note(job, queries);
     job.complete(error);
     this.#door.words.setDouble(at + TIMES.DONE, job.times.done);
     job.release();
   }
 
-  #note(job: Job, queries: readonly number[]): number {
+  #note(job: EndingJob, queries: readonly number[]): number {
     const { words, base } = this.#door;
     const count = words.get(base + GPU.TIMED);
     const at = this.#place((count >>> 0) % TIMES_KEPT);
@@ -59,7 +62,7 @@ export class JobTimes {
   }
 
   /** Times of a job; undefined if TIMES_KEPT have ended since, or the GPU died with it in hand. */
-  find(fence: Fence): GpuTimings | undefined {
+  find(fence: FencePoint & Pick<Fence, 'times'>): GpuTimings | undefined {
     const live = fence.times(); // before the ring: what is not in the one is in the other
     const noted = this.#noted(fence);
     if (noted === undefined) return live === undefined ? undefined : timings(live, []);

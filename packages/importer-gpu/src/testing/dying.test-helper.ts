@@ -17,6 +17,11 @@ export class DyingWords extends Words {
     super.set(index, value);
   }
 
+  override setDouble(index: number, value: number): void {
+    this.#step();
+    super.setDouble(index, value);
+  }
+
   override store(index: number, value: number): void {
     this.#step();
     super.store(index, value);
