@@ -48,7 +48,8 @@ function integers(what: string, ...values: readonly number[]): void {
   }
 }
 
-function show(r: Rect): string {
+/** `9x8+8+0`. */
+export function show(r: Rect): string {
   return `${r.width}x${r.height}+${r.x}+${r.y}`;
 }
 

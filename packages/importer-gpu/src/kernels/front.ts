@@ -18,6 +18,7 @@ import {
   planeAt,
   RGB32,
   rgbSpan,
+  show,
 } from './check.js';
 import { coefficients, type ColorSpec, forward } from './color.js';
 import type {
@@ -275,7 +276,12 @@ function checkGrid(call: string, role: string, info: FormatInfo, image: Image, r
       rect.y % vsub !== 0 ||
       (right % hsub !== 0 && right !== image.width) ||
       (bottom % vsub !== 0 && bottom !== image.height);
-    if (cut) fail(call, `${role} rectangle cuts a ${hsub}x${vsub} block of ${info.name}`);
+    if (!cut) continue;
+    const detail = `${role} rectangle ${show(rect)} cuts a ${hsub}x${vsub} block of ${info.name}`;
+    fail(
+      call,
+      `${detail}; begin and end on multiples of ${hsub} and ${vsub}, or at the image's edge`,
+    );
   }
 }
 
