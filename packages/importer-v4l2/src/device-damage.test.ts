@@ -51,6 +51,12 @@ for (const name of [
   'flower_h264_cbp.mp4',
   'test-25fps.vp8',
   'test-25fps.vp9',
+  'vp80-00-comprehensive-001.ivf',
+  'flower.webm',
+  'flower_vp9.webm',
+  'flower_mjpeg.avi',
+  'resolution_change_500frames-vp9.ivf',
+  'car-detection.mp4',
 ]) {
   const title = `30 % of ${name} damaged: every fence signals, what is flagged good is, no buffer is lost`;
   if (!hasClip(name)) {

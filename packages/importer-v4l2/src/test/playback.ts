@@ -44,7 +44,7 @@ export class Bench {
   }
 
   static async boot(options: BootOptions = {}): Promise<Bench> {
-    const machine = await boot({ ...options, drivers: [v4l2()] });
+    const machine = await boot({ drivers: [v4l2()], ...options });
     const url = new URL('./reader-worker.js', import.meta.url);
     const worker = new Worker(url, machine.invite('reader'));
     const context = machine.createContext(await machine.peer('reader'), 'reader');
@@ -145,19 +145,34 @@ export class Queued {
     buffer.close();
   }
 
+  /** Frames that the reader posts. */
+  get shown(): number {
+    return this.#reads;
+  }
+
+  /** Gives the buffers and the file back. */
+  close(): void {
+    this.#giveBack();
+    this.video.close();
+  }
+
   /** Waits for all of it; gives the buffers back, and by default the file. */
   async finish(options: { readonly close?: boolean } = {}): Promise<Playback> {
     const statuses = new Map<number, number>();
     for (const [timestamp, fence] of this.fences) statuses.set(timestamp, await fence.settled());
     const read = await this.#bench.take(this.#reads);
     const stats = this.video.stats();
+    this.#giveBack();
+    if (options.close !== false) this.video.close();
+    return { statuses, stats, frames: new Map(read.map((frame) => [frame.frame, frame])) };
+  }
+
+  #giveBack(): void {
     for (const buffer of this.#buffers) {
       // Nobody holds it any more: the CPU gets it for itself.
       buffer.access({ write: true, discard: true, timeout: 10_000 }).finish();
       buffer.close();
     }
-    if (options.close !== false) this.video.close();
-    return { statuses, stats, frames: new Map(read.map((frame) => [frame.frame, frame])) };
   }
 }
 
