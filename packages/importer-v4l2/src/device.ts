@@ -118,7 +118,10 @@ class CodecDevice {
     for (const [index, file] of this.#files) {
       if (!file.closing) continue;
       if (file.drained()) this.#files.delete(index);
-      else if (!file.closeBegun) this.#ioctls = this.#ioctls.then(() => file.close());
+      else if (!file.closeBegun) {
+        // Whose codec cannot be closed is gone all the same; the device goes on with the other files.
+        this.#ioctls = this.#ioctls.then(() => file.close()).catch(() => {});
+      }
     }
   }
 

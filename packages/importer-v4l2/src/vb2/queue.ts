@@ -10,8 +10,6 @@ import { DmaBufError } from '@dmabuf/core';
 import {
   isCapture,
   isOutput,
-  O_ACCMODE,
-  O_CLOEXEC,
   V4L2_BUF_CAP_SUPPORTS_DMABUF,
   V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS,
   V4L2_BUF_CAP_SUPPORTS_MMAP,
@@ -22,13 +20,13 @@ import {
   V4L2_BUF_FLAG_REQUEST_FD,
   V4L2_FIELD_ANY,
   V4L2_FIELD_NONE,
-  V4L2_MEMORY_DMABUF,
   V4L2_MEMORY_MMAP,
   VIDEO_MAX_FRAME,
 } from '../videodev2.js';
-import { type PlaneMemory, type V4l2Buffer, type V4l2BufferInfo, Vb2Buffer } from './buffer.js';
+import type { PlaneMemory, V4l2Buffer, V4l2BufferInfo, Vb2Buffer } from './buffer.js';
+import { BufferTable, checkMemory } from './buffer-table.js';
 import type { Vb2MemOps, Vb2Ops } from './ops.js';
-import { checkPlanesArray, preparePlanes, releasePlanes } from './planes.js';
+import { checkPlanesArray, preparePlanes } from './planes.js';
 
 /** V4L2_BUF_CAP_* of every queue here. */
 export const QUEUE_CAPABILITIES: number =
@@ -37,12 +35,6 @@ export const QUEUE_CAPABILITIES: number =
   V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS |
   V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS |
   V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS;
-
-/** As vb2 shifts them: planes by a page, buffers by eight planes. */
-const PAGE_SHIFT = 12;
-const INDEX_SHIFT = 15;
-/** Cookies of CAPTURE queues (DST_QUEUE_OFF_BASE, v4l2-mem2mem.c). */
-const CAPTURE_OFFSET = 0x40000000;
 
 /** Answer of REQBUFS and CREATE_BUFS. */
 export interface Allocated {
@@ -82,9 +74,7 @@ export class Vb2Queue<M extends PlaneMemory> {
   readonly #minQueued: number;
   readonly #timestampFlags: number;
   #type: number;
-  /** Of the buffers that are allocated; 0 without. */
-  #memory = 0;
-  readonly #buffers: Map<number, Vb2Buffer<M>> = new Map();
+  readonly #buffers: BufferTable<M>;
   /** QUEUED and ACTIVE ones, in the order of QBUF. */
   #queued: Vb2Buffer<M>[] = [];
   #done: Vb2Buffer<M>[] = [];
@@ -102,6 +92,7 @@ export class Vb2Queue<M extends PlaneMemory> {
     this.#type = type;
     this.#ops = ops;
     this.#mem = mem;
+    this.#buffers = new BufferTable(mem);
     this.#minQueued = minQueued;
     this.#timestampFlags = timestampFlags;
     this.#waitingForBuffers = !isOutput(type);
@@ -162,7 +153,10 @@ export class Vb2Queue<M extends PlaneMemory> {
     if (req.count === 0) return this.#allocatedAnswer(0, 0);
     this.#type = req.type;
     const { count, sizes } = this.#ops.queueSetup(Math.min(req.count, VIDEO_MAX_FRAME), undefined);
-    const made = this.#allocate(call, count, sizes, req.memory);
+    const made = this.#buffers.allocate(call, count, sizes, {
+      type: this.#type,
+      memory: req.memory,
+    });
     this.#waitingForBuffers = !isOutput(this.#type);
     return this.#allocatedAnswer(0, made.length);
   }
@@ -183,14 +177,18 @@ export class Vb2Queue<M extends PlaneMemory> {
     this.#checkType(call, req.type);
     checkCount(call, req.count);
     checkMemory(call, req.memory);
-    const next = this.#freeIndexes(1)[0] ?? this.#buffers.size;
+    const next = this.#buffers.freeIndexes(1)[0] ?? this.#buffers.size;
     if (req.count === 0) return this.#allocatedAnswer(next, 0);
     if (this.#buffers.size >= VIDEO_MAX_FRAME) {
       const detail = `the queue has ${VIDEO_MAX_FRAME} buffers, the most that it can have`;
       throw new DmaBufError('ENOBUFS', call, detail);
     }
-    if (this.busy && req.memory !== this.#memory) {
-      throw new DmaBufError('EINVAL', call, `the queue's buffers are of memory ${this.#memory}`);
+    if (this.busy && req.memory !== this.#buffers.memory) {
+      throw new DmaBufError(
+        'EINVAL',
+        call,
+        `the queue's buffers are of memory ${this.#buffers.memory}`,
+      );
     }
     const { sizes } = req;
     if (sizes !== undefined && (sizes.length === 0 || sizes.some((size) => !(size > 0)))) {
@@ -204,7 +202,10 @@ export class Vb2Queue<M extends PlaneMemory> {
     const setup = this.#ops.queueSetup(Math.min(req.count, room), sizes);
     const fresh = !this.busy;
     if (fresh) this.#type = req.type;
-    const made = this.#allocate(call, Math.min(req.count, room), setup.sizes, req.memory);
+    const made = this.#buffers.allocate(call, Math.min(req.count, room), setup.sizes, {
+      type: this.#type,
+      memory: req.memory,
+    });
     if (fresh) this.#waitingForBuffers = !isOutput(this.#type);
     return this.#allocatedAnswer(made[0] ?? next, made.length);
   }
@@ -219,17 +220,19 @@ export class Vb2Queue<M extends PlaneMemory> {
     if (!Number.isInteger(req.index) || req.index < 0 || end > VIDEO_MAX_FRAME) {
       throw new DmaBufError('EINVAL', call, `buffers ${req.index} to ${end - 1} are out of range`);
     }
-    const buffers = Array.from({ length: req.count }, (_, i) => this.#at(call, req.index + i));
+    const buffers = Array.from({ length: req.count }, (_, i) =>
+      this.#buffers.at(call, req.index + i),
+    );
     const used = buffers.find(({ state }) => state !== 'DEQUEUED');
     if (used !== undefined) throw busy(call, `buffer ${used.index} is ${used.state}; dequeue it`);
-    for (const buffer of buffers) this.#free(buffer);
+    for (const buffer of buffers) this.#buffers.free(buffer);
   }
 
   /** VIDIOC_QUERYBUF. EINVAL: wrong type, no such buffer. */
   querybuf(type: number, index: number): V4l2BufferInfo {
     const call = 'VIDIOC_QUERYBUF';
     this.#checkType(call, type);
-    const buffer = this.#at(call, index);
+    const buffer = this.#buffers.at(call, index);
     this.#ops.collect();
     return this.#infoOf(buffer);
   }
@@ -327,38 +330,13 @@ export class Vb2Queue<M extends PlaneMemory> {
   /** VIDIOC_EXPBUF: the memory of a plane that may be exported. EINVAL. */
   exportable(req: { type: number; index: number; plane?: number; flags?: number }): M {
     const call = 'VIDIOC_EXPBUF';
-    const { type, index, plane = 0, flags = O_CLOEXEC } = req;
-    if (this.#memory !== V4L2_MEMORY_MMAP) {
-      throw new DmaBufError('EINVAL', call, 'only MMAP buffers are exported');
-    }
-    this.#checkType(call, type);
-    if ((flags & ~(O_CLOEXEC | O_ACCMODE)) !== 0) {
-      throw new DmaBufError(
-        'EINVAL',
-        call,
-        `flags 0x${flags.toString(16)}; O_CLOEXEC and the mode`,
-      );
-    }
-    const { planes } = this.#at(call, index);
-    const memory = planes[plane]?.memory;
-    if (memory !== undefined) return memory;
-    throw new DmaBufError(
-      'EINVAL',
-      call,
-      `buffer ${index} has ${planes.length} planes, not ${plane}`,
-    );
+    this.#checkType(call, req.type);
+    return this.#buffers.exportable(call, req);
   }
 
   /** The memory behind an mmap cookie. EINVAL: none, not an MMAP queue, or longer than the plane. */
   planeAt(offset: number, length: number | undefined): M {
-    const at = this.#findCookie(offset);
-    if (at === undefined || this.#memory !== V4L2_MEMORY_MMAP) {
-      throw new DmaBufError('EINVAL', 'mmap', `offset ${offset} is no cookie of QUERYBUF`);
-    }
-    if (length !== undefined && length > at.length) {
-      throw new DmaBufError('EINVAL', 'mmap', `${length} bytes of a plane of ${at.length}`);
-    }
-    return at.memory;
+    return this.#buffers.planeAt(offset, length);
   }
 
   /** VIDIOC_STREAMON. EINVAL: wrong type, no buffers, too few queued. Already on: nothing. */
@@ -472,7 +450,7 @@ export class Vb2Queue<M extends PlaneMemory> {
     this.#waitingForBuffers = !isOutput(this.#type);
     this.#queued = [];
     this.#done = [];
-    for (const buffer of this.#buffers.values()) {
+    for (const buffer of this.#buffers.all()) {
       buffer.state = 'DEQUEUED';
       buffer.prepared = false;
     }
@@ -501,46 +479,9 @@ export class Vb2Queue<M extends PlaneMemory> {
     buffer.prepared = true;
   }
 
-  #allocate(call: string, count: number, sizes: readonly number[], memory: number): number[] {
-    const made: Vb2Buffer<M>[] = [];
-    for (const index of this.#freeIndexes(count)) {
-      const buffer = new Vb2Buffer<M>(index, this.#type, memory, sizes);
-      try {
-        if (memory === V4L2_MEMORY_MMAP) {
-          for (const plane of buffer.planes) plane.memory = this.#mem.alloc(plane.minLength);
-        }
-      } catch (error) {
-        releasePlanes(buffer, this.#mem);
-        if (made.length > 0) break; // as many as there is memory for
-        if (error instanceof DmaBufError) throw new DmaBufError('ENOMEM', call, error.detail);
-        throw error;
-      }
-      made.push(buffer);
-    }
-    this.#memory = memory;
-    for (const buffer of made) this.#buffers.set(buffer.index, buffer);
-    return made.map(({ index }) => index);
-  }
-
   #freeAll(): void {
     this.#cancel();
-    for (const buffer of [...this.#buffers.values()]) this.#free(buffer);
-  }
-
-  #free(buffer: Vb2Buffer<M>): void {
-    releasePlanes(buffer, this.#mem);
-    this.#buffers.delete(buffer.index);
-    if (this.#buffers.size === 0) this.#memory = 0;
-  }
-
-  /** New indices go on; holes of removed buffers are filled first where the run of them is long enough. */
-  #freeIndexes(count: number): number[] {
-    for (let first = 0; first + count <= VIDEO_MAX_FRAME; first++) {
-      const run = Array.from({ length: count }, (_, i) => first + i);
-      if (run.every((index) => !this.#buffers.has(index))) return run;
-    }
-    const free = Array.from({ length: VIDEO_MAX_FRAME }, (_, i) => i);
-    return free.filter((index) => !this.#buffers.has(index)).slice(0, count);
+    for (const buffer of this.#buffers.all()) this.#buffers.free(buffer);
   }
 
   #allocatedAnswer(index: number, count: number): Allocated {
@@ -553,36 +494,14 @@ export class Vb2Queue<M extends PlaneMemory> {
     const mapped =
       buffer.memory === V4L2_MEMORY_MMAP && memory !== undefined && this.#mem.mapped(memory);
     const flags = buffer.stateFlags(mapped) | this.#timestampFlags;
-    return buffer.info(flags, (plane) => this.#cookie(buffer.index, plane));
-  }
-
-  #cookie(index: number, plane: number): number {
-    const base = isOutput(this.#type) ? 0 : CAPTURE_OFFSET;
-    return base + ((index << INDEX_SHIFT) | (plane << PAGE_SHIFT));
-  }
-
-  #findCookie(offset: number): { memory: M; length: number } | undefined {
-    for (const buffer of this.#buffers.values()) {
-      for (const [i, { memory, length }] of buffer.planes.entries()) {
-        if (this.#cookie(buffer.index, i) !== offset || memory === undefined) continue;
-        return { memory, length };
-      }
-    }
-    return undefined;
+    return buffer.info(flags, (plane) => this.#buffers.cookie(buffer, plane));
   }
 
   #given(call: string, given: V4l2Buffer): Vb2Buffer<M> {
     this.#checkType(call, given.type);
-    const buffer = this.#at(call, given.index);
-    if (given.memory === this.#memory) return buffer;
-    const detail = `memory ${given.memory}; the queue's buffers are of memory ${this.#memory}`;
-    throw new DmaBufError('EINVAL', call, detail);
-  }
-
-  #at(call: string, index: number): Vb2Buffer<M> {
-    const buffer = this.#buffers.get(index);
-    if (buffer !== undefined) return buffer;
-    const detail = `no buffer ${index}; there are ${this.#buffers.size}`;
+    const buffer = this.#buffers.at(call, given.index);
+    if (given.memory === this.#buffers.memory) return buffer;
+    const detail = `memory ${given.memory}; the queue's buffers are of memory ${this.#buffers.memory}`;
     throw new DmaBufError('EINVAL', call, detail);
   }
 
@@ -613,9 +532,4 @@ function stateText<M extends PlaneMemory>({ state, prepared }: Vb2Buffer<M>): st
 function checkCount(call: string, count: number): void {
   if (Number.isInteger(count) && count >= 0) return;
   throw new DmaBufError('EINVAL', call, `a count of ${count}; give a whole number`);
-}
-
-function checkMemory(call: string, memory: number): void {
-  if (memory === V4L2_MEMORY_MMAP || memory === V4L2_MEMORY_DMABUF) return;
-  throw new DmaBufError('EINVAL', call, `memory ${memory}; MMAP (1) and DMABUF (4) are here`);
 }
