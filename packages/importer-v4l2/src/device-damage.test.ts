@@ -1,6 +1,7 @@
 /**
  * Damage, and several files of one device at once: what goes wrong with one frame stays with it.
  */
+import type { Fence } from '@dmabuf/core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { codecOf } from './codec/index.js';
@@ -13,7 +14,8 @@ import {
   pictureMd5,
   type Clip,
 } from './codec/test/clips.js';
-import { Bench, largestPicture, Queued } from './test/playback.js';
+import { VideoDevice } from './index.js';
+import { Bench, largestPicture, Queued, stage } from './test/playback.js';
 
 const seed = Number(process.env['DMABUF_SEED'] ?? Date.now() % 1_000_000);
 console.log(`seed ${seed} (DMABUF_SEED=${seed} repeats this run)`);
@@ -55,6 +57,7 @@ for (const name of [
   'flower.webm',
   'flower_vp9.webm',
   'flower_mjpeg.avi',
+  'flower_av1.webm',
   'resolution_change_500frames-vp9.ivf',
   'car-detection.mp4',
 ]) {
@@ -87,6 +90,48 @@ for (const name of [
     const after = bench.machine.stats();
     assert.is(after.buffers, before.buffers);
     assert.is(after.bytes, before.bytes);
+  });
+}
+
+for (const name of ['flower.mp4', 'test-25fps.h264']) {
+  const title = `30 % of ${name}, which is refused, damaged: every fence signals, and nothing is lost`;
+  if (!hasClip(name)) {
+    test.skip(title, () => {});
+    continue;
+  }
+  test(title, async () => {
+    const { machine } = bench;
+    const original = await loadClip(name);
+    const clip = { ...original, packets: damagePackets(original.packets, seed).packets };
+    const before = machine.stats();
+    const video = VideoDevice.open(machine);
+    video.setFormat({ output: { fourcc: clip.fourcc } });
+    const { buffer, offsets } = stage(machine, clip);
+    const frames = [0, 1, 2, 3].map(() => machine.alloc(1 << 20));
+    const fences: Fence[] = [];
+    let refused = 0;
+    for (const [i, { data }] of clip.packets.entries()) {
+      const bitstream = { buffer, offset: offsets[i] ?? 0, size: data.length };
+      const capture = frames[i % frames.length];
+      if (capture === undefined || data.length === 0) continue;
+      try {
+        fences.push(video.queueDecode({ bitstream, timestamp: i, capture }));
+      } catch {
+        refused++; // once the stream is known for what it is
+      }
+    }
+    for (const fence of fences) assert.is.not(await fence.settled(), 0);
+    const { actor } = machine.device('/dev/video0');
+    console.log(`${name}: ${fences.length} packets queued, ${refused} refused`);
+    assert.is(machine.actorStats(actor).lastDeath, '');
+    video.close();
+    for (const one of [buffer, ...frames]) one.close();
+    for (let i = 0; i < 1000 && machine.stats().buffers > before.buffers; i++) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, 2);
+      });
+    }
+    assert.is(machine.stats().buffers, before.buffers);
   });
 }
 
