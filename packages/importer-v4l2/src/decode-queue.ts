@@ -64,6 +64,12 @@ export class DecodeQueue {
     });
   }
 
+  /** Another stream: its timestamps may begin anywhere. Under the file's lock. */
+  begin(): void {
+    const { door, record } = this.#file;
+    door.words.setDouble(record + FILE.LAST_TIMESTAMP, -Infinity);
+  }
+
   /** See VideoDevice.reset. */
   reset(): void {
     const file = this.#file;
@@ -74,7 +80,7 @@ export class DecodeQueue {
       words.setDouble(file.record + FILE.SINK_CUT, file.sink.submitted);
       words.setDouble(file.record + FILE.PENDING_SINK, 0);
       file.ioctl('reset');
-      words.setDouble(file.record + FILE.LAST_TIMESTAMP, -Infinity);
+      this.begin();
     });
   }
 

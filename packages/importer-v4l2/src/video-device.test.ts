@@ -442,6 +442,16 @@ test('the trace shows each decode as a slice of the device', async () => {
   }
 });
 
+test('another stream on the same file begins with timestamps of its own', async () => {
+  await using rig = await Rig.boot();
+  const frame = rig.alloc();
+  assert.is(await rig.queue(0, frame, 5000).settled(), 1);
+  assert.throws(() => rig.queue(0, frame, 0), /^EINVAL.*after 5000/);
+  rig.video.setFormat({ output: { fourcc: 'H264' } });
+  assert.is(await rig.queue(0, frame, 0).settled(), 1);
+  assert.is(md5Of(frame), MD5S[0]);
+});
+
 test('waiting for an event for longer than a job may take is no hang of the device', async () => {
   await using rig = await Rig.boot({ clock: 'manual', limits: { job: 100 } });
   const { video, machine } = rig;

@@ -117,7 +117,10 @@ export class VideoDevice extends StreamingDevice {
     if (size !== undefined) captureFormat(size.width, size.height);
     const header = output.header === undefined ? null : Buffer.from(output.header);
     const { width, height } = size ?? { width: 0, height: 0 };
-    this.file.ioctl(call, [width, height, depth, output.fourcc, header]);
+    this.file.locked(() => {
+      this.file.ioctl(call, [width, height, depth, output.fourcc, header]);
+      this.#queue.begin();
+    });
     return this.getFormat();
   }
 
