@@ -15,6 +15,7 @@ import { blocks, RGB32 } from './kernels/check.js';
 import { plainKernels } from './kernels/plain.js';
 import { eitherKernels, SCRATCH_SLACK } from './kernels/wasm.js';
 import type { Image, Kernels } from './kernels/kernels.js';
+import type { WasmKernelOptions } from './kernels/wasm.js';
 import { scaleScratchBytes } from './kernels/scale-map.js';
 import { JobTimes } from './job-times.js';
 import { GPU, HELD_MAX } from './layout.js';
@@ -33,6 +34,7 @@ import {
 } from './step.js';
 import { decodeSteps } from './step-codec.js';
 import { DeviceKernels } from './device-kernels.js';
+import { shaderCores } from './shader-cores.js';
 import { checkMeshOf, drawTriangles, type TrianglesStep } from './triangles.js';
 
 class GpuDevice {
@@ -48,16 +50,21 @@ class GpuDevice {
   /** What the queryTime commands of the job in hand read, ms. */
   #queries: number[] = [];
   #kernels: Kernels;
+  /** What shares kernel calls with the shader cores. */
+  readonly #shared: Pick<WasmKernelOptions, 'split'>;
   #scratchBytes = 0;
   #freed = 0;
 
-  constructor({ machine, door, restarts }: DeviceEnv) {
+  constructor({ machine, door, spec, restarts }: DeviceEnv) {
     this.#door = door;
     this.#table = new ImageTable(door);
     this.#surfaces = new Surfaces(this.#table);
     this.#scratch = new Scratch(machine);
     this.#pool = door.hasPool ? door.poolMemory() : undefined;
-    this.#kernels = eitherKernels(this.#pool);
+    const scratchBytes = (): number => this.#scratchBytes;
+    const split = shaderCores(machine, door, { path: spec.path, scratchBytes });
+    this.#shared = split === undefined ? {} : { split };
+    this.#kernels = eitherKernels(this.#pool, this.#shared);
     this.#userKernels = new DeviceKernels(door, this.#pool);
     this.#times = new JobTimes(door);
     this.#now = () => machine.now();
@@ -166,7 +173,10 @@ class GpuDevice {
     words.set(base + GPU.SCRATCH_INO, range?.ino ?? 0);
     words.set(base + GPU.SCRATCH_CONTEXT, range?.context ?? 0);
     words.store(base + GPU.SCRATCH_BUFFER, range?.pointer ?? 0);
-    this.#kernels = eitherKernels(this.#pool, range === undefined ? {} : { scratch: range });
+    this.#kernels = eitherKernels(this.#pool, {
+      ...this.#shared,
+      ...(range !== undefined && { scratch: range }),
+    });
   }
 
   #render(job: Job): void {

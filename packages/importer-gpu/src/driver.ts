@@ -3,12 +3,15 @@ import type { Driver } from '@dmabuf/core/driver';
 import { ImageTable } from './image-table.js';
 import { KernelTable } from './kernel-table.js';
 import { GPU } from './layout.js';
+import { TileBoard } from './tile-board.js';
 
 export const driver: Driver = {
   init() {
     return undefined;
   },
   died(door, dead) {
+    const board = new TileBoard(door);
+    board.died((index) => door.freeLockOf(dead, index), board.frontEnd === dead);
     new ImageTable(door).died(dead);
     new KernelTable(door).died(dead);
     door.freeLockOf(dead, door.base + GPU.LOCK); // a record is there when its STATE is

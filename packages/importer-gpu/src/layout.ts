@@ -76,6 +76,33 @@ export const TIMES = {
 } as const;
 export const TIMES_KEPT = 64;
 
+/** The call that the shader cores share; see tile-board.ts. "front end" = the device half that takes the jobs. */
+export const TILES = {
+  OPEN: 0, // front end: TURN while tiles may be taken, else 0; reaper: 0 when the front end has died
+  TURN: 1, // front end: how often it has posted
+  NEXT: 2, // whoever works, by atomic add: the next tile
+  DONE: 3, // whoever works, by atomic add after the tile's pixels
+  RESULT: 4, // as DONE, before it: sum of the kernel's results
+  BY_CORES: 5, // cores, by atomic add: tiles that the front end did not do itself
+  FRONT_END: 6, // front end: its actor id
+  ENTRY: 8, // front end before OPEN, as all below: which kernel
+  ARGS_COUNT: 9,
+  ROWS_AT: 10,
+  SCRATCH_AT: 11,
+  SCRATCH_STEP: 12,
+  TILE_ROWS: 13,
+  TILES: 14,
+  LOCKS: 16, // CORES_MAX - 1 owner locks: a core holds its own while it looks at OPEN and does tiles
+  ARGS: 32, // ARGS_MAX doubles
+  WORDS: 160,
+} as const;
+
+/** Shader cores that a GPU may have. */
+export const CORES_MAX = 16;
+
+/** Arguments of a kernel that can be shared. */
+export const ARGS_MAX: number = (TILES.WORDS - TILES.ARGS) / 2;
+
 /** Times that the commands of one job may ask for. */
 export const QUERIES_MAX = 8;
 
@@ -113,9 +140,20 @@ export function timesAt(sizes: GpuSizes): number {
   return kernelsAt(sizes) + sizes.kernels * KERNEL.WORDS;
 }
 
+/** Offset of the board of tiles. */
+export function tilesAt(options: unknown): number {
+  return timesAt(sizesOf(options)) + TIMES_KEPT * TIMES.WORDS;
+}
+
 /** Words that a GPU needs. */
 export function gpuWords(sizes: GpuSizes): number {
-  return timesAt(sizes) + TIMES_KEPT * TIMES.WORDS;
+  return tilesAt(sizes) + TILES.WORDS;
+}
+
+/** How many shader cores a GPU has, the front end among them. */
+export function coresOf(options: unknown): number {
+  if (typeof options !== 'object' || options === null || !('shaderCores' in options)) return 1;
+  return typeof options.shaderCores === 'number' ? options.shaderCores : 1;
 }
 
 /** The sizes that a GPU was booted with. */

@@ -3,6 +3,7 @@ import type { DriverDoor } from '@dmabuf/core/driver';
 import { ImageTable } from './image-table.js';
 import { KernelTable } from './kernel-table.js';
 import { GPU } from './layout.js';
+import { TileBoard } from './tile-board.js';
 
 export interface GpuStats {
   /** Jobs that ran without a fault. */
@@ -16,6 +17,8 @@ export interface GpuStats {
   /** Commands that ran as wasm SIMD on pool memory, and as TypeScript. */
   readonly wasmRuns: number;
   readonly plainRuns: number;
+  /** Tiles that were done by shader cores beside the one that takes the jobs. */
+  readonly coreTiles: number;
   /** Of the latter: scalings on pool memory that lacked scratch (see `GpuContext.create`). */
   readonly plainForScratch: number;
   /** Bytes of scratch that the device has now. */
@@ -35,6 +38,7 @@ export function readStats(door: DriverDoor): GpuStats {
     bytesCopied: words.getDouble(base + GPU.COPIED),
     wasmRuns: words.get(base + GPU.WASM),
     plainRuns: words.get(base + GPU.PLAIN),
+    coreTiles: new TileBoard(door).byCores,
     plainForScratch: words.get(base + GPU.NO_SCRATCH),
     scratch: words.get(base + GPU.SCRATCH),
     images: new ImageTable(door).live,

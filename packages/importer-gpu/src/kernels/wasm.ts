@@ -23,6 +23,8 @@ export interface WasmKernelOptions {
   readonly scratch?: { readonly byteOffset: number; readonly byteLength: number };
   /** The compiled module, where a bundler moved the file; default `loadKernelModule()`. */
   readonly module?: WebAssembly.Module;
+  /** Shares calls with other threads; default: none are. */
+  readonly split?: Split;
 }
 
 /** Bytes beyond `scaleScratchBytes` that a range needs, since it is used from a multiple of 16. */
@@ -64,39 +66,89 @@ function entry(exports: WebAssembly.Exports, name: string): Entry {
   return found;
 }
 
+/** Kernels, in the order of their numbers, and which two of their arguments are the rows. */
+const ENTRIES = ['convert', 'pack', 'scale', 'blend', 'fill', 'copy', 'triangle'] as const;
+const ROWS_AT = { convert: 12, pack: 11, scale: 5, blend: 5, fill: 3, copy: 5, triangle: 2 };
+/** Which argument of `scale` is the scratch. */
+const SCRATCH_AT = 1;
+
+function calls(exports: WebAssembly.Exports): readonly Entry[] {
+  return ENTRIES.map((name) => entry(exports, name));
+}
+
+/**
+ * The kernels as a shader core calls them: by number, on arguments that the front end has checked. Called once by each
+ * core.
+ */
+export function kernelEntries(
+  memory: WebAssembly.Memory,
+): (index: number, args: readonly number[]) => number {
+  const instance = new WebAssembly.Instance(loadKernelModule(), { env: { memory } });
+  const entries = calls(instance.exports);
+  return (index, args) => entries[index]?.(...args) ?? 0;
+}
+
+/** Does a call, by other threads too or by `whole`; the sum of the parts' results. */
+export type Split = (call: KernelCallInfo, whole: (args: readonly number[]) => number) => number;
+
+/** A call that may be split. */
+export interface KernelCallInfo {
+  readonly entry: number;
+  readonly args: readonly number[];
+  readonly rowsAt: number;
+  /** −1: it needs none. */
+  readonly scratchAt: number;
+  /** Bytes that each thread needs of it. */
+  readonly scratchStep: number;
+  /** Pixels that it goes over, at most. */
+  readonly pixels: number;
+}
+
 function makeOps(
   exports: WebAssembly.Exports,
   pool: ArrayBufferLike,
   scratch: WasmKernelOptions['scratch'],
+  split: Split | undefined,
 ): KernelOps {
+  const entries = calls(exports);
+  const shared =
+    (name: (typeof ENTRIES)[number]) =>
+    (pixels: number, args: readonly number[], scratchStep: number = 0): number => {
+      const index = ENTRIES.indexOf(name);
+      const whole = (given: readonly number[]): number => entries[index]?.(...given) ?? 0;
+      if (split === undefined) return whole(args);
+      const scratchAt = name === 'scale' ? SCRATCH_AT : -1;
+      const rowsAt = ROWS_AT[name];
+      return split({ entry: index, args, rowsAt, scratchAt, scratchStep, pixels }, whole);
+    };
   const kernels = {
-    convert: entry(exports, 'convert'),
-    pack: entry(exports, 'pack'),
-    scale: entry(exports, 'scale'),
-    blend: entry(exports, 'blend'),
-    fill: entry(exports, 'fill'),
-    copy: entry(exports, 'copy'),
-    triangle: entry(exports, 'triangle'),
+    convert: shared('convert'),
+    pack: shared('pack'),
+    scale: shared('scale'),
+    blend: shared('blend'),
+    fill: shared('fill'),
+    copy: shared('copy'),
+    triangle: shared('triangle'),
   };
   return {
     convert(dst, s, width, k, y0, y1) {
-      kernels.convert(
+      kernels.convert(width * (y1 - y0), [
         ...[dst.base, dst.pitch, s.base, s.pitch, s.u, s.uPitch, s.v, s.vPitch],
         ...[s.layout, s.xOdd, s.yOdd, width, y0, y1, k.yo, k.cy, k.crv, k.cgu, k.cgv, k.cbu],
-      );
+      ]);
     },
     pack({ dst, src, width, height, k }, y0, y1) {
-      kernels.pack(
+      kernels.pack(width * (y1 - y0), [
         ...[dst.layout, dst.base, dst.pitch, dst.u, dst.uPitch, dst.v, dst.vPitch],
         ...[src.base, src.pitch, width, height, y0, y1, k.yo],
         ...[k.y, k.u, k.v].flatMap(({ b, g, r }) => [b, g, r]),
-      );
+      ]);
     },
     scale(op, y0, y1) {
       const room = scratchFor(op, scratch);
       const s = op.packed?.src;
       const k = op.packed?.k;
-      kernels.scale(
+      const args = [
         ...[op.bilinear ? 1 : 0, room, op.dst.base, op.dst.pitch, op.width, y0, y1],
         ...[
           op.src.base,
@@ -117,38 +169,37 @@ function makeOps(
           s?.yOdd ?? 0,
         ],
         ...[k?.yo ?? 0, k?.cy ?? 0, k?.crv ?? 0, k?.cgu ?? 0, k?.cgv ?? 0, k?.cbu ?? 0],
-      );
+      ];
+      // Each thread's part begins at a multiple of 16.
+      kernels.scale(op.width * (y1 - y0), args, Math.ceil(scratchBytesOf(op) / 16) * 16);
     },
     blend({ dst, src, width, coverage, alpha, orMask }, y0, y1) {
-      kernels.blend(
-        dst.base,
-        dst.pitch,
-        src.base,
-        src.pitch,
-        width,
-        y0,
-        y1,
-        coverage ? 1 : 0,
-        alpha,
-        orMask,
-      );
+      kernels.blend(width * (y1 - y0), [
+        ...[dst.base, dst.pitch, src.base, src.pitch, width, y0, y1],
+        ...[coverage ? 1 : 0, alpha, orMask],
+      ]);
     },
     fill(dst, width, pixel, y0, y1) {
-      kernels.fill(dst.base, dst.pitch, width, y0, y1, pixel);
+      kernels.fill(width * (y1 - y0), [dst.base, dst.pitch, width, y0, y1, pixel]);
     },
     copy(dst, src, bytes, orMask, y0, y1) {
-      kernels.copy(dst.base, dst.pitch, src.base, src.pitch, bytes, y0, y1, orMask);
+      // Rows that may overlap go in the order that the kernel chooses.
+      const reach = Math.max(dst.pitch, src.pitch) * y1;
+      const apart = Math.abs(dst.base - src.base) >= reach;
+      const pixels = apart ? (bytes * (y1 - y0)) >> 2 : 0;
+      const args = [dst.base, dst.pitch, src.base, src.pitch, bytes, y0, y1, orMask];
+      kernels.copy(pixels, args);
     },
     triangle(op, y0, y1) {
       const { top, bottom } = op.triangle;
-      return kernels.triangle(...triangleArgs(op, Math.max(y0, top), Math.min(y1, bottom))) ?? 0;
+      const [first, end] = [Math.max(y0, top), Math.min(y1, bottom)];
+      if (first >= end) return 0;
+      return kernels.triangle((op.right - op.left) * (end - first), triangleArgs(op, first, end));
     },
   };
 
   function scratchFor(op: ScaleOp, range: WasmKernelOptions['scratch']): number {
-    const need =
-      scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, op.packed !== undefined) +
-      SCRATCH_SLACK;
+    const need = scratchBytesOf(op);
     const have = range?.byteLength ?? 0;
     if (range === undefined || have < need) {
       throw new DmaBufError(
@@ -168,6 +219,12 @@ function makeOps(
   }
 }
 
+/** What a scaling needs of scratch. */
+function scratchBytesOf(op: ScaleOp): number {
+  const packed = op.packed !== undefined;
+  return scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, packed) + SCRATCH_SLACK;
+}
+
 function triangleArgs(op: TriangleOp, y0: number, y1: number): number[] {
   const { triangle: t, dst, texture } = op;
   const filter = texture === undefined ? 0 : op.bilinear ? 2 : 1;
@@ -185,11 +242,11 @@ interface Loaded {
   readonly reaches: (image: Image) => boolean;
 }
 
-function load(memory: WebAssembly.Memory, { scratch, module }: WasmKernelOptions): Loaded {
+function load(memory: WebAssembly.Memory, { scratch, module, split }: WasmKernelOptions): Loaded {
   const instance = new WebAssembly.Instance(module ?? loadKernelModule(), { env: { memory } });
   const pool = memory.buffer;
   return {
-    ops: makeOps(instance.exports, pool, scratch),
+    ops: makeOps(instance.exports, pool, scratch, split),
     reaches: (image) => image.memory === pool,
   };
 }

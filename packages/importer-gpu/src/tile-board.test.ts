@@ -1,0 +1,155 @@
+/** The board of tiles, with whoever works on it dying at each of its accesses. */
+import { Words } from '@dmabuf/core/driver';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { gpuWords } from './layout.js';
+import { gpu } from './spec.js';
+import { Death, doorOf, DyingWords } from './testing/dying.test-helper.js';
+import { TileBoard, type TileCall } from './tile-board.js';
+
+const [FRONT, CORE, REAPER] = [1002, 1003, 1004];
+const ROWS = 21;
+const CALL: TileCall = {
+  ...{ entry: 3, args: [7, 0, ROWS, 0.5], rowsAt: 1, scratchAt: 0, scratchStep: 16, tileRows: 2 },
+};
+
+/** A board as a front end, a core and the reaper see it, and how often each row was done. */
+function bench() {
+  const memory = new ArrayBuffer(4 * gpuWords({ images: 1, kernels: 1 }));
+  const spec = gpu({ images: 1, kernels: 1, shaderCores: 2 });
+  const mortal = new DyingWords(memory);
+  const sane = (self: number): TileBoard => new TileBoard(doorOf(new Words(memory), self, spec));
+  const rows = Array.from({ length: ROWS }, () => 0);
+  const scratch = new Set<number | undefined>();
+  const doTile = (entry: number, [at, y0 = 0, y1 = 0, half]: readonly number[]): number => {
+    assert.equal([entry, half], [3, 0.5]);
+    scratch.add(at);
+    for (let y = y0; y < y1; y++) rows[y] = (rows[y] ?? 0) + 1;
+    return y1 - y0;
+  };
+  const reap = (dead: number): void => {
+    const door = doorOf(new Words(memory), REAPER, spec);
+    const free = (index: number): void => door.freeLockOf(dead, index);
+    sane(REAPER).died(free, dead === FRONT);
+  };
+  const dying = (self: number): TileBoard => new TileBoard(doorOf(mortal, self, spec));
+  return { mortal, dying, sane, rows, scratch, doTile, reap };
+}
+
+const once = (rows: readonly number[]): boolean => rows.every((count) => count === 1);
+
+test('every row is done once, by the front end, by the core, or by both', () => {
+  for (const stop of [0, 1, 5, Infinity]) {
+    const { sane, rows, scratch, doTile } = bench();
+    const [front, core] = [sane(FRONT), sane(CORE)];
+    const serve = (): void => {
+      if (stop === 0) return;
+      let tiles = 0;
+      // The core does `stop` tiles, and the front end, called from its last one, the others.
+      try {
+        core.serve(1, (entry, args) => {
+          if (tiles++ === stop) throw new RangeError('enough');
+          return doTile(entry, args);
+        });
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+      }
+    };
+    const sum = front.run(CALL, doTile, serve);
+    if (stop === 0 || stop === Infinity) {
+      assert.is(sum, ROWS);
+      assert.ok(once(rows));
+      assert.equal([...scratch], [stop === 0 ? 7 : 23], 'each thread has scratch of its own');
+    } else {
+      assert.is(sum, undefined, 'a tile that a core failed in is lost, and that is told');
+      assert.is(rows.filter((count) => count === 0).length, 2);
+    }
+    const before = [...rows];
+    core.serve(1, doTile); // the board is closed: nobody takes anything
+    assert.equal(rows, before);
+  }
+});
+
+test('a core that dies at any access: the call is whole or said to be lost, and the next one is whole', () => {
+  let deaths = 0;
+  let lost = 0;
+  for (let at = 0; ; at++) {
+    const { mortal, dying, sane, rows, doTile, reap } = bench();
+    const front = sane(FRONT);
+    const serve = (): void => {
+      mortal.dieAt(at);
+      try {
+        dying(CORE).serve(1, doTile);
+      } catch (error) {
+        if (!(error instanceof Death)) throw error;
+        deaths++;
+        reap(CORE);
+        reap(CORE);
+      }
+    };
+    const before = deaths;
+    const sum = front.run(CALL, doTile, serve);
+    assert.ok(rows.every((count) => count <= 1));
+    if (sum === undefined) lost++;
+    else assert.ok(once(rows) && sum === ROWS, `whole after a death at ${at}`);
+    rows.fill(0);
+    const next = sane(CORE);
+    assert.is(
+      front.run(CALL, doTile, () => next.serve(1, doTile)),
+      ROWS,
+    );
+    assert.ok(once(rows));
+    if (deaths === before) break;
+  }
+  assert.ok(deaths > 20 && lost > 10, `${deaths} deaths, ${lost} lost`);
+});
+
+test('a front end that dies at any store: the cores leave its call alone, and its next life’s is whole', () => {
+  let deaths = 0;
+  for (let at = 0; ; at++) {
+    const { mortal, dying, sane, rows, doTile, reap } = bench();
+    const core = sane(CORE);
+    let died = false;
+    try {
+      mortal.dieAt(at);
+      dying(FRONT).run(CALL, doTile, () => {});
+    } catch (error) {
+      if (!(error instanceof Death)) throw error;
+      died = true;
+      deaths++;
+      reap(FRONT);
+      reap(FRONT);
+    }
+    const done = [...rows];
+    core.serve(1, doTile);
+    assert.equal(rows, done, `the core wrote after the death at ${at}`);
+    rows.fill(0);
+    assert.is(
+      sane(FRONT).run(CALL, doTile, () => core.serve(1, doTile)),
+      ROWS,
+    );
+    assert.ok(once(rows));
+    if (!died) break;
+  }
+  assert.ok(deaths > 30, `${deaths} deaths`);
+});
+
+test('recovery of the front end waits until a core has left its tile', () => {
+  const { sane, doTile, reap } = bench();
+  let left = false;
+  // Nobody else runs in this thread: the core cannot leave before recovery gives up on it, and gives up it must.
+  sane(FRONT).run(CALL, doTile, () => {
+    sane(CORE).serve(1, () => {
+      if (!left) {
+        const start = performance.now();
+        reap(FRONT);
+        assert.ok(performance.now() - start >= 900, 'it did not wait for the core');
+        left = true;
+      }
+      return 0;
+    });
+  });
+  assert.ok(left);
+});
+
+test.run();

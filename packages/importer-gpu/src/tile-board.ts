@@ -1,0 +1,169 @@
+/**
+ * The tile board: how one kernel call is shared by several shader cores, in the GPU's words of kernel memory.
+ *
+ * The front end (the device that takes the jobs) posts a call: it writes all of {@link TILES}, then stores OPEN, which
+ * publishes them, and rings the cores. Whoever works, the front end too, takes tiles by adding to NEXT
+ * while OPEN is what it was. A core looks at OPEN, and stays, under a lock word of its own. The front end closes
+ * the board and then takes each core's lock once: when it has had them all, no core is in a tile, and none comes in.
+ * DONE then says whether all tiles were done; if not, a core has died or failed in one, and so does the job.
+ *
+ * A core that dies is in its lock or in nothing: `died` frees the lock, and the front end goes on with what DONE
+ * says. When the front end dies, `died` closes the board and waits until the cores have left it, before core
+ * ends the job and with it the claim on the buffers: nobody writes into a buffer that is no longer the job's.
+ * Nothing else has to be mended: the next post writes all words anew.
+ */
+import type { DriverDoor } from '@dmabuf/core/driver';
+import { coresOf, TILES, tilesAt } from './layout.js';
+
+export type BoardDoor = Pick<DriverDoor, 'spec' | 'base' | 'words' | 'locks'>;
+
+/** A call of a kernel, as it is posted. */
+export interface TileCall {
+  /** Index into the table of entries. */
+  readonly entry: number;
+  readonly args: readonly number[];
+  /** Which two of the arguments are the rows, from and to. */
+  readonly rowsAt: number;
+  /** Which one is the scratch's address, −1: none; core i has its own, i * `scratchStep` bytes on. */
+  readonly scratchAt: number;
+  readonly scratchStep: number;
+  readonly tileRows: number;
+}
+
+/** Does a part of a call; the kernel's result, 0 if it has none. */
+export type DoTile = (entry: number, args: readonly number[]) => number;
+
+/** How long recovery waits for cores that may be dead themselves. A tile takes about a millisecond. */
+const LEAVE_MS = 1000;
+
+export class TileBoard {
+  readonly #door: BoardDoor;
+  readonly #at: number;
+  /** Cores beside the front end. */
+  readonly #cores: number;
+
+  constructor(door: BoardDoor) {
+    this.#door = door;
+    this.#at = door.base + tilesAt(door.spec.options);
+    this.#cores = coresOf(door.spec.options) - 1;
+  }
+
+  /**
+   * Does a call with all cores; by the front end alone. `ring` wakes the cores. Returns the sum of the tiles'
+   * results, undefined if a tile was lost. Blocks until no core is in a tile.
+   */
+  run(call: TileCall, doTile: DoTile, ring: () => void): number | undefined {
+    const { words, locks } = this.#door;
+    const at = this.#at;
+    const from = call.args[call.rowsAt] ?? 0;
+    const rows = (call.args[call.rowsAt + 1] ?? 0) - from;
+    const tiles = Math.ceil(rows / call.tileRows);
+    this.#post(call, tiles);
+    const turn = (words.get(at + TILES.TURN) & 0x3fffffff) + 1;
+    words.set(at + TILES.TURN, turn);
+    words.store(at + TILES.OPEN, turn);
+    ring();
+    try {
+      this.#work(0, turn, doTile);
+    } finally {
+      words.store(at + TILES.OPEN, 0);
+      for (let core = 0; core < this.#cores; core++) {
+        locks.lock(at + TILES.LOCKS + core);
+        locks.unlock(at + TILES.LOCKS + core);
+      }
+    }
+    return words.load(at + TILES.DONE) === tiles ? words.load(at + TILES.RESULT) : undefined;
+  }
+
+  #post(call: TileCall, tiles: number): void {
+    const { words } = this.#door;
+    const at = this.#at;
+    words.set(at + TILES.ENTRY, call.entry);
+    words.set(at + TILES.ARGS_COUNT, call.args.length);
+    words.set(at + TILES.ROWS_AT, call.rowsAt);
+    words.set(at + TILES.SCRATCH_AT, call.scratchAt);
+    words.set(at + TILES.SCRATCH_STEP, call.scratchStep);
+    words.set(at + TILES.TILE_ROWS, call.tileRows);
+    words.set(at + TILES.TILES, tiles);
+    call.args.forEach((value, i) => words.setDouble(at + TILES.ARGS + 2 * i, value));
+    words.store(at + TILES.NEXT, 0);
+    words.store(at + TILES.DONE, 0);
+    words.store(at + TILES.RESULT, 0);
+  }
+
+  /** Takes part in what is posted, if anything is; by core `core`, 1 to the number of cores. */
+  serve(core: number, doTile: DoTile): void {
+    const { words, locks } = this.#door;
+    const at = this.#at;
+    if (words.load(at + TILES.OPEN) === 0) return;
+    locks.lock(at + TILES.LOCKS + core - 1);
+    try {
+      const turn = words.load(at + TILES.OPEN);
+      if (turn !== 0) this.#work(core, turn, doTile);
+    } finally {
+      locks.unlock(at + TILES.LOCKS + core - 1);
+    }
+  }
+
+  #work(worker: number, turn: number, doTile: DoTile): void {
+    const { words } = this.#door;
+    const at = this.#at;
+    const entry = words.get(at + TILES.ENTRY);
+    const tiles = words.get(at + TILES.TILES);
+    const tileRows = words.get(at + TILES.TILE_ROWS);
+    const rowsAt = words.get(at + TILES.ROWS_AT);
+    const args = Array.from({ length: words.get(at + TILES.ARGS_COUNT) }, (_, i) =>
+      words.getDouble(at + TILES.ARGS + 2 * i),
+    );
+    const [from = 0, to = 0] = args.slice(rowsAt, rowsAt + 2);
+    const scratchAt = words.get(at + TILES.SCRATCH_AT);
+    if (scratchAt >= 0) {
+      args[scratchAt] = (args[scratchAt] ?? 0) + worker * words.get(at + TILES.SCRATCH_STEP);
+    }
+    while (words.load(at + TILES.OPEN) === turn) {
+      const tile = words.add(at + TILES.NEXT, 1);
+      if (tile >= tiles) return;
+      args[rowsAt] = from + tile * tileRows;
+      args[rowsAt + 1] = Math.min(to, from + (tile + 1) * tileRows);
+      const result = doTile(entry, args);
+      words.add(at + TILES.RESULT, result);
+      words.add(at + TILES.DONE, 1); // after the tile's last store: who sees it sees the pixels
+      if (worker > 0) words.add(at + TILES.BY_CORES, 1);
+    }
+  }
+
+  /** Tiles that cores beside the front end ever did. */
+  get byCores(): number {
+    return this.#door.words.load(this.#at + TILES.BY_CORES);
+  }
+
+  /**
+   * Frees a dead core's lock; and when the front end is dead, closes the board and waits until the living cores have
+   * left. By the reaper. `isFrontEnd`: whether the dead one may have posted. May be called twice.
+   */
+  died(freeLock: (index: number) => void, isFrontEnd: boolean): void {
+    const { words } = this.#door;
+    const at = this.#at;
+    for (let core = 0; core < this.#cores; core++) freeLock(at + TILES.LOCKS + core);
+    if (!isFrontEnd) return;
+    words.store(at + TILES.OPEN, 0);
+    const busy = (): boolean => {
+      for (let core = 0; core < this.#cores; core++) {
+        if (words.load(at + TILES.LOCKS + core) !== 0) return true;
+      }
+      return false;
+    };
+    // A core that has died as well still holds its lock, and is settled after this: so not for ever.
+    const limit = performance.now() + LEAVE_MS;
+    while (busy() && performance.now() < limit);
+  }
+
+  /** Who the front end is, for {@link died}: its actor id, stored by it before it posts. */
+  set frontEnd(actor: number) {
+    this.#door.words.store(this.#at + TILES.FRONT_END, actor);
+  }
+
+  get frontEnd(): number {
+    return this.#door.words.load(this.#at + TILES.FRONT_END);
+  }
+}
