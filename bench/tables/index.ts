@@ -13,6 +13,7 @@ import { queue } from './queue.js';
 import { recovery } from './recovery.js';
 import { scale } from './scale.js';
 import { scaling } from './scaling.js';
+import { shaderCores } from './shader-cores.js';
 import { stages } from './stages.js';
 
 export const tables: readonly Table[] = [
@@ -29,5 +30,6 @@ export const tables: readonly Table[] = [
   scale,
   pipeline,
   displayCalls,
+  shaderCores,
   flips,
 ];

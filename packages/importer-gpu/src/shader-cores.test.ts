@@ -35,7 +35,7 @@ interface Bench {
 
 async function bench(shaderCores: number): Promise<Bench> {
   const machine = await bootMachine({ shaderCores }, { pool: 48 << 20 });
-  const scratch = poolBuffer(machine, scratchBytes(1280, 1280) * 4);
+  const scratch = poolBuffer(machine, scratchBytes(1280, 1280) * 3);
   const context = GpuContext.create(machine, { scratch });
   const opened: { close(): void }[] = [scratch];
   return {
@@ -129,6 +129,17 @@ test('every command draws the same bytes with one, two and three cores', async (
 });
 
 const BIG = [1280, 720] as const;
+
+test('scaling is shared where there are as many times the scratch of one core', async () => {
+  const one = await bench(3);
+  const src = one.image(DRM_FORMAT_NV12, 1, 1280, 720);
+  const dst = one.image(DRM_FORMAT_XRGB8888, 2, 1278, 718);
+  for (let i = 0; i < 1000 && one.context.stats().coreTiles === 0; i++) {
+    good(one.context, one.context.submit({ commands: [blit({ src, dst })] }));
+  }
+  assert.ok(one.context.stats().coreTiles > 0);
+  await one.end();
+});
 
 /** Jobs that keep all cores in tiles for a tenth of a second and more. */
 function busy({ context }: Bench, src: GpuImage, dst: GpuImage): Fence[] {

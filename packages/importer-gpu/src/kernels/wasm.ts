@@ -171,7 +171,7 @@ function makeOps(
         ...[k?.yo ?? 0, k?.cy ?? 0, k?.crv ?? 0, k?.cgu ?? 0, k?.cgv ?? 0, k?.cbu ?? 0],
       ];
       // Each thread's part begins at a multiple of 16.
-      kernels.scale(op.width * (y1 - y0), args, Math.ceil(scratchBytesOf(op) / 16) * 16);
+      kernels.scale(op.width * (y1 - y0), args, scratchBytesOf(op));
     },
     blend({ dst, src, width, coverage, alpha, orMask }, y0, y1) {
       kernels.blend(width * (y1 - y0), [
@@ -199,7 +199,7 @@ function makeOps(
   };
 
   function scratchFor(op: ScaleOp, range: WasmKernelOptions['scratch']): number {
-    const need = scratchBytesOf(op);
+    const need = scratchBytesOf(op) + SCRATCH_SLACK;
     const have = range?.byteLength ?? 0;
     if (range === undefined || have < need) {
       throw new DmaBufError(
@@ -219,10 +219,10 @@ function makeOps(
   }
 }
 
-/** What a scaling needs of scratch. */
+/** What a scaling needs of scratch, from a multiple of 16; a multiple of 16 itself. */
 function scratchBytesOf(op: ScaleOp): number {
   const packed = op.packed !== undefined;
-  return scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, packed) + SCRATCH_SLACK;
+  return scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, packed);
 }
 
 function triangleArgs(op: TriangleOp, y0: number, y1: number): number[] {
