@@ -6,7 +6,9 @@ import type { RunOptions, Table, TableResult } from '../harness/table.js';
 const UNIT = 'frames/s';
 const SHAPES = [
   ['720p', 3],
+  ['720p', 6],
   ['1080p', 3],
+  ['1080p', 6],
   ['4K', 2],
   ['4K', 3],
   ['4K', 6],
@@ -16,7 +18,7 @@ export const stages: Table = {
   name: 'stages',
   title: 'Frames through two to six stages',
   method: [
-    `As the table on 4K frames, 3,000 ÷ stages frames a round, ${FRAMES} in flight: jobs queued ahead, beside SharedArrayBuffers and Atomics by hand. Latency of a frame from the first stage to the last is about ${FRAMES} ÷ the rate, as that many are always under way.`,
+    `As the table on 4K frames, 3,000 ÷ stages frames a round, ${FRAMES} in flight: jobs queued ahead, beside SharedArrayBuffers and Atomics by hand. Latency of a frame from the first stage to the last is about ${FRAMES} ÷ the rate, as that many are always under way. One stage would hand nothing on.`,
   ],
   run,
 };
