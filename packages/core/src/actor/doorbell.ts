@@ -46,15 +46,18 @@ export class Doorbell {
    */
   sleep(idle: () => boolean, until: number): void {
     const { words, seam, spin } = this.#k;
+    const bound = this.#bound;
+    this.#bound = WAIT_BOUND_MS;
     if (spin.until(() => !idle(), until)) return;
     this.#arm(until);
     if (idle()) {
-      const timeout = this.#timeout(until);
+      const timeout = this.#timeout(until, bound);
       const result = seam.wait(words.i32, this.#waiting, ASLEEP, timeout);
       if (result === 'woken') this.#k.countWakeup();
-      const quiet = result === 'timeout' && timeout === this.#bound;
-      this.#bound = quiet ? Math.min(2 * timeout, IDLE_BOUND_MS) : WAIT_BOUND_MS;
-    } else this.#bound = WAIT_BOUND_MS;
+      if (result === 'timeout' && timeout === bound) {
+        this.#bound = Math.min(2 * bound, IDLE_BOUND_MS);
+      }
+    }
     words.store(this.#waiting, this.#armed > 0 ? ASLEEP : 0);
   }
 
@@ -93,9 +96,9 @@ export class Doorbell {
     words.store(this.#waiting, ASLEEP);
   }
 
-  #timeout(until: number): number {
+  #timeout(until: number, bound: number): number {
     if (this.#k.clock.manual) return WAIT_BOUND_MS;
-    return Math.max(0, Math.min(this.#bound, until - this.#k.clock.now()));
+    return Math.max(0, Math.min(bound, until - this.#k.clock.now()));
   }
 
   /** Rings this actor itself at a deadline: waitAsync has no timeout of its own here. */
