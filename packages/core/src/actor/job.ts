@@ -8,20 +8,11 @@
 import { wantNumber, wantTime, wrongType } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import {
-  ACTOR,
-  JOB,
-  JOB_FLAG,
-  JOB_STATE,
-  JOB_STATE_MASK,
-  LINK,
-  LINK_FLAG,
-  QUEUE,
-} from '../memory/layout.js';
+import { ACTOR, JOB, JOB_FLAG, LINK, LINK_FLAG, QUEUE } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { type FrameMetadata, readMetadata, writeMetadata } from '../dmabuf/metadata.js';
 import { BufferRecord, type SgEntry } from '../dmabuf/ops.js';
-import type { FenceTimes } from '../sync/fence.js';
+import { type FenceTimes, timesOf } from '../sync/job-times.js';
 import { firstLink, nextLink } from '../sync/job-links.js';
 import type { Jobs } from '../sync/jobs.js';
 import { limitOf } from '../sync/limits.js';
@@ -205,15 +196,7 @@ export class Job {
    * released: then its record is another job's.
    */
   get times(): FenceTimes {
-    const { words } = this.#k;
-    const at = (field: number): number => words.getDouble(this.pointer + field);
-    const over = (words.load(this.pointer + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.DONE;
-    return {
-      queued: at(JOB.T_QUEUED),
-      granted: at(JOB.T_GRANTED),
-      started: at(JOB.T_STARTED),
-      done: over ? at(JOB.T_DONE) : NaN,
-    };
+    return timesOf(this.#k, this.pointer);
   }
 
   /** When somebody wants it done, ms (a hint), or Infinity. */

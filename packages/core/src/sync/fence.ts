@@ -16,16 +16,9 @@ import { isPendingStage } from './contexts.js';
 import type { Callback, Callbacks } from './callbacks.js';
 import type { Dependents } from './dependents.js';
 import type { FenceLike } from './fence-set.js';
+import { type FenceTimes, timesOf } from './job-times.js';
 import type { FencePoint } from './jobs.js';
 import type { SyncFile } from './sync-file.js';
-
-/** When a job passed its stages, ms of the machine's clock; NaN for what has not happened. */
-export interface FenceTimes {
-  readonly queued: number;
-  readonly granted: number;
-  readonly started: number;
-  readonly done: number;
-}
 
 /** Waits for fences in the calling thread. */
 export class FenceWaiter {
@@ -252,20 +245,10 @@ export class Fence implements FencePoint, FenceLike {
   /** When its job was queued, granted, started and done; undefined once its slot is recycled. */
   times(): FenceTimes | undefined {
     const { words } = this.#k;
-    const read = (field: number): number => words.getDouble(this.slot + field);
+    const times = timesOf(this.#k, this.slot);
     const state = words.load(this.slot + JOB.STATE) & JOB_STATE_MASK;
-    const queued = read(JOB.T_QUEUED);
-    const granted = state >= JOB_STATE.READY ? read(JOB.T_GRANTED) : NaN;
-    const over = state === JOB_STATE.DONE || state === JOB_STATE.RELEASED;
-    const done = over ? read(JOB.T_DONE) : NaN;
-    // It may be a time to come; of one that died while it waited for it, it still is.
-    const begun = state >= JOB_STATE.RUNNING ? read(JOB.T_STARTED) : NaN;
-    const started = begun > (over ? done : this.#k.clock.now()) ? done : begun;
     const gone = state === JOB_STATE.FREE || state === JOB_STATE.RECLAIM;
-    if (gone || words.load(this.slot + JOB.GEN) !== this.generation) {
-      return undefined;
-    }
-    return { queued, granted, started, done };
+    return gone || words.load(this.slot + JOB.GEN) !== this.generation ? undefined : times;
   }
 
   /** The plain value: what a message carries to another thread. */
