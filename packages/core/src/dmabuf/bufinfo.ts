@@ -29,8 +29,7 @@ import type { Direction } from './ops.js';
 
 /** A claim in a buffer's queue. */
 export interface BufferFence {
-  /** `write`: exclusive, `read`: shared. */
-  /** `bookkeep`: of a job that synchronises explicitly. */
+  /** `write`: exclusive, `read`: shared, `bookkeep`: of a job that synchronises explicitly. */
   readonly usage: 'write' | 'read' | 'bookkeep';
   /** Name of the actor that runs the job. */
   readonly driver: string;

@@ -4,8 +4,8 @@
  * The mover claims the buffer exclusively, like any writer: when it is granted, every job that was queued
  * before has ended, so the old place is used by nobody; jobs queued later find the new one. Jobs that synchronise
  * explicitly wait for no claim: while they use a buffer it stays (EBUSY), and once QUEUE.MOVING is set they wait as
- * all others. Pinned and CPU-mapped buffers stay too (EBUSY). Dynamic importers are told: HOLDER.MOVES grows, and then their thread's
- * ACTOR.MOVES, on which an event loop sleeps and which blocking threads look at when they pump.
+ * all others. Pinned and CPU-mapped buffers stay too (EBUSY). Dynamic importers are told: HOLDER.MOVES grows, and then
+ * their thread's ACTOR.MOVES, on which an event loop sleeps and which blocking threads look at when they pump.
  */
 import type { Doorbell } from '../actor/doorbell.js';
 import { countCopied } from '../actor/job.js';
@@ -65,9 +65,9 @@ export class Moves {
 
   /**
    * Moves a buffer with its content; returns its old place, which is the exporter's to reuse (a region of
-   * its own is given up with it). Blocks until the jobs queued before have ended. EBUSY: pinned,
-   * mapped by a CPU, or used by jobs that synchronise explicitly; ETIME; EDEADLK: this thread has a bracket open on it; EINVAL: the new place does
-   * not hold it.
+   * its own is given up with it). Blocks until the jobs queued before have ended. EBUSY: pinned, mapped
+   * by a CPU, or used by jobs that synchronise explicitly; ETIME; EDEADLK: this thread has a bracket open on it;
+   * EINVAL: the new place does not hold it.
    */
   move(record: BufferRecord, to: Place, timeout: number): Place {
     this.#checkPlace(record, to);
