@@ -6,12 +6,16 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { codecOf } from './codec/index.js';
 import {
+  AV1_CLIP,
+  CHANGING_CLIP,
   damagePackets,
   feed,
   frameMd5s,
   hasClip,
   loadClip,
   pictureMd5,
+  REFUSED_CLIPS,
+  STEADY_CLIPS,
   type Clip,
 } from './codec/test/clips.js';
 import { VideoDevice } from './index.js';
@@ -47,19 +51,8 @@ async function bareMd5s(clip: Clip): Promise<Map<number, string>> {
 }
 
 for (const name of [
-  'dog-h264-tiny.mp4',
-  'dog-vp9-tiny.webm',
-  'dog-vp8.webm',
-  'flower_h264_cbp.mp4',
-  'test-25fps.vp8',
-  'test-25fps.vp9',
-  'vp80-00-comprehensive-001.ivf',
-  'flower.webm',
-  'flower_vp9.webm',
-  'flower_mjpeg.avi',
-  'flower_av1.webm',
-  'resolution_change_500frames-vp9.ivf',
-  'car-detection.mp4',
+  ...['dog-h264-tiny.mp4', 'dog-vp9-tiny.webm', 'dog-vp8.webm'],
+  ...[...STEADY_CLIPS, CHANGING_CLIP, AV1_CLIP],
 ]) {
   const title = `30 % of ${name} damaged: every fence signals, what is flagged good is, no buffer is lost`;
   if (!hasClip(name)) {
@@ -93,7 +86,7 @@ for (const name of [
   });
 }
 
-for (const name of ['flower.mp4', 'test-25fps.h264']) {
+for (const name of REFUSED_CLIPS) {
   const title = `30 % of ${name}, which is refused, damaged: every fence signals, and nothing is lost`;
   if (!hasClip(name)) {
     test.skip(title, () => {});

@@ -6,29 +6,24 @@ import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { clipPath, frameMd5s, hasClip, loadClip, type Clip } from './codec/test/clips.js';
+import {
+  AV1_CLIP,
+  CHANGING_CLIP,
+  clipPath,
+  frameMd5s,
+  hasClip,
+  loadClip,
+  REFUSED_CLIPS,
+  STEADY_CLIPS,
+  type Clip,
+} from './codec/test/clips.js';
 import { v4l2, VideoDevice } from './index.js';
 import { Bench, largestPicture, Queued } from './test/playback.js';
 
 /** What built-in decoders handle. */
-const DECODED = [
-  'flower_h264_cbp.mp4',
-  'car-detection.mp4',
-  'test-25fps.vp8',
-  'test-25fps.vp9',
-  'vp80-00-comprehensive-001.ivf',
-  'flower.webm',
-  'flower_vp9.webm',
-  'flower_mjpeg.avi',
-  'resolution_change_500frames-vp9.ivf',
-];
-/** What they refuse, and what the message names. */
-const REFUSED: readonly (readonly [name: string, reason: RegExp])[] = [
-  ['flower.mp4', /profile/i],
-  ['test-25fps.h264', /profile|B slices/i],
-];
-/** By an optional decoder alone. */
-const OPTIONAL = ['flower_av1.webm'];
+const DECODED = [...STEADY_CLIPS, CHANGING_CLIP];
+/** What the message of a refusal names. */
+const REASON = /profile/i;
 /** Frames of the second file are told apart by their numbers. */
 const SECOND = 10_000;
 
@@ -62,7 +57,7 @@ async function together(bench: Bench, a: Clip, b: Clip): Promise<[string[], stri
 test('every reference clip is decoded, refused with a reason, or of an optional decoder', () => {
   const name = DECODED[0] ?? '';
   if (!hasClip(name)) return; // says so
-  const known = [...DECODED, ...OPTIONAL, ...REFUSED.map(([clip]) => clip)].sort();
+  const known = [...DECODED, AV1_CLIP, ...REFUSED_CLIPS].sort();
   const there = readdirSync(dirname(clipPath(name)));
   const clips = there.filter((file) => !/\.(md5|framemd5|json)$/.test(file)).sort();
   assert.equal(clips, known);
@@ -86,7 +81,7 @@ for (const name of DECODED) {
   });
 }
 
-for (const [name, reason] of REFUSED) {
+for (const name of REFUSED_CLIPS) {
   const title = `${name} is refused, and the message says why and what to do`;
   if (!hasClip(name)) {
     test.skip(title, () => {});
@@ -99,7 +94,7 @@ for (const [name, reason] of REFUSED) {
     const header = packets[0]?.data.slice(0, 1000);
     assert.throws(
       () => video.setFormat({ output: { fourcc, ...(header && { header }) } }),
-      (error: Error) => error.message.startsWith('EINVAL') && reason.test(error.message),
+      (error: Error) => error.message.startsWith('EINVAL') && REASON.test(error.message),
     );
   });
 }

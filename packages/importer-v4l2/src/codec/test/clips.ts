@@ -19,6 +19,24 @@ import { tightLayout } from '../planes.js';
 const root = fileURLToPath(new URL('../../../../../', import.meta.url));
 const media = process.env['DMABUF_MEDIA'] ?? join(root, '..', 'shared', 'media');
 
+/** Of the larger set of clips those that built-in decoders handle at one size. */
+export const STEADY_CLIPS: readonly string[] = [
+  'flower_h264_cbp.mp4',
+  'car-detection.mp4',
+  'test-25fps.vp8',
+  'test-25fps.vp9',
+  'vp80-00-comprehensive-001.ivf',
+  'flower.webm',
+  'flower_vp9.webm',
+  'flower_mjpeg.avi',
+];
+/** One that changes its size in mid-stream. */
+export const CHANGING_CLIP = 'resolution_change_500frames-vp9.ivf';
+/** Those of H.264 that they refuse. */
+export const REFUSED_CLIPS = ['flower.mp4', 'test-25fps.h264'] as const;
+/** One of AV1, for which the repository installs a decoder. */
+export const AV1_CLIP = 'flower_av1.webm';
+
 /** Path of one of the project's own clips, or of the larger set. */
 export function clipPath(name: string): string {
   const own = join(root, 'examples', 'media', name);
