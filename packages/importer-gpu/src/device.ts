@@ -15,6 +15,7 @@ import { blocks, RGB32 } from './kernels/check.js';
 import { plainKernels } from './kernels/plain.js';
 import { eitherKernels, SCRATCH_SLACK } from './kernels/wasm.js';
 import type { Image, Kernels } from './kernels/kernels.js';
+import type { Mesh } from './kernels/vertex.js';
 import type { WasmKernelOptions } from './kernels/wasm.js';
 import { scaleScratchBytes } from './kernels/scale-map.js';
 import { JobTimes } from './job-times.js';
@@ -35,7 +36,7 @@ import {
 import { decodeSteps } from './step-codec.js';
 import { DeviceKernels } from './device-kernels.js';
 import { shaderCores } from './shader-cores.js';
-import { checkMeshOf, drawTriangles, type TrianglesStep } from './triangles.js';
+import { checkedMesh, drawTriangles, type TrianglesStep } from './triangles.js';
 
 class GpuDevice {
   readonly #door: DriverDoor;
@@ -185,11 +186,11 @@ class GpuDevice {
     this.#hold(held);
     try {
       const surfaces = images.map((id) => this.#surfaces.resolve(id, job));
-      this.#checkAll(steps, surfaces);
+      const meshes = this.#checkAll(steps, surfaces);
       for (const step of steps) {
         if (step.op === 'dispatch') this.#dispatch(step, surfaces);
         else if (step.op === 'queryTime') this.#queries.push(this.#now());
-        else if (step.op === 'triangles') this.#draw(step, surfaces);
+        else if (step.op === 'triangles') this.#draw(step, surfaces, meshes.get(step));
         else this.#do(job, step, writable(surfaces, step.op, step.dst), surfaces[step.src]);
       }
       describeTargets(steps, surfaces);
@@ -199,19 +200,24 @@ class GpuDevice {
     }
   }
 
-  /** Finds what submit could not know: what frames turn out to be. Nothing has been touched then. */
-  #checkAll(steps: readonly Step[], surfaces: readonly JobSurface[]): void {
+  /**
+   * Finds what submit could not know: what frames turn out to be, and which triangles there are. Nothing has been
+   * touched then. Returns the meshes: what is drawn is what was checked.
+   */
+  #checkAll(steps: readonly Step[], surfaces: readonly JobSurface[]): ReadonlyMap<Step, Mesh> {
+    const meshes = new Map<Step, Mesh>();
     const frames = surfaces.some(({ frame }) => frame);
     for (const step of steps) {
       if (step.op === 'dispatch') this.#userKernels.check(step, usedBy(step, surfaces));
       else if (step.op === 'triangles') {
         writable(surfaces, step.op, step.dst);
-        checkMeshOf(step, surfaces);
+        meshes.set(step, checkedMesh(step, surfaces));
       } else if (frames && step.op !== 'queryTime') {
         const dst = writable(surfaces, step.op, step.dst);
         apply(checkingKernels, step, dst, surfaces[step.src]);
       }
     }
+    return meshes;
   }
 
   #dispatch(step: DispatchStep, surfaces: readonly JobSurface[]): void {
@@ -222,12 +228,13 @@ class GpuDevice {
     this.#countPixels(step.grid.width * step.grid.height);
   }
 
-  #draw(step: TrianglesStep, surfaces: readonly JobSurface[]): void {
+  #draw(step: TrianglesStep, surfaces: readonly JobSurface[], mesh: Mesh | undefined): void {
+    if (mesh === undefined) return;
     const { words, base } = this.#door;
     const dst = writable(surfaces, step.op, step.dst);
     const texture = surfaces[step.texture];
     const wasm = this.#inPool(dst.image) && (texture === undefined || this.#inPool(texture.image));
-    this.#countPixels(drawTriangles(this.#kernels, step, surfaces));
+    this.#countPixels(drawTriangles(this.#kernels, step, surfaces, mesh));
     const counter = base + (wasm ? GPU.WASM : GPU.PLAIN);
     words.set(counter, words.get(counter) + 1);
   }

@@ -137,27 +137,26 @@ function foreseen(step: TrianglesStep, surfaces: readonly (Surface | undefined)[
   return { vertices, indices: sized(step.indices, CORNERS, 'indices') };
 }
 
-/** Draws a step; how many pixels that were. EINVAL: its mesh makes no sense, and nothing was touched. */
+/** Draws a step; how many pixels that were. */
 export function drawTriangles(
   kernels: Kernels,
   step: TrianglesStep,
   surfaces: readonly (Surface | undefined)[],
+  mesh: Mesh,
 ): number {
   const target = known(surfaces[step.dst], 'the destination');
-  const mesh = meshOf(step, surfaces);
   return kernels.triangles(target, step.clip ?? whole(target), mesh, optionsOf(step, surfaces));
 }
 
-/** The vertices and indices of a step, copied from where they are. EINVAL. */
-export function meshOf(step: TrianglesStep, surfaces: readonly (Surface | undefined)[]): Mesh {
+/** The vertices and indices of a step, copied from where they are. EINVAL: they make no sense. */
+export function checkedMesh(step: TrianglesStep, surfaces: readonly Surface[]): Mesh {
   const vertices = wordsOf(step.vertices, surfaces, VERTEX_WORDS, 'vertices');
-  if (step.indices === undefined) return { vertices };
-  return { vertices, indices: wordsOf(step.indices, surfaces, CORNERS, 'indices') };
-}
-
-/** EINVAL: what only the buffers can tell. */
-export function checkMeshOf(step: TrianglesStep, surfaces: readonly Surface[]): void {
-  checkMesh(meshOf(step, surfaces));
+  const mesh: Mesh =
+    step.indices === undefined
+      ? { vertices }
+      : { vertices, indices: wordsOf(step.indices, surfaces, CORNERS, 'indices') };
+  checkMesh(mesh);
+  return mesh;
 }
 
 function optionsOf(
