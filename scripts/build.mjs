@@ -47,9 +47,9 @@ function pruneStale(folder) {
   const dist = join(root, folder, 'dist');
   const source = existsSync(join(root, folder, 'src')) ? 'src' : '.';
   for (const path of walk(dist)) {
-    const stem = /^(.+?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(path)?.[1];
+    const [, stem, types, code] = /^(.+?)\.(?:d\.(c?)ts|(c?)js)(?:\.map)?$/.exec(path) ?? [];
     if (stem === undefined) continue;
-    if (existsSync(join(root, folder, source, `${stem}.ts`))) continue;
+    if (existsSync(join(root, folder, source, `${stem}.${types ?? code}ts`))) continue;
     rmSync(join(dist, path));
   }
 }

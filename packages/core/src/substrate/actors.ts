@@ -32,6 +32,8 @@ export interface Host {
 
 /** Heap of one actor, MB: enough for any codec's tables; pictures do not count, being shared memory. */
 export const HEAP_MB = 1024;
+/** What a worker runs first: it imports the actor's entry. */
+const ENTER = new URL('./enter.cjs', import.meta.url).href;
 
 /**
  * A host for at most `threads` actors, whose entry is the default export of the module `url`. Each has a heap of
@@ -43,8 +45,8 @@ export function workerHost(url: string, threads: number, heapMb: number = HEAP_M
     start(task, transfer) {
       const abort = new AbortController();
       const run = async (): Promise<void> => {
-        const options = { filename: url, transferList: [...transfer], signal: abort.signal };
-        await (await pool).run(task, options);
+        const options = { filename: ENTER, transferList: [...transfer], signal: abort.signal };
+        await (await pool).run({ url, task }, options);
       };
       return { ended: run(), kill: () => abort.abort() };
     },
