@@ -87,7 +87,7 @@ function checkLimits(limits: BootOptions['limits']): void {
 function checkUrls(urls: BootOptions['urls']): void {
   if (urls === undefined) return;
   wantObject('boot', 'urls', urls);
-  for (const name of ['broker', 'device', 'reaper'] as const) {
+  for (const name of ['enter', 'broker', 'device', 'reaper'] as const) {
     if (urls[name] !== undefined) wantString('boot', `urls.${name}`, urls[name]);
   }
 }

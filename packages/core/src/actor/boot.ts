@@ -23,7 +23,7 @@ import {
 } from '../memory/layout.js';
 import { writeHeader } from '../memory/tables.js';
 import { Words } from '../memory/words.js';
-import { HEAP_MB, type Host, workerHost } from '../substrate/actors.js';
+import { ENTER, HEAP_MB, type Host, workerHost } from '../substrate/actors.js';
 import { type RegionMemory, threadMem, WASM_PAGE } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
 import { JobTable } from '../sync/job-table.js';
@@ -74,8 +74,9 @@ export interface BootOptions {
   readonly guard?: boolean;
   /** Record a trace (default false). */
   readonly trace?: boolean;
-  /** Entry modules of the workers, for bundlers that move them. */
+  /** Entry modules of the workers, for bundlers that move them: enter.cjs, broker.js, device-main.js, reaper-main.js. */
   readonly urls?: {
+    readonly enter?: string;
     readonly broker?: string;
     readonly device?: string;
     readonly reaper?: string;
@@ -152,13 +153,14 @@ export async function boot(options: BootOptions = {}): Promise<Machine> {
     first: { actor: mainId, port: port2 },
     devices,
     heapMb: options.heapMb ?? HEAP_MB,
+    enter: options.urls?.enter ?? ENTER,
     deviceMain: options.urls?.device ?? new URL('./device-main.js', import.meta.url).href,
     reaperMain: options.urls?.reaper ?? new URL('./reaper-main.js', import.meta.url).href,
     reapers,
     regions: pool,
   };
-  const brokerUrl = options.urls?.broker ?? new URL('./broker.js', import.meta.url).href;
-  const host = workerHost(brokerUrl, 1);
+  const main = options.urls?.broker ?? new URL('./broker.js', import.meta.url).href;
+  const host = workerHost({ enter: task.enter, main }, 1);
   const { ended } = host.start(task, [port2]);
   hearOfBroker(services, ended);
   const machine = new Machine(services, () => end(services, host, ended));

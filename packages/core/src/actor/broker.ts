@@ -34,6 +34,8 @@ export interface BrokerTask {
   readonly first: { readonly actor: number; readonly port: MessagePort };
   readonly devices: readonly DeviceEntry[];
   readonly heapMb: number;
+  /** Modules of the workers. */
+  readonly enter: string;
   readonly deviceMain: string;
   readonly reaperMain: string;
   /** Slots of the reapers. */
@@ -84,7 +86,7 @@ class Broker {
       kernel,
       boot,
       adopt,
-      main: task.reaperMain,
+      modules: { enter: task.enter, main: task.reaperMain },
       places: task.reapers,
       settled: (reaped) => this.#settled(reaped),
     });
@@ -92,7 +94,7 @@ class Broker {
       kernel,
       boot,
       adopt,
-      main: task.deviceMain,
+      modules: { enter: task.enter, main: task.deviceMain },
       heapMb: task.heapMb,
       deliver: (actor: number, again: boolean): void => this.#deliver(actor, again),
       reap: (actor: number): void => this.#reaping.reap(actor),

@@ -5,7 +5,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Kernel } from '../kernel.js';
 import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
-import { type Host, type Running, workerHost } from '../substrate/actors.js';
+import { type ActorModules, type Host, type Running, workerHost } from '../substrate/actors.js';
 import type { BootToken } from './join.js';
 import type { Reaped, ReaperTask } from './reaper.js';
 import { EVICT } from './watchdog.js';
@@ -18,7 +18,7 @@ const ATTEMPTS = 3;
 /** What reaping needs of the broker. */
 export interface ReapingParts {
   readonly kernel: Kernel;
-  readonly main: string;
+  readonly modules: ActorModules;
   readonly boot: BootToken;
   /** Two places for reapers: one lives while the other is recovered. */
   readonly places: readonly [number, number];
@@ -50,7 +50,7 @@ export class Reaping {
    * one, it tells the main thread, which has to turn its event loop once for that.
    */
   makeThread(): Host {
-    return (this.#host ??= workerHost(this.#parts.main, 1));
+    return (this.#host ??= workerHost(this.#parts.modules, 1));
   }
 
   /** Starts the reaper ahead of the first death, which it then settles in a millisecond or two. */

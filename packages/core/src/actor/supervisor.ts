@@ -19,7 +19,7 @@ import {
   LAST_DEATH_WORDS,
 } from '../memory/layout.js';
 import { writeName } from '../memory/tables.js';
-import { type Host, type Running, workerHost } from '../substrate/actors.js';
+import { type ActorModules, type Host, type Running, workerHost } from '../substrate/actors.js';
 import type { DeviceTask } from './device-main.js';
 import type { BootToken } from './join.js';
 import type { DeviceSpec } from './spec.js';
@@ -35,7 +35,7 @@ export interface DeviceEntry {
 export interface SupervisorParts {
   readonly kernel: Kernel;
   readonly boot: BootToken;
-  readonly main: string;
+  readonly modules: ActorModules;
   /** Heap of each device, MB. */
   readonly heapMb: number;
   /** Makes a port an actor's life line. */
@@ -76,7 +76,7 @@ export class Supervisor {
 
   constructor(parts: SupervisorParts, entries: readonly DeviceEntry[]) {
     this.#parts = parts;
-    if (entries.length > 0) this.#host = workerHost(parts.main, entries.length, parts.heapMb);
+    if (entries.length > 0) this.#host = workerHost(parts.modules, entries.length, parts.heapMb);
     for (const entry of entries) {
       const device = { entry, running: undefined, ended: false, closed: false };
       const fresh = { why: '', killed: false, hung: undefined, failedStarts: 0 };

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { workerHost } from './actors.js';
+import { ENTER, workerHost } from './actors.js';
 
 /** An entry most of whose loading (120 ms) is linking: many names, each looked for through many modules. */
 function writeEntry(folder: string): string {
@@ -28,9 +28,9 @@ function writeEntry(folder: string): string {
 test('an actor that is put to death while it loads takes nobody along', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'dmabuf-actors-'));
   try {
-    const entry = writeEntry(folder);
+    const modules = { enter: ENTER, main: writeEntry(folder) };
     for (let after = 20; after < 260; after += 20) {
-      const host = workerHost(entry, 1);
+      const host = workerHost(modules, 1);
       const { ended, kill } = host.start({}, []);
       const end = Promise.allSettled([ended]);
       await host.ready();

@@ -32,21 +32,28 @@ export interface Host {
 
 /** Heap of one actor, MB: enough for any codec's tables; pictures do not count, being shared memory. */
 export const HEAP_MB = 1024;
-/** What a worker runs first: it imports the actor's entry. */
-const ENTER = new URL('./enter.cjs', import.meta.url).href;
+/** What a worker runs first, where no bundler has moved it. */
+export const ENTER: string = new URL('./enter.cjs', import.meta.url).href;
+
+/** Modules of an actor: what its worker runs first ({@link ENTER}), and what that imports. */
+export interface ActorModules {
+  readonly enter: string;
+  /** Its default export is called with the task, and is the actor's whole life. */
+  readonly main: string;
+}
 
 /**
- * A host for at most `threads` actors, whose entry is the default export of the module `url`. Each has a heap of
- * its own of `heapMb`; one that fills it dies alone, if it does so in small pieces (Node leaves it 16 MB to die in).
+ * A host for at most `threads` actors of the same modules. Each has a heap of its own of `heapMb`; one that fills it dies alone, if it does so in small pieces (Node leaves it 16 MB to die in).
  */
-export function workerHost(url: string, threads: number, heapMb: number = HEAP_MB): Host {
+export function workerHost(modules: ActorModules, threads: number, heapMb: number = HEAP_MB): Host {
+  const { enter, main } = modules;
   const pool = startPool(threads, heapMb);
   return {
     start(task, transfer) {
       const abort = new AbortController();
       const run = async (): Promise<void> => {
-        const options = { filename: ENTER, transferList: [...transfer], signal: abort.signal };
-        await (await pool).run({ url, task }, options);
+        const options = { filename: enter, transferList: [...transfer], signal: abort.signal };
+        await (await pool).run({ main, task }, options);
       };
       return { ended: run(), kill: () => abort.abort() };
     },

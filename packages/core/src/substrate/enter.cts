@@ -6,15 +6,14 @@
  * linking it was cut short ("FATAL ERROR: v8::Module::IsGraphAsync must be used on an instantiated module"). An
  * `import()` looks. CommonJS, so that what Piscina requires is not itself such a module.
  */
-async function enter({
-  url,
-  task,
-}: {
-  readonly url: string;
+interface Entry {
+  readonly main: string;
   readonly task: unknown;
-}): Promise<void> {
-  const { default: main } = (await import(url)) as { default: (task: unknown) => Promise<void> };
-  await main(task);
+}
+
+async function enter({ main, task }: Entry): Promise<void> {
+  const { default: live } = (await import(main)) as { default: (task: unknown) => Promise<void> };
+  await live(task);
 }
 
 module.exports = enter;
