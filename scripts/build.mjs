@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds what is stale: TypeScript through project references, then the packages' wasm kernels.
+// Builds what is stale: TypeScript through project references, wasm kernels, then bundles.
 //   node scripts/build.mjs [FOLDER]...      default: all; a folder brings what it depends on
 // `tsc -b` knows by itself what is up to date (0.3 s when all is); the kernels are rebuilt when
 // one of their sources is newer than they are. Output of a deleted source is removed, so that no
@@ -7,8 +7,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { BUNDLES, bundle } from './bundle.mjs';
 import { walk } from './runner/discover.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -47,6 +48,7 @@ function pruneStale(folder) {
   const dist = join(root, folder, 'dist');
   const source = existsSync(join(root, folder, 'src')) ? 'src' : '.';
   for (const path of walk(dist)) {
+    if (path.startsWith(`bundle${sep}`)) continue;
     const [, stem, types, code] = /^(.+?)\.(?:d\.(c?)ts|(c?)js)(?:\.map)?$/.exec(path) ?? [];
     if (stem === undefined) continue;
     if (existsSync(join(root, folder, source, `${stem}.${types ?? code}ts`))) continue;
@@ -86,8 +88,18 @@ function times(folder, suffix) {
   return files.map((path) => statSync(join(folder, path)).mtimeMs);
 }
 
+/**
+ * @param {string} folder
+ * @returns {boolean} whether its TypeScript is compiled, which is done for what is asked for and all that this needs
+ */
+function isCompiled(folder) {
+  return existsSync(join(root, folder, 'dist', '.tsbuildinfo'));
+}
+
 workspaces().forEach(pruneStale);
 compileTypeScript();
-for (const [folder = '', place = ''] of KERNELS) {
-  if (wanted.length === 0 || wanted.includes(folder)) buildKernels(folder, place);
+for (const [folder = '', place = ''] of KERNELS)
+  if (isCompiled(folder)) buildKernels(folder, place);
+for (const [folder, what] of Object.entries(BUNDLES)) {
+  if (isCompiled(folder)) await bundle(join(root, folder), what);
 }

@@ -6,7 +6,13 @@ import { checkPack, codeBlocks } from './pack-check.mjs';
 for (const folder of ['packages/core', 'packages/exporter-ion']) {
   test(`the packed ${folder} works in an empty folder and runs its README snippet`, () => {
     const { files, skipped, output } = checkPack(folder);
-    for (const file of ['LICENSE', 'NOTICE', 'package.json', 'dist/index.js', 'dist/index.d.ts']) {
+    for (const file of [
+      'LICENSE',
+      'NOTICE',
+      'package.json',
+      'dist/bundle/index.js',
+      'dist/index.d.ts',
+    ]) {
       assert.ok(files.includes(file), `${file} is in the tarball`);
     }
     const stray = files.filter((file) => /\.test[.-]|tsbuildinfo|node_modules/.test(file));
