@@ -29,7 +29,6 @@ export class JobBuffer {
   /** Whether the job may write it. */
   readonly exclusive: boolean;
   readonly #jobs: Jobs;
-  #bytes: Uint8Array<ArrayBufferLike> | undefined;
   #sg: readonly SgEntry[] | undefined;
 
   constructor(kernel: Kernel, regions: Regions, jobs: Jobs, target: number) {
@@ -43,14 +42,9 @@ export class JobBuffer {
 
   /** The buffer's memory itself. EINVAL: it is in several pieces (see {@link pieces}), or the claim is on a bare queue. */
   get bytes(): Uint8Array<ArrayBufferLike> {
-    this.#mustHaveMemory();
-    const { region, offset, size, ino, scattered } = this.record;
-    if (scattered) {
-      const detail = `buffer ${ino} is a scatter list of ${this.sg.length} pieces; use \`pieces\``;
-      throw new DmaBufError('EINVAL', 'job_buffer', detail);
-    }
-    this.#bytes ??= this.#regions.view(region, offset, size);
-    return this.#bytes;
+    this.#mustBeWhole();
+    const { region, offset, size } = this.record;
+    return this.#regions.view(region, offset, size);
   }
 
   /** Where its memory is: the exporter's scatter list, of one entry but for heaps that deal in pieces. EINVAL: no memory. */
@@ -67,8 +61,9 @@ export class JobBuffer {
 
   /** The same memory as 32-bit words (many times faster to fill and to loop over than bytes). */
   get words(): Uint32Array<ArrayBufferLike> {
-    const { bytes } = this;
-    return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+    this.#mustBeWhole();
+    const { region, offset, size } = this.record;
+    return this.#regions.words(region, offset, size);
   }
 
   get metadata(): FrameMetadata {
@@ -89,6 +84,14 @@ export class JobBuffer {
   #mustHaveMemory(): void {
     if (this.record.pointer !== 0) return;
     throw new DmaBufError('EINVAL', 'job_buffer', 'the job claims a queue without memory here');
+  }
+
+  #mustBeWhole(): void {
+    this.#mustHaveMemory();
+    const { ino, scattered } = this.record;
+    if (!scattered) return;
+    const detail = `buffer ${ino} is a scatter list of ${this.sg.length} pieces; use \`pieces\``;
+    throw new DmaBufError('EINVAL', 'job_buffer', detail);
   }
 }
 

@@ -182,6 +182,12 @@ export class Importers {
   deliver(record: BufferRecord, actor: number, syscall: string): void {
     const importer = this.devices.importer(actor);
     checkPermit(record, importer, this.#buffers.opsOf(record), syscall);
+    const { region } = record;
+    if (region !== 0 && !record.scattered) {
+      checkPlace(record, importer, record.offset, syscall);
+      this.#regions.deliver(region, actor);
+      return;
+    }
     for (const { region } of this.#piecesFor(record, importer, syscall)) {
       this.#regions.deliver(region, actor);
     }

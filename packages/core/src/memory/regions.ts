@@ -15,6 +15,7 @@ import type { RegionMemory } from '../substrate/memory.js';
 import { Admission } from './admission.js';
 import { awaiting, Collection, markImporter, tendWhenAsked, askToCollect } from './collection.js';
 import { HEADER, REGION, REGION_KIND } from './layout.js';
+import { RegionViews } from './region-views.js';
 
 /** A driver that keeps a region beyond its last buffer, and its word of it at first. */
 export interface Keep {
@@ -26,7 +27,7 @@ const NOT_KEPT: Keep = { keeper: 0, kept: 0 };
 interface Local {
   readonly generation: number;
   readonly memory: RegionMemory;
-  readonly bytes: Uint8Array<ArrayBufferLike>;
+  readonly views: RegionViews;
 }
 
 export class Regions {
@@ -113,7 +114,12 @@ export class Regions {
 
   /** A view of `length` bytes of a region at `offset`. Blocks on the first look at the region. */
   view(region: number, offset: number, length: number): Uint8Array<ArrayBufferLike> {
-    return this.#find(region).bytes.subarray(offset, offset + length);
+    return this.#find(region).views.bytes(offset, length);
+  }
+
+  /** The whole 32-bit words of such a view; `offset` is a multiple of four. */
+  words(region: number, offset: number, length: number): Uint32Array<ArrayBufferLike> {
+    return this.#find(region).views.words(offset, length);
   }
 
   has(region: number): boolean {
@@ -197,8 +203,7 @@ export class Regions {
   }
 
   #keep(region: number, generation: number, memory: RegionMemory): Local {
-    const bytes = new Uint8Array(memory.buffer);
-    const local = { generation, memory, bytes };
+    const local = { generation, memory, views: new RegionViews(memory.buffer) };
     this.#local.set(region, local);
     if (this.#k.words.get(region + REGION.KIND) === REGION_KIND.SYSTEM) {
       this.#collection.hold(region, generation, memory.buffer);
