@@ -59,8 +59,8 @@ export interface BootOptions {
    */
   readonly uncollected?: number;
   /**
-   * How long a thread looks on before it sleeps, µs; 0: not at all. `auto` (default): 30 while no more actors live
-   * than there are cores, else 0. Spinning makes hand-offs ten times as fast, and keeps cores busy.
+   * How long a thread looks on before it sleeps, µs; 0: not at all. `auto` (default): 30 while no more actors are
+   * awake than there are cores, else 0. Spinning makes hand-offs ten times as fast, and keeps cores busy.
    */
   readonly spin?: number | 'auto';
   /** JavaScript heap of each device worker, MB (default 1024). One that fills it dies and is started again. */
