@@ -21,15 +21,16 @@ export function checkReach(call: string, name: string, reach: Reach): void {
 /** EINVAL: the importer cannot get at memory that begins at `offset`. */
 export function checkPlace(
   record: BufferRecord,
-  { reach, name }: Importer,
+  importer: Importer,
   offset: number,
   syscall: string,
 ): void {
+  const { reach } = importer;
   if (reach.pool === true && !record.inPool) {
     throw new DmaBufError(
       'EINVAL',
       syscall,
-      `${name} reaches the pool only, buffer ${record.ino} lies outside it; allocate it from a carveout or CMA heap`,
+      `${importer.name} reaches the pool only, buffer ${record.ino} lies outside it; allocate it from a carveout or CMA heap`,
     );
   }
   const align = reach.align ?? 1;
@@ -37,7 +38,7 @@ export function checkPlace(
   throw new DmaBufError(
     'EINVAL',
     syscall,
-    `${name} needs buffers aligned to ${align} bytes, buffer ${record.ino} starts at ${offset}; allocate with align: ${align}`,
+    `${importer.name} needs buffers aligned to ${align} bytes, buffer ${record.ino} starts at ${offset}; allocate with align: ${align}`,
   );
 }
 
