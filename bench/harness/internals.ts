@@ -29,10 +29,10 @@ export interface Sizes {
   readonly total: number;
 }
 
-/** A module of core's own, by its path beside the index. */
+/** A module of core's own, by its path in `dist`: the bundle lies one deeper. */
 export async function loadCore<T>(path: string): Promise<T> {
-  const index = import.meta.resolve('@dmabuf/core');
-  return (await import(new URL(path, index).href)) as T;
+  const bundle = import.meta.resolve('@dmabuf/core');
+  return (await import(new URL(`../${path}`, bundle).href)) as T;
 }
 
 interface WordsModule {
