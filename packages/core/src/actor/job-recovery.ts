@@ -107,7 +107,7 @@ export class JobRecovery {
     const ended: Ended[] = [];
     for (let i = 0; i < kernel.jobs.count; i++) {
       const job = kernel.jobs.at(i);
-      if (this.#stage(job) === JOB_STATE.FREE) continue;
+      if ((kernel.words.get(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.FREE) continue;
       const look = this.#look(job);
       if (look === undefined) continue; // freed meanwhile: it was nothing of the dead's
       const { stage, flags, generation, ordered } = look;

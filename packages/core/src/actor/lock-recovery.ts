@@ -30,6 +30,14 @@ export type LockRecoveryServices = Pick<
   'kernel' | 'jobs' | 'references' | 'buffers' | 'regions' | 'holders' | 'files'
 >;
 
+/** What the job table holds. */
+interface JobScan {
+  /** Jobs whose list of dependents the dead had locked. */
+  readonly locked: readonly number[];
+  /** Records that are in use, or being built: some fences know these. */
+  readonly records: readonly number[];
+}
+
 export class LockRecovery {
   readonly #s: LockRecoveryServices;
 
@@ -40,9 +48,10 @@ export class LockRecovery {
   /** Frees every lock that `dead` held. Never waits. */
   run(dead: number): void {
     this.#tables(dead);
-    this.#contexts(dead);
-    this.#dependents(dead);
-    this.#queues(dead);
+    const scan = this.#scan(dead);
+    this.#contexts(dead, scan);
+    this.#dependents(dead, scan);
+    this.#queues(dead, scan);
     const { kernel, holders } = this.#s;
     for (const timeline of kernel.timelines.live()) {
       this.#takeOver(timeline + TIMELINE.LOCK, dead); // its list is whole after each single store
@@ -85,22 +94,22 @@ export class LockRecovery {
   }
 
   /** A job that was numbered and never published leaves no hole in its line. */
-  #contexts(dead: number): void {
+  #contexts(dead: number, { records }: JobScan): void {
     const { kernel } = this.#s;
     const { words } = kernel;
     for (const context of kernel.contexts.live()) {
       this.#takeOver(context + CONTEXT.LOCK, dead, () => {
         const newest = words.getDouble(context + CONTEXT.SUBMITTED);
         if (newest <= words.getDouble(context + CONTEXT.COMPLETED)) return;
-        if (this.#isPublished(context, newest)) return;
+        if (this.#isPublished(records, context, newest)) return;
         words.setDouble(context + CONTEXT.SUBMITTED, newest - 1);
       });
     }
   }
 
-  #isPublished(context: number, seqno: number): boolean {
+  #isPublished(records: readonly number[], context: number, seqno: number): boolean {
     const { words } = this.#s.kernel;
-    for (const job of this.#published()) {
+    for (const job of this.#inUse(records, false)) {
       if (isFurther(this.#s.kernel, job)) continue;
       if (words.get(job + JOB.CONTEXT) !== context) continue;
       if (words.getDouble(job + JOB.SEQNO) === seqno) return true;
@@ -109,24 +118,28 @@ export class LockRecovery {
   }
 
   /** Lists of those who wait for a fence. */
-  #dependents(dead: number): void {
-    const { kernel, jobs } = this.#s;
-    for (let i = 0; i < kernel.jobs.count; i++) {
-      const job = kernel.jobs.at(i);
+  #dependents(dead: number, { locked, records }: JobScan): void {
+    const { jobs } = this.#s;
+    for (const job of locked) {
       this.#takeOver(job + JOB.DEP_LOCK, dead, () => {
-        const waiting = this.#linksTo(this.#all(), job | LINK_FLAG.FENCE, JOB.T_QUEUED);
+        const waiting = this.#linksTo(
+          this.#inUse(records, true),
+          job | LINK_FLAG.FENCE,
+          JOB.T_QUEUED,
+        );
         jobs.dependents.rebuild(job, waiting);
       });
     }
   }
 
-  #queues(dead: number): void {
+  #queues(dead: number, { records }: JobScan): void {
     const { kernel, jobs } = this.#s;
     const { words } = kernel;
     const orphans: number[] = [];
     for (const queue of kernel.queues.live()) {
       this.#takeOver(queue + QUEUE.LOCK, dead, () => {
-        jobs.queues.rebuild(queue, this.#linksTo(this.#published(), queue, JOB.ORDER));
+        const published = this.#inUse(records, false);
+        jobs.queues.rebuild(queue, this.#linksTo(published, queue, JOB.ORDER));
         const orphan = words.get(queue + QUEUE.ORPHAN) === ORPHAN.WAITING;
         if (!orphan || words.get(queue + QUEUE.HEAD) !== 0) return;
         words.set(queue + QUEUE.ORPHAN, -dead); // released in its turn, as what the dead was at
@@ -137,7 +150,7 @@ export class LockRecovery {
   }
 
   /** Links of records whose target is `target` (flags apart from FENCE ignored), by a double of their job. */
-  #linksTo(records: Generator<number>, target: number, by: number): number[] {
+  #linksTo(records: readonly number[], target: number, by: number): number[] {
     const { words } = this.#s.kernel;
     const mask = LINK_FLAG.TARGET_MASK | LINK_FLAG.FENCE | LINK_FLAG.MORE;
     const found: { readonly link: number; readonly at: number }[] = [];
@@ -151,21 +164,29 @@ export class LockRecovery {
     return found.sort((a, b) => a.at - b.at).map(({ link }) => link);
   }
 
-  /** Records of jobs that others can know. */
-  *#published(): Generator<number> {
-    for (const job of this.#all()) {
-      const stage = this.#s.kernel.words.load(job + JOB.STATE) & JOB_STATE_MASK;
-      if (stage !== JOB_STATE.BUILDING) yield job;
-    }
+  /** Those records of jobs that are still in use; with those that are being built, or without. */
+  #inUse(records: readonly number[], building: boolean): number[] {
+    const { words } = this.#s.kernel;
+    return records.filter((record) => {
+      const stage = words.load(record + JOB.STATE) & JOB_STATE_MASK;
+      if (stage === JOB_STATE.FREE || stage === JOB_STATE.RECLAIM) return false;
+      return building || stage !== JOB_STATE.BUILDING;
+    });
   }
 
-  *#all(): Generator<number> {
+  /**
+   * The one look at the whole table, which takes most of the time of a recovery. No record is missing from it that is on
+   * a list which the dead had locked, since nobody can put one there; some may be freed since (see #inUse).
+   */
+  #scan(dead: number): JobScan {
     const { words, jobs } = this.#s.kernel;
+    const scan: { locked: number[]; records: number[] } = { locked: [], records: [] };
     for (let i = 0; i < jobs.count; i++) {
       const job = jobs.at(i);
-      const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
-      if (stage === JOB_STATE.FREE || stage === JOB_STATE.RECLAIM) continue;
-      yield job;
+      if (lockOwner(words.get(job + JOB.DEP_LOCK)) === dead) scan.locked.push(job);
+      const stage = words.get(job + JOB.STATE) & JOB_STATE_MASK;
+      if (stage !== JOB_STATE.FREE && stage !== JOB_STATE.RECLAIM) scan.records.push(job);
     }
+    return scan;
   }
 }

@@ -116,13 +116,17 @@ export class JobTable {
     return free;
   }
 
-  /** Makes the global list anew, whoever died while changing it. JOB_LOCK is held. */
-  relink(): void {
+  /**
+   * Makes the global list anew, whoever died while changing it. JOB_LOCK is held. With an actor that has died: what
+   * that had free, was building, or was freeing, goes to the list, too. Repeatable.
+   */
+  relink(dead: number = 0): void {
     const { words, jobs } = this.#k;
     let head = 0;
     for (let i = jobs.count - 1; i >= 0; i--) {
       const job = jobs.at(i);
-      const stage = words.load(job + JOB.STATE) & JOB_STATE_MASK;
+      if (dead !== 0) this.#adopt(job, dead);
+      const stage = words.get(job + JOB.STATE) & JOB_STATE_MASK;
       if (stage !== JOB_STATE.FREE || words.get(job + JOB.HOME) !== 0) continue;
       words.set(job + JOB.NEXT, head);
       head = job;
@@ -130,22 +134,23 @@ export class JobTable {
     words.set(HEADER.FREE_JOBS, head);
   }
 
-  /** Puts what a dead actor had free, was building, or was freeing, into the global list. Repeatable. */
+  /** {@link relink} with what a dead actor had. */
   adopt(dead: number): void {
-    const { words, locks, jobs } = this.#k;
+    const { locks } = this.#k;
     locks.lock(HEADER.JOB_LOCK);
-    for (let i = 0; i < jobs.count; i++) {
-      const job = jobs.at(i);
-      const state = words.load(job + JOB.STATE);
-      const stage = state & JOB_STATE_MASK;
-      const free = stage === JOB_STATE.FREE && words.get(job + JOB.HOME) === dead;
-      const freeing = stage === JOB_STATE.RECLAIM && enderOf(state) === dead;
-      if (!free && !freeing) continue;
-      words.set(job + JOB.HOME, 0);
-      words.store(job + JOB.STATE, (words.get(job + JOB.GEN) << JOB_GEN_SHIFT) | JOB_STATE.FREE);
-    }
-    this.relink();
+    this.relink(dead);
     locks.unlock(HEADER.JOB_LOCK);
+  }
+
+  #adopt(job: number, dead: number): void {
+    const { words } = this.#k;
+    const state = words.get(job + JOB.STATE);
+    const stage = state & JOB_STATE_MASK;
+    const free = stage === JOB_STATE.FREE && words.get(job + JOB.HOME) === dead;
+    const freeing = stage === JOB_STATE.RECLAIM && enderOf(state) === dead;
+    if (!free && !freeing) return;
+    words.set(job + JOB.HOME, 0);
+    words.store(job + JOB.STATE, (words.get(job + JOB.GEN) << JOB_GEN_SHIFT) | JOB_STATE.FREE);
   }
 
   #keep(job: number): void {
