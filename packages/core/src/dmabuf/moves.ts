@@ -11,8 +11,9 @@ import type { Doorbell } from '../actor/doorbell.js';
 import { countCopied } from '../actor/job.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, BUFFER, HOLDER, LINK, LINK_FLAG, QUEUE, REGION } from '../memory/layout.js';
+import { ACTOR, BUFFER, HOLDER, LINK_FLAG, REGION } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
+import { startMove } from '../sync/queue.js';
 import type { Buffers } from './buffers.js';
 import type { CpuClaims } from './cpu-claims.js';
 import type { Holders } from './holders.js';
@@ -89,13 +90,7 @@ export class Moves {
 
   /** No explicit job from here on, until the mover's claim goes. EBUSY: there is one already. */
   #keepOut({ queue, ino }: BufferRecord): void {
-    const { words, locks } = this.#k;
-    locks.lock(queue + QUEUE.LOCK);
-    const first = words.get(queue + QUEUE.HEAD); // explicit ones stand in front
-    const used = (words.get(first + LINK.TARGET) & LINK_FLAG.BOOKKEEP) !== 0;
-    if (!used) words.set(queue + QUEUE.MOVING, 1);
-    locks.unlock(queue + QUEUE.LOCK);
-    if (!used) return;
+    if (startMove(this.#k, queue)) return;
     const detail = `buffer ${ino} is used by a job that synchronises explicitly; wait for its fence`;
     throw new DmaBufError('EBUSY', 'dma_buf_move', detail);
   }

@@ -1,9 +1,10 @@
 // The queues against a plain model of design D6: long random sequences of jobs, cancels, releases,
-// timeouts, brackets and closes, every grant compared in order. And the model test tested: the faults
-// of KDS, put back in, are found.
+// timeouts, brackets, moves and closes, every grant compared in order. And the model test tested: the faults
+// of KDS, put back in, are found, and some of explicit synchronisation.
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { EXPLICIT_FAULTS } from '../testing/explicit-faults.js';
 import { KDS_FAULTS, withFault } from '../testing/kds-faults.js';
 import { type Command, ModelRun } from '../testing/model-run.js';
 
@@ -34,7 +35,7 @@ test(`${RUNS} random sequences of up to ${STEPS} steps agree with the model`, ()
   assert.ok(compared > RUNS * 20);
 });
 
-for (const fault of KDS_FAULTS) {
+for (const fault of [...KDS_FAULTS, ...EXPLICIT_FAULTS]) {
   test(`the model finds it when put back in: ${fault.what}`, () => {
     const result = withFault(fault, () =>
       fc.check(fc.property(commands, agrees), { seed: SEED, numRuns: 200, endOnFailure: true }),

@@ -62,6 +62,19 @@ export function formatQueue(words: Words, queue: number, buffer: number): void {
   words.store(queue + QUEUE.STATE, gen);
 }
 
+/**
+ * Marks a buffer as moving, by whoever holds it exclusively: until that claim goes, BOOKKEEP claims are made ordinary
+ * ones, which wait for it. False: there is one already, and the buffer stays where it is. Takes the queue's lock.
+ */
+export function startMove({ words, locks }: Kernel, queue: number): boolean {
+  locks.lock(queue + QUEUE.LOCK);
+  const first = words.get(queue + QUEUE.HEAD); // explicit ones stand in front
+  const used = (words.get(first + LINK.TARGET) & LINK_FLAG.BOOKKEEP) !== 0;
+  if (!used) words.set(queue + QUEUE.MOVING, 1);
+  locks.unlock(queue + QUEUE.LOCK);
+  return !used;
+}
+
 export class Queues {
   // Protected: tests put the faults of other schemes back in by a subclass.
   protected readonly kernel: Kernel;

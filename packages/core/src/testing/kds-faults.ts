@@ -100,7 +100,8 @@ const { append, remove } = Queues.prototype;
 const { cancel } = Jobs.prototype;
 const kds = Kds.prototype;
 
-function inQueues(method: Partial<Pick<Queues, 'append' | 'remove'>>): () => () => void {
+/** Replaces methods of the queues. */
+export function inQueues(method: Partial<Pick<Queues, 'append' | 'remove'>>): () => () => void {
   return () => {
     Object.assign(Queues.prototype, method);
     return () => Object.assign(Queues.prototype, { append, remove });

@@ -12,6 +12,7 @@ import { type BufferUse, discard, exclusive, shared } from '../sync/context.js';
 import type { Hold, PendingHold } from '../sync/holds.js';
 import { recordsFor } from '../sync/job-links.js';
 import type { FencePoint } from '../sync/jobs.js';
+import { startMove } from '../sync/queue.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import { checkQueues } from './check-queues.js';
 import { codeOf } from './code-of.js';
@@ -55,7 +56,8 @@ export class ModelRun {
   readonly #entries: Entry[] = [];
   readonly #bySlot: Map<number, number> = new Map();
   readonly #slots: Slot[];
-  readonly #buffers: Set<ModelBuffer> = new Set();
+  /** Those alive, and their queues. */
+  readonly #buffers: Map<ModelBuffer, number> = new Map();
   readonly #context: number;
   readonly #traced: number[] = [];
   /** Callbacks that ran in this step, in the real machine and in the model. */
@@ -93,6 +95,7 @@ export class ModelRun {
       () => this.#reopen(a),
       () => this.#twice(a, b),
       () => this.#advance(a),
+      () => this.#startMove(a),
     ];
     this.#model.now = this.#fake.actor(0).machine.now();
     const actor = (steps[op % steps.length] as () => number)();
@@ -134,11 +137,15 @@ export class ModelRun {
     const uses = this.#uses(b, c);
     const inFences = this.#fences(d);
     const anyway = a % 7 === 0;
-    const entry = this.#entry('device', owner, uses, inFences, anyway);
+    const explicit = (a >> 4) % 4 === 0;
+    const entry = this.#entry('device', owner, uses, inFences, anyway, explicit);
     const { jobs } = this.#actor(owner).services;
     entry.fence = jobs.add({
       context: this.#context,
-      claims: uses.map(({ use, slot }) => slot.buffer.queuePointer('submit') | claimOf(use)),
+      claims: uses.map(
+        ({ use, slot }) =>
+          slot.buffer.queuePointer('submit') | claimOf(use) | (explicit ? LINK_FLAG.BOOKKEEP : 0),
+      ),
       inFences: inFences.map((e) => e.fence as FencePoint),
       flags: anyway ? JOB_FLAG.RUN_ANYWAY : 0,
       startAt: 0,
@@ -287,8 +294,11 @@ export class ModelRun {
     const options = { read: !write, write, discard: overwrite, timeout: 0 };
     const sharer = write ? undefined : this.#openReader(slot.model);
     if (sharer !== undefined) {
-      sharer.push(slot.buffer.access(options));
-      slot.model.refs++;
+      // A writer that synchronises explicitly may have failed since the first one of these was opened.
+      const { content } = slot.model;
+      const code = codeOf(() => sharer.push(slot.buffer.access(options)));
+      assert.equal(code, content === 0 ? 'no error' : errnoName(content), 'access');
+      if (content === 0) slot.model.refs++;
       return 0;
     }
     if (this.#live() >= MOST_JOBS) return 0;
@@ -358,6 +368,21 @@ export class ModelRun {
     return owner;
   }
 
+  /** Whoever holds a buffer alone moves it: from here until its claim goes explicit jobs wait, too. */
+  #startMove(a: number): number {
+    const entry = this.#pick(
+      a,
+      ({ job }) =>
+        job.state === 'running' && job.kind !== 'device' && job.uses.some((use) => use.exclusive),
+    );
+    const buffer = entry?.job.uses.find((use) => use.exclusive)?.buffer;
+    if (entry === undefined || buffer === undefined) return 0;
+    const { owner } = entry.job;
+    const starts = startMove(this.#actor(owner).services.kernel, this.#queueOf(buffer));
+    assert.equal(starts, this.#model.startMove(entry.job, buffer), 'start of a move');
+    return owner;
+  }
+
   #advance(a: number): number {
     this.#fake.advance(a % 50);
     return 0;
@@ -374,9 +399,14 @@ export class ModelRun {
   }
 
   #open(): Slot {
-    const model: ModelBuffer = { queue: [], content: 0, refs: 1 };
-    this.#buffers.add(model);
-    return { buffer: this.#actor(0).machine.alloc(4096), model };
+    const model: ModelBuffer = { queue: [], content: 0, refs: 1, kept: 0, mover: undefined };
+    const buffer = this.#actor(0).machine.alloc(4096);
+    this.#buffers.set(model, buffer.record.queue);
+    return { buffer, model };
+  }
+
+  #queueOf(model: ModelBuffer): number {
+    return this.#buffers.get(model) ?? 0;
   }
 
   #dropRef(model: ModelBuffer): void {
@@ -417,6 +447,7 @@ export class ModelRun {
     uses: readonly { use: ModelUse; slot: Slot }[],
     inFences: readonly Entry[],
     anyway: boolean,
+    explicit: boolean = false,
   ): Entry {
     const id = this.#entries.length;
     const jobs = inFences.map((entry) => entry.job);
@@ -427,6 +458,7 @@ export class ModelRun {
       uses.map(({ use }) => use),
       jobs,
       anyway,
+      explicit,
     );
     const entry: Entry = { job, fence: undefined };
     this.#entries.push(entry);
@@ -461,8 +493,9 @@ export class ModelRun {
     this.#ran = [];
     this.#expectedRuns = [];
     assert.deepEqual(checkQueues(this.#actor(0).services.kernel), []);
-    for (const buffer of this.#buffers) {
-      if (buffer.refs === 0 && buffer.queue.length === 0) this.#buffers.delete(buffer);
+    for (const buffer of this.#buffers.keys()) {
+      const used = buffer.queue.length + buffer.kept;
+      if (buffer.refs === 0 && used === 0) this.#buffers.delete(buffer);
     }
     const stats = this.#actor(0).machine.stats();
     assert.equal(stats.buffers, this.#buffers.size, 'buffers alive');

@@ -3,7 +3,8 @@
  * definition. What the real ones are compared with.
  *
  * A claim is granted when everything ahead of it on its buffer is shared and it is too, or nothing is
- * ahead of it. A job is granted when all its claims are and all its in-fences have signalled.
+ * ahead of it. A job is granted when all its claims are and all its in-fences have signalled. Claims of an explicit
+ * job stand beside the queue, granted at once, unless the buffer moves: then they are claims as others.
  */
 
 /** How a job uses a buffer. */
@@ -19,6 +20,10 @@ export interface ModelBuffer {
   content: number;
   /** fds and mappings. */
   refs: number;
+  /** Claims of explicit jobs. */
+  kept: number;
+  /** The job that moves it. */
+  mover: ModelJob | undefined;
 }
 
 /** device: ended by an actor. hold: by its own thread. auto: by itself. */
@@ -31,6 +36,10 @@ export class ModelJob {
   readonly inFences: readonly ModelJob[];
   /** Runs even if a dependency failed. */
   readonly anyway: boolean;
+  /** Synchronises explicitly. */
+  readonly explicit: boolean;
+  /** Buffers that it keeps without standing in their queues. */
+  readonly keeps: Set<ModelBuffer> = new Set();
   /** Actor that added it. */
   readonly owner: number;
   readonly dependents: ModelJob[] = [];
@@ -50,6 +59,7 @@ export class ModelJob {
     uses: readonly ModelUse[],
     inFences: readonly ModelJob[],
     anyway: boolean,
+    explicit: boolean,
   ) {
     this.id = id;
     this.kind = kind;
@@ -57,6 +67,7 @@ export class ModelJob {
     this.uses = uses;
     this.inFences = inFences;
     this.anyway = anyway;
+    this.explicit = explicit;
   }
 
   get links(): number {
@@ -83,12 +94,20 @@ export class QueueModel {
       else this.#settle(job, fence.status);
     }
     for (const { buffer, exclusive } of job.uses) {
-      buffer.queue.push({ job, exclusive, granted: false });
+      if (job.explicit && buffer.mover === undefined) this.#keep(job, buffer);
+      else buffer.queue.push({ job, exclusive, granted: false });
     }
     const before = this.#log.length;
     for (const { buffer } of job.uses) this.#grant(buffer);
     if (job.links === 0 || this.#log.length === before) this.#check(job);
     this.#flush();
+  }
+
+  /** Marks a buffer as moving, which `job` has alone. False: explicit jobs use it. */
+  startMove(job: ModelJob, buffer: ModelBuffer): boolean {
+    if (buffer.kept > 0) return false;
+    buffer.mover = job;
+    return true;
   }
 
   /** Why a job must not run: −errno of a failed dependency or of poisoned content that it reads. */
@@ -154,6 +173,11 @@ export class QueueModel {
     if (!job.linked) return;
     job.linked = false;
     for (const { buffer } of job.uses) {
+      if (job.keeps.has(buffer)) {
+        buffer.kept--;
+        continue;
+      }
+      if (buffer.mover === job) buffer.mover = undefined;
       buffer.queue.splice(
         buffer.queue.findIndex((entry) => entry.job === job),
         1,
@@ -164,6 +188,12 @@ export class QueueModel {
       const at = fence.dependents.indexOf(job);
       if (at >= 0) fence.dependents.splice(at, 1);
     }
+  }
+
+  #keep(job: ModelJob, buffer: ModelBuffer): void {
+    job.keeps.add(buffer);
+    buffer.kept++;
+    job.grants++;
   }
 
   #settle(job: ModelJob, status: number): void {
