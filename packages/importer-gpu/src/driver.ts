@@ -10,8 +10,7 @@ export const driver: Driver = {
     return undefined;
   },
   died(door, dead) {
-    const board = new TileBoard(door);
-    board.died((index) => door.freeLockOf(dead, index), board.frontEnd === dead);
+    TileBoard.died(door, dead);
     new ImageTable(door).died(dead);
     new KernelTable(door).died(dead);
     door.freeLockOf(dead, door.base + GPU.LOCK); // a record is there when its STATE is

@@ -2,7 +2,7 @@
 import { Words } from '@dmabuf/core/driver';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { gpuWords } from './layout.js';
+import { gpuWords, TILES, tilesAt } from './layout.js';
 import { gpu } from './spec.js';
 import { Death, doorOf, DyingWords } from './testing/dying.test-helper.js';
 import { TileBoard, type TileCall } from './tile-board.js';
@@ -19,6 +19,7 @@ function bench() {
   const spec = gpu({ images: 1, kernels: 1, shaderCores: 2 });
   const mortal = new DyingWords(memory);
   const sane = (self: number): TileBoard => new TileBoard(doorOf(new Words(memory), self, spec));
+  sane(FRONT).frontEnd = FRONT;
   const rows = Array.from({ length: ROWS }, () => 0);
   const scratch = new Set<number | undefined>();
   const doTile = (entry: number, [at, y0 = 0, y1 = 0, half]: readonly number[]): number => {
@@ -28,9 +29,7 @@ function bench() {
     return y1 - y0;
   };
   const reap = (dead: number): void => {
-    const door = doorOf(new Words(memory), REAPER, spec);
-    const free = (index: number): void => door.freeLockOf(dead, index);
-    sane(REAPER).died(free, dead === FRONT);
+    TileBoard.died(doorOf(new Words(memory), REAPER, spec), dead);
   };
   const dying = (self: number): TileBoard => new TileBoard(doorOf(mortal, self, spec));
   return { mortal, dying, sane, rows, scratch, doTile, reap };
@@ -134,22 +133,45 @@ test('a front end that dies at any store: the cores leave its call alone, and it
   assert.ok(deaths > 30, `${deaths} deaths`);
 });
 
-test('recovery of the front end waits until a core has left its tile', () => {
-  const { sane, doTile, reap } = bench();
-  let left = false;
-  // Nobody else runs in this thread: the core cannot leave before recovery gives up on it, and gives up it must.
-  sane(FRONT).run(CALL, doTile, () => {
-    sane(CORE).serve(1, () => {
-      if (!left) {
-        const start = performance.now();
-        reap(FRONT);
-        assert.ok(performance.now() - start >= 900, 'it did not wait for the core');
-        left = true;
-      }
-      return 0;
-    });
+/** The front end dies with a core in a tile; `onSleep` is called with each sleep of the reaper's, and may let it leave. */
+function frontEndDies(
+  dead: readonly number[],
+  onSleep: (sleeps: number, leave: () => void) => void,
+): { readonly words: Words; readonly lock: number; readonly sleeps: number } {
+  const spec = gpu({ images: 1, kernels: 1, shaderCores: 2 });
+  const words = new Words(new ArrayBuffer(4 * gpuWords({ images: 1, kernels: 1 })));
+  const lock = tilesAt(spec.options) + TILES.LOCKS;
+  new TileBoard(doorOf(words, FRONT, spec)).frontEnd = FRONT;
+  words.store(tilesAt(spec.options) + TILES.OPEN, 1);
+  words.store(lock, CORE);
+  let sleeps = 0;
+  const onWait = (): void => onSleep(++sleeps, () => words.store(lock, 0));
+  TileBoard.died(doorOf(words, REAPER, spec, { onWait, dead }), FRONT);
+  assert.is(words.load(tilesAt(spec.options) + TILES.OPEN), 0, 'the board is closed');
+  return { words, lock, sleeps };
+}
+
+test('recovery of the front end sleeps until a core has left its tile', () => {
+  const { words, lock, sleeps } = frontEndDies([FRONT], (n, leave) => {
+    if (n === 3) leave();
   });
-  assert.ok(left);
+  assert.is(sleeps, 3);
+  assert.is(words.load(lock), 0);
+});
+
+test('it waits for no core that is dead as well, whose own recovery frees its lock', () => {
+  const { words, lock, sleeps } = frontEndDies([FRONT, CORE], () => {});
+  assert.is(sleeps, 0);
+  assert.is(words.load(lock) & 0xffff, CORE);
+  const spec = gpu({ images: 1, kernels: 1, shaderCores: 2 });
+  TileBoard.died(doorOf(words, REAPER, spec), CORE);
+  assert.is(words.load(lock), 0);
+});
+
+test('nor for ever for one that hangs', () => {
+  const { words, lock, sleeps } = frontEndDies([FRONT], () => {});
+  assert.is(sleeps, 500);
+  assert.is(words.load(lock) & 0xffff, CORE);
 });
 
 test.run();

@@ -16,6 +16,7 @@ import type { DriverDoor } from '@dmabuf/core/driver';
 import { coresOf, TILES, tilesAt } from './layout.js';
 
 export type BoardDoor = Pick<DriverDoor, 'spec' | 'base' | 'words' | 'locks'>;
+export type RecoveryDoor = BoardDoor & Pick<DriverDoor, 'freeLockOf' | 'isDead'>;
 
 /** A call of a kernel, as it is posted. */
 export interface TileCall {
@@ -33,8 +34,8 @@ export interface TileCall {
 /** Does a part of a call; the kernel's result, 0 if it has none. */
 export type DoTile = (entry: number, args: readonly number[]) => number;
 
-/** How long recovery waits for cores that may be dead themselves. A tile takes about a millisecond. */
-const LEAVE_MS = 1000;
+/** Sleeps (of the reaper's: 2 ms each) after which a core hangs in its tile, which takes about a millisecond. */
+const MOST_SLEEPS = 500;
 
 export class TileBoard {
   readonly #door: BoardDoor;
@@ -138,27 +139,21 @@ export class TileBoard {
   }
 
   /**
-   * Frees a dead core's lock; and when the front end is dead, closes the board and waits until the living cores have
-   * left. By the reaper. `isFrontEnd`: whether the dead one may have posted. May be called twice.
+   * Frees a dead core's lock; and when the front end is dead, closes the board and waits until the cores have left it.
+   * A core that is dead as well has left, and keeps its lock until it is settled. By the reaper. May be called twice.
    */
-  died(freeLock: (index: number) => void, isFrontEnd: boolean): void {
-    const { words } = this.#door;
-    const at = this.#at;
-    for (let core = 0; core < this.#cores; core++) freeLock(at + TILES.LOCKS + core);
-    if (!isFrontEnd) return;
-    words.store(at + TILES.OPEN, 0);
-    const busy = (): boolean => {
-      for (let core = 0; core < this.#cores; core++) {
-        if (words.load(at + TILES.LOCKS + core) !== 0) return true;
-      }
-      return false;
-    };
-    // A core that has died as well still holds its lock, and is settled after this: so not for ever.
-    const limit = performance.now() + LEAVE_MS;
-    while (busy() && performance.now() < limit);
+  static died(door: RecoveryDoor, dead: number): void {
+    const board = new TileBoard(door);
+    const locks = Array.from({ length: board.#cores }, (_, core) => board.#at + TILES.LOCKS + core);
+    for (const lock of locks) door.freeLockOf(dead, lock);
+    if (board.frontEnd !== dead) return;
+    door.words.store(board.#at + TILES.OPEN, 0);
+    let sleeps = 0;
+    const worth = (core: number): boolean => !door.isDead(core) && sleeps++ < MOST_SLEEPS;
+    for (const lock of locks) if (door.locks.lockWhile(lock, worth)) door.locks.unlock(lock);
   }
 
-  /** Who the front end is, for {@link died}: its actor id, stored by it before it posts. */
+  /** Who the front end is, for {@link TileBoard.died}: its actor id, stored by it before it posts. */
   set frontEnd(actor: number) {
     this.#door.words.store(this.#at + TILES.FRONT_END, actor);
   }

@@ -79,6 +79,11 @@ export class DriverDoor {
     return this.#k.self;
   }
 
+  /** Whether an actor has died and is not settled yet: its locks among the driver's words are then those of nobody. */
+  isDead(actor: number): boolean {
+    return this.#k.isDead(actor);
+  }
+
   /** Frees a lock among the driver's words, if `dead` holds it: in {@link Driver.died}, when what it covers is whole. */
   freeLockOf(dead: number, index: number): void {
     if (this.locks.inherit(index, dead)) this.locks.unlock(index);

@@ -63,6 +63,23 @@ test('a contender sleeps, is woken by the unlock, and wakes the next in turn', (
   assert.is(t.words.get(5), 0);
 });
 
+test('a lock that is not worth waiting for is given up before the first sleep, or a later one', () => {
+  const own = bench();
+  const { a, b } = own;
+  a.lock(5);
+  let sleeps = 0;
+  own.asleep = () => {
+    if (++sleeps === 2) a.unlock(5);
+  };
+  const asked: number[] = [];
+  const never = (holder: number): boolean => asked.push(holder) === 0;
+  assert.is(b.lockWhile(5, never), false);
+  assert.equal([sleeps, ...asked], [0, 1], 'who holds it is asked about, and nobody slept');
+  a.unlock(5);
+  assert.is(b.lockWhile(5, never), true, 'it is free: nothing is asked');
+  b.unlock(5);
+});
+
 test('a lock whose holder is gone is not waited for once the machine is over', () => {
   const t = bench();
   t.a.lock(5);

@@ -49,6 +49,14 @@ export class Locks {
     this.#contend(index);
   }
 
+  /**
+   * {@link lock}, given up when its holder is not worth waiting for: `worth` is asked before each sleep, of which one
+   * lasts {@link boundMs} at most. False: the lock was not taken. For recovery, which meets locks of other dead.
+   */
+  lockWhile(index: number, worth: (holder: number) => boolean): boolean {
+    return this.#words.cas(index, 0, this.#self) || this.#contend(index, worth);
+  }
+
   unlock(index: number): void {
     const old = this.#words.exchange(index, 0);
     if (old & WAITERS) this.#seam.notify(this.#words.i32, index, 1);
@@ -64,17 +72,18 @@ export class Locks {
     }
   }
 
-  #contend(index: number): void {
+  #contend(index: number, worth?: (holder: number) => boolean): boolean {
     const words = this.#words;
     for (let i = 0; i < TRIES; i++) {
-      if (words.load(index) === 0 && words.cas(index, 0, this.#self)) return;
+      if (words.load(index) === 0 && words.cas(index, 0, this.#self)) return true;
     }
     for (;;) {
       const held = words.load(index);
       if (held === 0) {
-        if (words.cas(index, 0, this.#self | WAITERS)) return;
+        if (words.cas(index, 0, this.#self | WAITERS)) return true;
         continue;
       }
+      if (worth?.(lockOwner(held)) === false) return false;
       if (held & WAITERS || words.cas(index, held, held | WAITERS)) {
         if (this.#seam.wait(words.i32, index, held | WAITERS, this.boundMs) === 'timeout') {
           this.#check('lock');

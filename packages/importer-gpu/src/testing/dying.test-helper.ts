@@ -1,6 +1,7 @@
 /** For tests: the door of an actor that dies at a chosen access of kernel memory, without a machine behind it. */
 import { type DriverSpec, Locks, Words } from '@dmabuf/core/driver';
 import type { TableDoor } from '../record-table.js';
+import type { RecoveryDoor } from '../tile-board.js';
 
 export class Death extends Error {}
 
@@ -47,19 +48,32 @@ export class DyingWords extends Words {
   }
 }
 
-const seam = {
-  wait(): never {
-    throw new Error('a lock that nobody will free');
-  },
-  notify: (): number => 0,
-  waitAsync: async (): Promise<'mismatch'> => 'mismatch',
-};
+/** What happens while somebody sleeps on a lock: nobody else runs in this thread. */
+export type OnWait = () => void;
+
+function never(): void {
+  throw new Error('a lock that nobody will free');
+}
 
 /** The door of actor `self` on words that several share. */
-export function doorOf(words: Words, self: number, spec: DriverSpec): TableDoor {
+export function doorOf(
+  words: Words,
+  self: number,
+  spec: DriverSpec,
+  { onWait = never, dead = [] }: { onWait?: OnWait; dead?: readonly number[] } = {},
+): TableDoor & RecoveryDoor {
+  const seam = {
+    wait(): 'timeout' {
+      onWait();
+      return 'timeout';
+    },
+    notify: (): number => 0,
+    waitAsync: async (): Promise<'mismatch'> => 'mismatch',
+  };
   const locks = new Locks(words, seam, self, () => {});
   const freeLockOf = (dead: number, index: number): void => {
     if (locks.inherit(index, dead)) locks.unlock(index);
   };
-  return { spec, base: 0, words, locks, self, freeLockOf };
+  const isDead = (actor: number): boolean => dead.includes(actor);
+  return { spec, base: 0, words, locks, self, freeLockOf, isDead };
 }
