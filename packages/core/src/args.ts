@@ -56,17 +56,24 @@ export function wantFunctions<T extends object>(
   }
 }
 
+/** Left out, or a boolean. */
+export function wantFlag(call: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'boolean') return;
+  throw wrongType(call, name, 'a boolean', value);
+}
+
+/** Left out, or a number. */
+export function wantNumberOrNone(call: string, name: string, value: unknown): void {
+  if (value !== undefined) wantNumber(call, name, value);
+}
+
 /** Each named property is left out or a boolean. */
 export function wantFlags<T extends object>(
   call: string,
   value: T,
   names: readonly (keyof T & string)[],
 ): void {
-  for (const name of names) {
-    const flag: unknown = value[name];
-    if (flag === undefined || typeof flag === 'boolean') continue;
-    throw wrongType(call, name, 'a boolean', flag);
-  }
+  for (const name of names) wantFlag(call, name, value[name]);
 }
 
 /** Each named property is left out or a number. */
@@ -75,10 +82,7 @@ export function wantNumbers<T extends object>(
   value: T,
   names: readonly (keyof T & string)[],
 ): void {
-  for (const name of names) {
-    const number: unknown = value[name];
-    if (number !== undefined) wantNumber(call, name, number);
-  }
+  for (const name of names) wantNumberOrNone(call, name, value[name]);
 }
 
 /** A point in time, ms of the machine's clock. */

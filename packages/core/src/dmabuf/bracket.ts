@@ -20,8 +20,7 @@ export class Bracket {
     this.#access = access;
     this.#closed = closed;
     this.#place = place;
-    const { ino } = access.spec.record;
-    services.handles.openedOften(this, `an access bracket on buffer ${ino}`, 'finish()', place);
+    services.handles.openedBracket(this, access.spec.record.ino, place);
   }
 
   /** The bytes of the range that was asked for. EINVAL after finish. */
@@ -52,7 +51,7 @@ export class Bracket {
       throw new DmaBufError('EINVAL', 'finish_access', detail);
     }
     this.#open = false;
-    this.#s.handles.closed(this);
+    this.#s.handles.closedBracket(this);
     try {
       this.#s.access.finish(this.#access, this.#bytes !== undefined);
     } finally {

@@ -52,11 +52,7 @@ interface SharedClaims {
   open: number;
 }
 
-interface Maintained {
-  readonly spec: AccessSpec;
-  readonly use: CpuUse | undefined;
-  readonly lines: number;
-}
+const NO_CLAIMS: readonly CpuClaim[] = [];
 
 export class CpuAccess {
   readonly #k: Kernel;
@@ -82,21 +78,20 @@ export class CpuAccess {
 
   /** Opens all or none. EINVAL: a buffer twice; ETIME, EDEADLK; a failed writer's errno; the exporter's. */
   prepare(specs: readonly AccessSpec[], options: AccessOptions, syscall: string): OpenAccess[] {
-    mustBeOnce(specs, syscall);
-    const claims = options.sync ? this.#claim(specs, options, syscall) : [];
-    let maintained: Maintained[];
+    if (specs.length > 1) mustBeOnce(specs, syscall);
+    const claims = options.sync ? this.#claim(specs, options, syscall) : NO_CLAIMS;
+    let opened: OpenAccess[];
     try {
-      maintained = this.#maintainAll(specs, options.cache);
+      opened = this.#maintainAll(specs, options.cache, { claims, open: specs.length });
     } catch (error) {
       this.#claims.release(claims);
       throw error;
     }
-    const shared = { claims, open: specs.length };
-    for (const { spec, use, lines } of maintained) {
+    for (const { spec, use, lines } of opened) {
       this.#k.words.add(spec.record.pointer + BUFFER.PREPARES, 1);
       if (use !== undefined) this.#count(spec.record, use.read ? lines : 0);
     }
-    return maintained.map((part) => ({ ...part, claims: shared }));
+    return opened;
   }
 
   /**
@@ -143,10 +138,10 @@ export class CpuAccess {
   }
 
   /** Calls prepareAccess of all; on a refusal those that were prepared are finished again. */
-  #maintainAll(specs: readonly AccessSpec[], cache: boolean): Maintained[] {
-    const done: Maintained[] = [];
+  #maintainAll(specs: readonly AccessSpec[], cache: boolean, claims: SharedClaims): OpenAccess[] {
+    const done: OpenAccess[] = [];
     try {
-      for (const spec of specs) done.push(this.#maintain(spec, cache));
+      for (const spec of specs) done.push(this.#maintain(spec, cache, claims));
       return done;
     } catch (error) {
       for (const { spec, use } of done) {
@@ -157,18 +152,18 @@ export class CpuAccess {
     }
   }
 
-  #maintain(spec: AccessSpec, cache: boolean): Maintained {
+  #maintain(spec: AccessSpec, cache: boolean, claims: SharedClaims): OpenAccess {
     const { record, write } = spec;
-    const ops = this.#buffers.opsOf(record);
     const needed = cache && (record.flags & BUFFER_FLAG.NEEDS_SYNC) !== 0;
-    if (!needed || ops.prepareAccess === undefined) return { spec, use: undefined, lines: 0 };
+    const ops = needed ? this.#buffers.opsOf(record) : undefined;
+    if (ops?.prepareAccess === undefined) return { spec, use: undefined, lines: 0, claims };
     const range: LineRange = linesOf(record, spec.offset, spec.length);
     // A write that leaves part of a line as it was needs that content.
     const read = spec.read || !spec.discard || range.length !== spec.length;
     const use = { read, write, offset: range.offset, length: range.length };
     ops.prepareAccess(record, use);
     if (read) this.#shadows?.invalidate(record, range.offset, range.length);
-    return { spec, use, lines: range.lines };
+    return { spec, use, lines: range.lines, claims };
   }
 
   /** One successful call of an op, and the lines that it maintained. */

@@ -2,7 +2,7 @@
  * dma_buf_mmap: the one way to a CPU mapping, an importer's too: through the exporter's op, never
  * around it, counted in the buffer (MMAPS).
  */
-import { wantNumbers, wantObject } from '../args.js';
+import { wantNumberOrNone, wantObject } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { BUFFER, BUFFER_FLAG, HOLDER, HOLDER_KIND } from '../memory/layout.js';
 import type { BufferServices } from './dmabuf.js';
@@ -28,16 +28,17 @@ export function dmaBufMmap(
   place?: string,
 ): Mapping {
   wantObject('mmap', 'options', options);
-  wantNumbers('mmap', options, ['offset', 'length']);
-  const offset = options.offset ?? 0;
-  const length = options.length ?? record.size - offset;
+  const { offset = 0, length = record.size - offset } = options;
+  wantNumberOrNone('mmap', 'offset', offset);
+  wantNumberOrNone('mmap', 'length', length);
   const ops = s.buffers.opsOf(record);
   const unmappable = BUFFER_FLAG.NO_MMAP | BUFFER_FLAG.SCATTER;
-  if (ops.mmap === undefined || (record.flags & unmappable) !== 0) {
+  const { flags } = record;
+  if (ops.mmap === undefined || (flags & unmappable) !== 0) {
     const detail = `the exporter of buffer ${record.ino} offers no CPU mapping; use a device, or skip the buffer`;
     throw new DmaBufError('ENODEV', 'mmap', detail);
   }
-  if ((record.flags & BUFFER_FLAG.PROTECTED) !== 0) {
+  if ((flags & BUFFER_FLAG.PROTECTED) !== 0) {
     throw new DmaBufError('EPERM', 'mmap', `buffer ${record.ino} is protected: devices only`);
   }
   checkRange(record, offset, length);

@@ -9,7 +9,7 @@ import { DmaBufError } from '../errno.js';
 import type { FdTable } from '../fd/fd-table.js';
 import { type FdAccess, narrowed, readOnly } from '../fd/access.js';
 import { FD_RDWR, objectWord } from '../fd/fd-table.js';
-import type { Handles } from '../fd/handles.js';
+import type { FdWatch, Handles } from '../fd/handles.js';
 import type { References } from '../fd/references.js';
 import type { Kernel } from '../kernel.js';
 import { BUFFER, FD_FLAG, HOLDER_KIND, OBJECT } from '../memory/layout.js';
@@ -62,6 +62,8 @@ const NAME_BYTES = 31;
 export const SEEK_SET = 0;
 export const SEEK_END = 2;
 
+const WHOLE: MmapOptions = {};
+
 export class DmaBuf implements Claimable {
   /** The fd, as passFd and the ioctls take it. */
   readonly fd: number;
@@ -70,24 +72,35 @@ export class DmaBuf implements Claimable {
   /** The kernel's record of it, for driver halves. */
   readonly record: BufferRecord;
   readonly #s: BufferServices;
+  /** What the fd names. */
+  readonly #object: number;
   /** Generation of the record: together with its pointer, which buffer this is. */
   readonly #generation: number;
   readonly #place: string;
+  readonly #watch: FdWatch;
   /** Whether the fd may write: what it was opened or passed with never grows. */
   readonly #writable: boolean;
   #delivered: number = -1;
   #open = true;
 
   constructor(services: BufferServices, fd: number) {
+    const { kernel, fds, handles } = services;
+    const pointer = fds.get(fd, OBJECT.DMABUF, 'dma_buf_get');
+    const record = services.buffers.record(pointer);
     this.#s = services;
     this.fd = fd;
-    this.record = services.buffers.record(services.fds.get(fd, OBJECT.DMABUF, 'dma_buf_get'));
-    this.#writable = (services.fds.entry(fd, 'dma_buf_get').flags & FD_FLAG.WRITE) !== 0;
-    this.size = this.record.size;
-    this.#generation = services.kernel.words.get(this.record.pointer + BUFFER.GEN);
-    const what = `a handle of dma-buf fd ${fd} (buffer ${this.record.ino})`;
-    const object = objectWord(OBJECT.DMABUF, this.record.pointer);
-    this.#place = services.handles.openedFd(this, fd, object, what);
+    this.record = record;
+    this.#writable = (fds.flagsOf(fd) & FD_FLAG.WRITE) !== 0;
+    this.size = record.size;
+    this.#generation = kernel.words.get(pointer + BUFFER.GEN);
+    this.#object = objectWord(OBJECT.DMABUF, pointer);
+    this.#place = handles.place();
+    this.#watch = handles.watchOf(fd, this.#object) ?? this.#opened();
+  }
+
+  #opened(): FdWatch {
+    const what = `a handle of dma-buf fd ${this.fd} (buffer ${this.record.ino})`;
+    return this.#s.handles.openedFd(this.fd, this.#object, what, this.#place);
   }
 
   /** Makes a new buffer an fd of this process. EMFILE gives the buffer back. */
@@ -174,9 +187,9 @@ export class DmaBuf implements Claimable {
   access(options: BracketOptions): Bracket {
     this.#check('mmap');
     wantObject('access', 'options', options);
-    const mapping = dmaBufMmap(this.#s, this.record, {}, this.#writable, this.#place);
+    const mapping = dmaBufMmap(this.#s, this.record, WHOLE, this.#writable, this.#place);
     try {
-      return mapping.prepareAccess({ ...options, unmap: true });
+      return mapping.prepareAccess(options);
     } catch (error) {
       mapping.retract();
       throw error;
@@ -256,7 +269,7 @@ export class DmaBuf implements Claimable {
   close(): void {
     this.#check('close');
     this.#open = false;
-    this.#s.handles.closedFd(this, this.fd);
+    this.#s.handles.closedFd(this.#watch);
     try {
       this.#s.ioctls.closed(this.fd);
     } finally {
@@ -271,9 +284,8 @@ export class DmaBuf implements Claimable {
   #check(syscall: string): void {
     // The fd may have been closed through another handle of it, and be in use anew.
     const { fds, kernel } = this.#s;
-    const { pointer } = this.record;
-    const named = this.#open && fds.names(this.fd, objectWord(OBJECT.DMABUF, pointer));
-    if (named && kernel.words.get(pointer + BUFFER.GEN) === this.#generation) return;
+    const named = this.#open && fds.names(this.fd, this.#object);
+    if (named && kernel.words.get(this.record.pointer + BUFFER.GEN) === this.#generation) return;
     throw new DmaBufError('EBADF', syscall, `this handle's fd ${this.fd} has been closed`);
   }
 

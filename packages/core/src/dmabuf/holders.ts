@@ -9,7 +9,7 @@ import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
 import { objectWord } from '../fd/object-word.js';
 import type { References } from '../fd/references.js';
-import { BUFFER, HOLDER, HOLDER_FLAG, HOLDER_KIND, OBJECT } from '../memory/layout.js';
+import { BUFFER, HEADER, HOLDER, HOLDER_FLAG, HOLDER_KIND, OBJECT } from '../memory/layout.js';
 
 /** What {@link Holders.take} is told; what is left out is 0. */
 export interface HolderInfo {
@@ -33,7 +33,10 @@ export class Holders {
 
   /** A new holder of this actor's, with its reference on the buffer. ENFILE when the table is full. */
   take(info: HolderInfo, syscall: string): number {
-    const holder = this.#references.locked(() => this.#take(info));
+    const { locks } = this.#k;
+    locks.lock(HEADER.BUFFER_LOCK);
+    const holder = this.#take(info);
+    locks.unlock(HEADER.BUFFER_LOCK);
     if (holder !== 0) return holder;
     throw new DmaBufError(
       'ENFILE',
@@ -56,7 +59,6 @@ export class Holders {
     const holder = holders.findFree();
     if (holder !== 0) {
       const gen = (words.get(holder + HOLDER.GEN) + 1) & 0x7fffffff || 1;
-      for (let i = 0; i < HOLDER.WORDS; i++) words.set(holder + i, 0);
       words.set(holder + HOLDER.GEN, gen);
       words.set(holder + HOLDER.KIND, info.kind);
       words.set(holder + HOLDER.BUFFER, info.buffer);
@@ -64,6 +66,10 @@ export class Holders {
       words.set(holder + HOLDER.IMPORTER, info.importer ?? 0);
       words.set(holder + HOLDER.FLAGS, info.flags ?? 0);
       words.set(holder + HOLDER.ALIGN, info.align ?? 0);
+      words.set(holder + HOLDER.MAPS, 0);
+      words.set(holder + HOLDER.DIRECTION, 0);
+      words.set(holder + HOLDER.PINS, 0);
+      words.set(holder + HOLDER.MOVES, 0);
       words.setDouble(holder + HOLDER.OFFSET, info.offset ?? 0);
       words.setDouble(holder + HOLDER.LENGTH, info.length ?? 0);
       words.store(holder + HOLDER.STATE, gen);

@@ -199,7 +199,7 @@ function exportSyncFile(s: BufferServices, record: BufferRecord, arg: unknown): 
   wantObject(call, 'arg', arg);
   const usage = usageOf(call, arg);
   const file = new Sharing(s.sharing, record).exportSyncFile(usage);
-  s.handles.releasedFd(file, file.fd); // the fd is the caller's
+  s.handles.releasedFd(file.fd); // the fd is the caller's
   Object.assign(arg, { fd: file.fd });
 }
 

@@ -148,4 +148,18 @@ test('of several handles of one open fd the last to go warns', async () => {
   assert.is(first, undefined);
 });
 
+test('a handle that is collected warns nobody while another of its fd is kept', async () => {
+  const fake = new FakeMachine();
+  kept.push(fake);
+  const { machine } = fake.actor(0);
+  const messages = await warningsOf(() => {
+    const { fd } = machine.alloc(1);
+    keep(fake, machine.dmabuf(fd));
+    machine.alloc(1); // of fd 1: nobody keeps it
+  });
+  assert.is(messages.length, 1);
+  assert.match(messages[0] ?? '', /dma-buf fd 1 /);
+  assert.not.match(messages[0] ?? '', /more handles/);
+});
+
 test.run();

@@ -4,9 +4,9 @@
  */
 import {
   wantArray,
-  wantFlags,
+  wantFlag,
   wantLimit,
-  wantNumbers,
+  wantNumberOrNone,
   wantObject,
   wantTimeout,
   wrongType,
@@ -14,7 +14,7 @@ import {
 import { DmaBufError } from '../errno.js';
 import { BUFFER } from '../memory/layout.js';
 import { Bracket, BracketSet } from './bracket.js';
-import type { AccessOptions, AccessSpec } from './cpu-access.js';
+import type { AccessOptions, AccessSpec, OpenAccess } from './cpu-access.js';
 import type { BufferServices } from './dmabuf.js';
 import { limitWord } from '../sync/limits.js';
 import { dmaBufMunmap } from './munmap.js';
@@ -72,7 +72,10 @@ export class Mapping {
   #brackets = 0;
   #open = true;
 
-  /** By dmaBufMmap alone. With `place` it is a bracket's own, which is watched in its stead. */
+  /**
+   * By dmaBufMmap alone. With `place` it is a bracket's own, which is watched in its stead and unmaps when it is
+   * finished.
+   */
   constructor(
     services: BufferServices,
     record: BufferRecord,
@@ -98,11 +101,11 @@ export class Mapping {
    * own; the errno of a failed writer when the content that would be read is poisoned; EINVAL: the range
    * is not inside the mapping, or neither read nor write. The caller must finish it (`using` does).
    */
-  prepareAccess(options: BracketOptions & { readonly unmap?: boolean }): Bracket {
+  prepareAccess(options: BracketOptions): Bracket {
     const spec = this.#specOf(options);
     const [access] = this.#s.access.prepare([spec], modesOf(options), 'prepare_access');
     if (access === undefined) throw new RangeError('prepareAccess: nothing was prepared');
-    return this.#bracket(access, options.unmap === true);
+    return this.#bracket(access);
   }
 
   /** Several mappings as one atomic step: all or none. See `machine.prepareAccess`. */
@@ -123,7 +126,7 @@ export class Mapping {
     const open = services.access.prepare(specs, modesOf(modes), 'prepare_access');
     const brackets = parts.flatMap(({ mapping }, i) => {
       const access = open[i];
-      return access === undefined ? [] : [mapping.#bracket(access, false)];
+      return access === undefined ? [] : [mapping.#bracket(access)];
     });
     return new BracketSet(brackets);
   }
@@ -155,26 +158,26 @@ export class Mapping {
     words.add(this.#record.pointer + BUFFER.OP_CALLS, -1);
   }
 
-  #bracket(
-    access: ReturnType<BufferServices['access']['prepare']>[number],
-    unmap: boolean,
-  ): Bracket {
+  #bracket(access: OpenAccess): Bracket {
     this.#brackets++;
     return new Bracket(this.#s, access, this.#place, () => {
       this.#brackets--;
-      if (unmap) this.close();
+      if (!this.#watched) this.close();
     });
   }
 
   #specOf(range: AccessRange): AccessSpec {
     wantObject('prepareAccess', 'options', range);
-    wantFlags('prepareAccess', range, ['read', 'write', 'discard']);
-    wantNumbers('prepareAccess', range, ['offset', 'length']);
+    const { read = false, write = false, discard = false, offset = 0 } = range;
+    wantFlag('prepareAccess', 'read', read);
+    wantFlag('prepareAccess', 'write', write);
+    wantFlag('prepareAccess', 'discard', discard);
+    wantNumberOrNone('prepareAccess', 'offset', offset);
+    wantNumberOrNone('prepareAccess', 'length', range.length);
     if (!this.#open) {
       const detail = `the mapping of buffer ${this.#record.ino} is closed`;
       throw new DmaBufError('EINVAL', 'prepare_access', detail);
     }
-    const { read = false, write = false, discard = false, offset = 0 } = range;
     const length = range.length ?? this.length - offset;
     if (!read && !write) {
       throw new DmaBufError('EINVAL', 'prepare_access', 'neither read nor write was asked for');
@@ -194,13 +197,10 @@ export class Mapping {
 
 function modesOf(modes: BracketModes): AccessOptions {
   wantObject('prepareAccess', 'options', modes);
-  wantFlags('prepareAccess', modes, ['sync', 'cache']);
-  wantTimeout('prepareAccess', modes.timeout);
-  wantLimit('prepareAccess', modes.limit);
-  return {
-    timeout: modes.timeout ?? Infinity,
-    sync: modes.sync !== false,
-    cache: modes.cache !== false,
-    limit: limitWord(modes.limit),
-  };
+  const { timeout = Infinity, sync = true, cache = true, limit } = modes;
+  wantFlag('prepareAccess', 'sync', sync);
+  wantFlag('prepareAccess', 'cache', cache);
+  wantTimeout('prepareAccess', timeout);
+  wantLimit('prepareAccess', limit);
+  return { timeout, sync, cache, limit: limitWord(limit) };
 }

@@ -120,6 +120,11 @@ export class FdTable {
     return { object, flags: this.#k.words.get(this.#entry(fd) + 1) };
   }
 
+  /** FD_FLAG.* of an fd that is known to be open. */
+  flagsOf(fd: number): number {
+    return this.#k.words.get(this.#entry(fd) + 1);
+  }
+
   /** Clears an entry and drops its reference. EBADF. */
   remove(fd: number, syscall: string): void {
     this.#drop(fd, this.#object(fd, syscall));

@@ -6,6 +6,9 @@
  * mappings, attachments); brackets name their mapping's or their fd's. Where NODE_ENV is `production` no
  * place is taken and brackets are not watched: they then cost nothing here. Submitting and running
  * jobs makes no handles at all.
+ *
+ * What is watched of an fd is not each handle, since registering one costs a microsecond and more work for the
+ * collector, but one FdWatch that all handles of the fd keep: once it is collected, none of them is left.
  */
 import { ACTOR, ACTOR_STATE } from '../memory/layout.js';
 import type { Kernel } from '../kernel.js';
@@ -27,6 +30,22 @@ interface Leak {
   readonly place: string;
   /** False when something else has closed it, or other handles of its fd are left. */
   readonly leaked: () => boolean;
+}
+
+/** What all handles of an fd keep, see {@link Handles.watchOf}. */
+export class FdWatch {
+  readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+}
+
+/** What is known of the handles of an fd. */
+interface Watched {
+  /** What the fd names. */
+  readonly object: number;
+  readonly watch: WeakRef<FdWatch>;
 }
 
 let lastWarning = -Infinity;
@@ -63,8 +82,8 @@ function isHere(kernel: Kernel): boolean {
 export class Handles {
   readonly #k: Kernel;
   readonly #fds: FdTable;
-  /** Open handles by fd: several may name one, and one of them closes it. */
-  readonly #perFd: Map<number, { readonly object: number; count: number }> = new Map();
+  /** By fd, while handles of it are open: several may name one, and one of them closes it. */
+  readonly #perFd: Map<number, Watched> = new Map();
 
   constructor(kernel: Kernel, fds: FdTable) {
     this.#k = kernel;
@@ -79,27 +98,39 @@ export class Handles {
     return place;
   }
 
-  /** {@link opened} for what is opened often, with the place of something that it belongs to. */
-  openedOften(handle: object, what: string, close: string, place: string): void {
+  /** A bracket, which is opened often, with the place of its mapping, or of its fd's handle. */
+  openedBracket(bracket: object, buffer: number, place: string): void {
     if (!DEBUG) return;
-    const leak: Leak = { kernel: this.#k, what, close, place, leaked: always };
-    registry.register(handle, leak, handle);
+    const what = `an access bracket on buffer ${buffer}`;
+    const leak: Leak = { kernel: this.#k, what, close: 'finish()', place, leaked: always };
+    registry.register(bracket, leak, bracket);
   }
 
-  /** {@link opened} for a handle of an fd; `object` is what the fd names now. */
-  openedFd(handle: object, fd: number, object: number, what: string): string {
+  /** The bracket was finished in order. */
+  closedBracket(bracket: object): void {
+    if (DEBUG) registry.unregister(bracket);
+  }
+
+  /** Where the caller of core is: for a handle that others are to name the place of. */
+  place(): string {
+    return callSite();
+  }
+
+  /** What a new handle of an open fd must keep, if others have handles of it; `object` is what the fd names now. */
+  watchOf(fd: number, object: number): FdWatch | undefined {
     const known = this.#perFd.get(fd);
-    const entry = known !== undefined && known.object === object ? known : { object, count: 0 };
-    entry.count++;
-    this.#perFd.set(fd, entry);
-    const leaked = (): boolean => {
-      entry.count--;
-      return entry.count === 0 && this.#perFd.get(fd) === entry && this.#fds.names(fd, object);
-    };
-    const place = callSite();
-    const leak: Leak = { kernel: this.#k, what, close: 'close()', place, leaked };
-    registry.register(handle, leak, handle);
-    return place;
+    return known !== undefined && known.object === object ? known.watch.deref() : undefined;
+  }
+
+  /** What the first handle of an fd must keep; `what` and `place` are that one's. */
+  openedFd(fd: number, object: number, what: string, place: string = callSite()): FdWatch {
+    const watch = new FdWatch(fd);
+    const watched: Watched = { object, watch: new WeakRef(watch) };
+    this.#perFd.set(fd, watched);
+    // Not if the fd was closed in order since, or has handles again.
+    const leaked = (): boolean => this.#perFd.get(fd) === watched && this.#fds.names(fd, object);
+    registry.register(watch, { kernel: this.#k, what, close: 'close()', place, leaked }, watch);
+    return watch;
   }
 
   /** The handle was closed in order. */
@@ -108,16 +139,15 @@ export class Handles {
   }
 
   /** The fd of a handle was closed in order: other handles of it are void. */
-  closedFd(handle: object, fd: number): void {
-    registry.unregister(handle);
-    this.#perFd.delete(fd);
+  closedFd(watch: FdWatch): void {
+    registry.unregister(watch);
+    this.#perFd.delete(watch.fd);
   }
 
-  /** The handle is given up, its fd stays open for the caller to manage as a number. */
-  releasedFd(handle: object, fd: number): void {
-    registry.unregister(handle);
-    const entry = this.#perFd.get(fd);
-    if (entry !== undefined) entry.count--;
+  /** The fd is the caller's from now on, to manage as a number. */
+  releasedFd(fd: number): void {
+    const watch = this.#perFd.get(fd)?.watch.deref();
+    if (watch !== undefined) this.closedFd(watch);
   }
 }
 

@@ -5,6 +5,7 @@
 import { wantTime, wantTimeout } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
+import type { FdWatch } from '../fd/handles.js';
 import type { References } from '../fd/references.js';
 import { OBJECT } from '../memory/layout.js';
 import type { FenceLike } from './fence-set.js';
@@ -41,6 +42,7 @@ export class SyncFile implements FenceLike {
   readonly fd: number;
   readonly #s: SyncFileServices;
   readonly #pointer: number;
+  readonly #watch: FdWatch;
   #open = true;
 
   constructor(services: SyncFileServices, fd: number) {
@@ -48,7 +50,9 @@ export class SyncFile implements FenceLike {
     this.fd = fd;
     this.#pointer = services.fds.get(fd, OBJECT.SYNC_FILE, 'sync_file');
     const object = objectWord(OBJECT.SYNC_FILE, this.#pointer);
-    services.fds.handles.openedFd(this, fd, object, `a handle of sync file fd ${fd}`);
+    const { handles } = services.fds;
+    this.#watch =
+      handles.watchOf(fd, object) ?? handles.openedFd(fd, object, `a handle of sync file fd ${fd}`);
   }
 
   /** A new sync file of these points as an fd of this process. ENOSPC, EMFILE. */
@@ -122,7 +126,7 @@ export class SyncFile implements FenceLike {
   close(): void {
     this.#check('close');
     this.#open = false;
-    this.#s.fds.handles.closedFd(this, this.fd);
+    this.#s.fds.handles.closedFd(this.#watch);
     this.#s.fds.remove(this.fd, 'close');
   }
 

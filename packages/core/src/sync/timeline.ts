@@ -8,6 +8,7 @@
 import { wantLimit, wantNumber, wantObject } from '../args.js';
 import { DmaBufError, errno } from '../errno.js';
 import { FD_RDWR, type FdTable, objectWord } from '../fd/fd-table.js';
+import type { FdWatch } from '../fd/handles.js';
 import type { Kernel } from '../kernel.js';
 import {
   CONTEXT,
@@ -209,6 +210,7 @@ export class Timeline {
   readonly #timelines: Timelines;
   readonly #waiter: FenceWaiter;
   readonly #pointer: number;
+  readonly #watch: FdWatch;
   #open = true;
 
   constructor(kernel: Kernel, fds: FdTable, timelines: Timelines, waiter: FenceWaiter, fd: number) {
@@ -219,7 +221,10 @@ export class Timeline {
     this.fd = fd;
     this.#pointer = fds.get(fd, OBJECT.TIMELINE, 'timeline');
     const object = objectWord(OBJECT.TIMELINE, this.#pointer);
-    fds.handles.openedFd(this, fd, object, `a handle of timeline fd ${fd} '${this.name}'`);
+    const { handles } = fds;
+    this.#watch =
+      handles.watchOf(fd, object) ??
+      handles.openedFd(fd, object, `a handle of timeline fd ${fd} '${this.name}'`);
   }
 
   /** Makes a new timeline an fd of this process. EMFILE gives it back. */
@@ -287,7 +292,7 @@ export class Timeline {
   close(): void {
     this.#check('close');
     this.#open = false;
-    this.#fds.handles.closedFd(this, this.fd);
+    this.#fds.handles.closedFd(this.#watch);
     this.#fds.remove(this.fd, 'close');
   }
 
