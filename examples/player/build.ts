@@ -144,6 +144,7 @@ function openDevices(
     name: 'render',
     ...(scratch !== undefined && { scratch }),
   });
+  scratch?.close(); // the GPU has an fd of its own
   const display = Display.open(machine);
   const { maxWidth: width, maxHeight: height } = clip;
   const { overlay } = buffers;
