@@ -472,4 +472,34 @@ test('what `accepts` refuses stays unstarted until it is accepted; the other lin
   assert.equal(taken, [1, 'a', 'b', 2, 3]);
 });
 
+test('`accepts` is asked when a job would start, after those of all lines that started before it', () => {
+  const inHand: Job[] = [];
+  const b = bench({
+    accepts: () => inHand.length < 1,
+    run: (job) => {
+      inHand.push(job);
+      job.defer();
+    },
+  });
+  const { machine } = b.fake.actor(0);
+  const contexts = ['a', 'b', 'c'].map((name) => machine.createContext(2, name));
+  // All are there before the first of them runs; the line of b waits for its time.
+  contexts.forEach((context) => {
+    context.submit({ payload: `${context.name}1`, startAt: context.name === 'b' ? 5 : 0 });
+    context.submit({ payload: `${context.name}2` });
+  });
+  const order: unknown[] = [];
+  for (let i = 0; i < 6; i++) {
+    if (i === 2) b.fake.advance(5);
+    b.run();
+    assert.is(inHand.length, 1, 'one at a time');
+    const job = inHand.pop();
+    order.push(job?.payload);
+    job?.finish();
+  }
+  assert.equal(order, ['a1', 'c1', 'a2', 'c2', 'b1', 'b2']);
+  b.run();
+  assert.is(jobsInUse(b), 0);
+});
+
 test.run();

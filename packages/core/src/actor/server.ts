@@ -13,14 +13,15 @@
 import { wrongType } from '../args.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, CONTEXT, CONTEXT_FLAG, HEADER, JOB } from '../memory/layout.js';
+import { ACTOR, CONTEXT, HEADER, JOB } from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import type { Jobs } from '../sync/jobs.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import type { Doorbell } from './doorbell.js';
 import { awaitsGrant } from './early-grant.js';
 import type { ReadyInbox } from './ready-inbox.js';
-import { levelOf, RunQueue } from './run-queue.js';
+import { type Line, Lines } from './lines.js';
+import { RunQueue } from './run-queue.js';
 import { errnoOf, Job, type JobServer } from './job.js';
 
 /** What an actor does. All run in the actor's own thread, one at a time. */
@@ -30,33 +31,15 @@ export interface Handlers {
   /** Ends a job whose dependency failed (`job.blocker`), in its turn. Default: with that errno. */
   failed?(job: Job): void;
   /**
-   * Whether the next job of a context may start: what is refused stays granted and unstarted, so that it
-   * outlives the actor, and is offered again each round. Default: always. Must be quick and change nothing.
+   * Whether the next job of a context may start: asked when it would, so that jobs which have started meanwhile, of
+   * other contexts too, are counted. What is refused stays granted and unstarted, so that it outlives the actor, and
+   * is offered again before each other job and each sleep. Default: always. Must be quick and change nothing.
    */
   accepts?(context: number, seqno: number): boolean;
   /** Called each round with the time (ms); returns when to be called again at the latest. */
   tick?(now: number): number;
   /** The machine stops; jobs in hand are lost. */
   stop?(): void;
-}
-
-/** One context's line. Local to the thread: all of it can be read again from kernel memory. */
-interface Line {
-  readonly id: number;
-  readonly context: number;
-  readonly unordered: boolean;
-  /** Its priority: see {@link levelOf}. */
-  readonly level: number;
-  /** seqno that starts next, and granted ones that are not yet its turn. */
-  next: number;
-  readonly early: Map<number, number>;
-  /** The newest one that was let through still waits for its start time, or (handed over early) its grant. */
-  held: boolean;
-  /** With `accepts`: the newest one that was let through has not started yet. */
-  offered: boolean;
-  /** seqno whose fence signals next, and jobs that ended before their turn. */
-  signals: number;
-  readonly ended: Map<number, { readonly job: Job; readonly error: number; released: boolean }>;
 }
 
 /** Jobs run before the mailbox and `tick` get their turn: a stream of jobs starves neither. */
@@ -72,13 +55,11 @@ export class Server implements JobServer {
   /** Reads this actor's mailbox; true if there was something. */
   readonly #mail: () => boolean | Promise<boolean>;
   readonly #mailEmpty: () => boolean;
-  readonly #lines: Map<number, Line> = new Map();
+  readonly #lines: Lines;
   readonly #runnable: RunQueue = new RunQueue();
   readonly #timed: { readonly at: number; readonly job: number; readonly level: number }[] = [];
   /** Handed over early and not granted yet, with their levels: at most one of each line. */
   readonly #ungranted: Map<number, number> = new Map();
-  /** Lines whose next job is here and was refused by `accepts`. */
-  readonly #refused: Set<Line> = new Set();
   #stopped = false;
 
   constructor(
@@ -93,6 +74,7 @@ export class Server implements JobServer {
     this.#k = kernel;
     this.#regions = regions;
     this.#jobs = jobs;
+    this.#lines = new Lines(kernel, jobs.contexts);
     this.#bell = bell;
     this.#inbox = inbox;
     this.#handlers = handlers;
@@ -147,7 +129,7 @@ export class Server implements JobServer {
 
   settle(job: Job, error: number): void {
     this.#traceEnd(job); // before the fence: what waits for it starts later in the trace, too
-    const line = this.#lineOf(job.context, job.pointer);
+    const line = this.#lines.of(job.context, job.pointer);
     if (line.unordered || job.seqno === line.signals) {
       this.#signal(line, job, error);
       this.#signalEnded(line);
@@ -171,13 +153,12 @@ export class Server implements JobServer {
 
   /** Whether a line that was refused would be let through now. */
   #acceptsNow(): boolean {
-    for (const line of this.#refused) if (this.#accepts(line)) return true;
+    for (const { id, next } of this.#lines.refused) if (this.#accepts(id, next)) return true;
     return false;
   }
 
-  #accepts(line: Line): boolean {
-    if (this.#handlers.accepts === undefined || line.unordered) return true;
-    return !line.offered && this.#handlers.accepts(line.id, line.next);
+  #accepts(context: number, seqno: number): boolean {
+    return this.#handlers.accepts?.(context, seqno) ?? true;
   }
 
   /** Whether the turn of a job that was handed over early has come. */
@@ -210,7 +191,7 @@ export class Server implements JobServer {
   #round(): number {
     this.#gather();
     for (let i = 0; i < ROUND; i++) {
-      const job = this.#runnable.shift();
+      const job = this.#nextToStart();
       if (job === undefined || this.#over()) break;
       this.#start(job);
       if (this.#hasNew()) this.#gather();
@@ -221,13 +202,34 @@ export class Server implements JobServer {
   async #roundAsync(): Promise<number> {
     this.#gather();
     for (let i = 0; i < ROUND; i++) {
-      const job = this.#runnable.shift();
+      const job = this.#nextToStart();
       if (job === undefined || this.#over()) break;
       const pending = this.#begin(job);
       if (pending !== undefined) await this.#end(pending.job, pending.result);
       if (this.#hasNew()) this.#gather();
     }
     return this.#nextWake();
+  }
+
+  /** Of the jobs that may start, the first that is not refused; those before it go back to their lines. */
+  #nextToStart(): number | undefined {
+    let job = this.#runnable.shift();
+    if (this.#handlers.accepts === undefined) return job;
+    while (job !== undefined && this.#refuses(job)) job = this.#runnable.shift();
+    return job;
+  }
+
+  #refuses(job: number): boolean {
+    const id = this.#jobs.contexts.idOf(this.#k.words.get(job + JOB.CONTEXT));
+    const line = this.#lines.get(id);
+    if (line === undefined || line.offered !== job) return false;
+    if (this.#accepts(line.id, line.next - 1)) return false;
+    line.next--;
+    line.early.set(line.next, job);
+    line.held = false;
+    line.offered = 0;
+    this.#lines.refused.add(line);
+    return true;
   }
 
   #readMail(): void {
@@ -243,7 +245,7 @@ export class Server implements JobServer {
   }
 
   #hasNew(): boolean {
-    return !this.#inbox.isEmpty || this.#ungranted.size > 0 || this.#refused.size > 0;
+    return !this.#inbox.isEmpty || this.#ungranted.size > 0 || this.#lines.refused.size > 0;
   }
 
   /** Empties the ready set into the lines, and the timed list into the runnable ones. */
@@ -255,8 +257,9 @@ export class Server implements JobServer {
       this.#ungranted.delete(job);
       this.#schedule(job, level);
     }
-    for (const line of [...this.#refused]) {
-      this.#refused.delete(line);
+    for (const line of this.#lines.refused) {
+      if (!this.#accepts(line.id, line.next)) continue;
+      this.#lines.refused.delete(line);
       this.#advance(line);
     }
     const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
@@ -269,7 +272,7 @@ export class Server implements JobServer {
   #arrive(job: number): void {
     const { words } = this.#k;
     const context = this.#jobs.contexts.idOf(words.get(job + JOB.CONTEXT));
-    const line = this.#lineOf(context, job);
+    const line = this.#lines.of(context, job);
     const seqno = words.getDouble(job + JOB.SEQNO);
     if (line.unordered) {
       // Callbacks of this thread have been run: one of theirs here has been handed on twice.
@@ -286,11 +289,10 @@ export class Server implements JobServer {
     while (!line.held) {
       const job = line.early.get(line.next);
       if (job === undefined) return;
-      if (!this.#accepts(line)) {
-        this.#refused.add(line);
-        return;
+      if (this.#handlers.accepts !== undefined) {
+        if (line.offered !== 0 || this.#lines.refused.has(line)) return;
+        line.offered = job;
       }
-      line.offered = this.#handlers.accepts !== undefined;
       line.early.delete(line.next);
       line.next++;
       line.held = !this.#schedule(job, line.level);
@@ -325,17 +327,17 @@ export class Server implements JobServer {
   #begin(pointer: number): { job: Job; result: void | Promise<void> } | undefined {
     const { words, clock, trace } = this.#k;
     if (!this.#jobs.claim(pointer)) {
-      for (const line of this.#lines.values()) line.offered = false;
+      this.#withdrawn(pointer);
       return undefined;
     }
     words.setDouble(pointer + JOB.T_STARTED, clock.now());
     const blocker = this.#jobs.blocker(pointer);
     const job = new Job(this.#k, this.#regions, this.#jobs, this, pointer, blocker);
-    const line = this.#lineOf(job.context, pointer);
+    const line = this.#lines.of(job.context, pointer);
     // Jobs before the newest one that was let through may start while that one waits for its time.
     if (job.seqno === line.next - 1) {
       line.held = false;
-      line.offered = false;
+      line.offered = 0;
     }
     if (!line.unordered) words.setDouble(line.context + CONTEXT.STARTED, job.seqno);
     trace.emit(TRACE_KIND.START, pointer, job.seqno, job.context, 0);
@@ -348,6 +350,14 @@ export class Server implements JobServer {
     }
     this.#returned(job);
     return undefined;
+  }
+
+  /** A job that was to start is gone: its line goes on. */
+  #withdrawn(pointer: number): void {
+    const line = this.#lines.offering(pointer);
+    if (line === undefined) return;
+    line.offered = 0;
+    this.#advance(line);
   }
 
   async #end(job: Job, result: void | Promise<void>): Promise<void> {
@@ -401,40 +411,6 @@ export class Server implements JobServer {
       this.#signal(line, ended.job, ended.error);
       if (ended.released) this.#jobs.release(ended.job.pointer);
     }
-  }
-
-  /** Lines of contexts that are gone. */
-  #forgetOld(): void {
-    for (const id of this.#lines.keys()) {
-      const line = this.#lines.get(id);
-      if (line === undefined || this.#jobs.contexts.find(id) !== 0) continue;
-      this.#lines.delete(id);
-      this.#refused.delete(line);
-    }
-  }
-
-  #lineOf(id: number, job: number): Line {
-    const known = this.#lines.get(id);
-    if (known !== undefined) return known;
-    const { words } = this.#k;
-    const context = words.get(job + JOB.CONTEXT);
-    const next = words.getDouble(context + CONTEXT.STARTED) + 1;
-    const flags = words.get(context + CONTEXT.FLAGS);
-    const line: Line = {
-      id,
-      context,
-      unordered: (flags & CONTEXT_FLAG.UNORDERED) !== 0,
-      level: levelOf(flags),
-      next,
-      early: new Map(),
-      held: false,
-      offered: false,
-      signals: next,
-      ended: new Map(),
-    };
-    this.#forgetOld();
-    this.#lines.set(id, line);
-    return line;
   }
 }
 
