@@ -29,7 +29,7 @@ import {
   type ReadPixelsOptions,
   type TexSubImageOptions,
 } from './pixel-access.js';
-import { isGpuInfo } from './spec.js';
+import { coreActors, isGpuInfo } from './spec.js';
 import { readStats, type GpuStats } from './stats.js';
 import { checkDispatch } from './dispatch.js';
 import { type GpuTimings, JobTimes } from './job-times.js';
@@ -104,6 +104,8 @@ export class GpuContext {
   readonly #images: ImageServices;
   readonly #kernels: KernelTable;
   readonly #times: JobTimes;
+  /** Actor ids of the GPU's shader cores. */
+  readonly #cores: readonly number[];
   /** Whether this object made the context, and so closes it. */
   readonly #owner: boolean;
   #scratch = false;
@@ -127,6 +129,7 @@ export class GpuContext {
     this.#images = { door: this.#door, table: new ImageTable(this.#door), actor };
     this.#kernels = new KernelTable(this.#door);
     this.#times = new JobTimes(this.#door);
+    this.#cores = coreActors(machine, path);
     this.#owner = owner;
     this.#context = open(actor);
   }
@@ -279,6 +282,7 @@ export class GpuContext {
     const kernel = this.#kernelOf(this.#kernels.register(kernelInfo(request)));
     try {
       this.#machine.ioctl(this.#images.actor, IOCTL.LOAD_KERNEL, kernel.id);
+      for (const core of this.#cores) this.#loadInCore(core, kernel.id);
       return kernel;
     } catch (error) {
       kernel.close();
@@ -386,7 +390,18 @@ export class GpuContext {
   #kernelOf(handle: RecordHandle): GpuKernel {
     const { door, actor } = this.#images;
     // The device may hold on to the module of a kernel that is gone: it looks when it is rung.
-    return new GpuKernel(this.#kernels, handle, actor, () => door.ring(actor));
+    return new GpuKernel(this.#kernels, handle, actor, () => {
+      for (const each of [actor, ...this.#cores]) door.ring(each);
+    });
+  }
+
+  /** Lets a shader core load a kernel before it is needed. One that is just started again does so when it is. */
+  #loadInCore(core: number, id: number): void {
+    try {
+      this.#machine.ioctl(core, IOCTL.LOAD_KERNEL, id);
+    } catch (error) {
+      if (!(error instanceof DmaBufError) || error.code !== 'EOWNERDEAD') throw error;
+    }
   }
 
   /** TypeError: no kernel; ENOENT: closed; EINVAL: another GPU's. */

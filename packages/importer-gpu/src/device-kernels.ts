@@ -1,5 +1,6 @@
 /**
- * The user's kernels in the device: loads them by the kernel table, once, and runs them on parts of a grid.
+ * The user's kernels in the device, and in each of its shader cores: loads them by the kernel table, once a thread, and runs
+ * them on parts of a grid.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,6 +24,9 @@ type Loaded =
 
 /** A surface with its memory. */
 export type KernelSurface = Surface & { readonly image: Image };
+
+/** Runs a dispatch on a part of its grid. EIO: the kernel threw. */
+export type RunPart = (part: Rect) => void;
 
 export class DeviceKernels {
   readonly #table: KernelTable;
@@ -76,22 +80,22 @@ export class DeviceKernels {
     checkArity(kernel.run.length, planes, step.args.length);
   }
 
-  /** Runs a dispatch on a part of its grid. EIO: the kernel threw. */
-  run(step: DispatchStep, surfaces: readonly KernelSurface[], part: Rect): void {
+  /** What runs parts of a dispatch in this thread. Loads its kernel; errors as of {@link load}. */
+  prepare(step: DispatchStep, surfaces: readonly KernelSurface[]): RunPart {
     const kernel = this.load(step.kernel);
-    const [x0, y0, x1, y1] = [part.x, part.y, part.x + part.width, part.y + part.height];
-    try {
-      if (kernel.kind === 'wasm') {
-        kernel.run(x0, y0, x1, y1, ...surfaces.flatMap(numbersOf), ...step.args);
-      } else {
-        const images = surfaces.map(imageOf);
-        kernel.run({ images, args: step.args, x0, y0, x1, y1, grid: step.grid });
+    const { entry } = this.#table.info(step.kernel);
+    const call =
+      kernel.kind === 'wasm'
+        ? onNumbers(kernel.run, step, surfaces)
+        : onViews(kernel.run, step, surfaces);
+    return (part) => {
+      try {
+        call(part.x, part.y, part.x + part.width, part.y + part.height);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new DmaBufError('EIO', 'gpu_job', `kernel '${entry}' failed: ${why}`);
       }
-    } catch (error) {
-      const { entry } = this.#table.info(step.kernel);
-      const why = error instanceof Error ? error.message : String(error);
-      throw new DmaBufError('EIO', 'gpu_job', `kernel '${entry}' failed: ${why}`);
-    }
+    };
   }
 
   #instantiate({ url, entry }: KernelInfo): Loaded {
@@ -108,6 +112,28 @@ export class DeviceKernels {
     if (isWasmFunction(made)) return { kind: 'wasm', run: made };
     throw noEntry(url, entry);
   }
+}
+
+/** Calls a kernel for the part from x0, y0 to x1, y1. */
+type PartCall = (x0: number, y0: number, x1: number, y1: number) => void;
+
+function onNumbers(
+  run: WasmFunction,
+  { args }: DispatchStep,
+  surfaces: readonly KernelSurface[],
+): PartCall {
+  const images = surfaces.flatMap(numbersOf);
+  return (x0, y0, x1, y1) => void run(x0, y0, x1, y1, ...images, ...args);
+}
+
+function onViews(
+  run: KernelFunction,
+  { args, grid }: DispatchStep,
+  surfaces: readonly KernelSurface[],
+): PartCall {
+  return (x0, y0, x1, y1) => {
+    run({ images: surfaces.map(imageOf), args: [...args], x0, y0, x1, y1, grid }); // its own: it may keep or change them
+  };
 }
 
 /** Loads a JavaScript module, ES or CommonJS, without leaving the handler. */

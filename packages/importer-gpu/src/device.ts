@@ -10,10 +10,9 @@ import type { DeviceEnv, DeviceFactory, DriverDoor } from '@dmabuf/core/driver';
 import { Failures } from './failures.js';
 import { formatInfo } from './fourcc.js';
 import { ImageTable } from './image-table.js';
-import { IOCTL } from './ioctl.js';
+import { integers, IOCTL, kernelId } from './ioctl.js';
 import { blocks, RGB32 } from './kernels/check.js';
-import { plainKernels } from './kernels/plain.js';
-import { eitherKernels, SCRATCH_SLACK } from './kernels/wasm.js';
+import { eitherKernels, SCRATCH_SLACK, sharedPlainKernels } from './kernels/wasm.js';
 import type { Image, Kernels } from './kernels/kernels.js';
 import type { Mesh } from './kernels/vertex.js';
 import type { WasmKernelOptions } from './kernels/wasm.js';
@@ -35,7 +34,7 @@ import {
 } from './step.js';
 import { decodeSteps } from './step-codec.js';
 import { DeviceKernels } from './device-kernels.js';
-import { shaderCores } from './shader-cores.js';
+import { ShaderCores } from './shader-cores.js';
 import { checkedMesh, drawTriangles, type TrianglesStep } from './triangles.js';
 
 class GpuDevice {
@@ -51,8 +50,13 @@ class GpuDevice {
   /** What the queryTime commands of the job in hand read, ms. */
   #queries: number[] = [];
   #kernels: Kernels;
+  /** Those in TypeScript, on memory that wasm could reach. */
+  readonly #plain: Kernels;
+  readonly #cores: ShaderCores | undefined;
   /** What shares kernel calls with the shader cores. */
   readonly #shared: Pick<WasmKernelOptions, 'split'>;
+  /** The regions of the memory of jobs' images. */
+  readonly #regions: WeakMap<ArrayBufferLike, number> = new WeakMap();
   #scratchBytes = 0;
   #freed = 0;
 
@@ -63,8 +67,11 @@ class GpuDevice {
     this.#scratch = new Scratch(machine);
     this.#pool = door.hasPool ? door.poolMemory() : undefined;
     const scratchBytes = (): number => this.#scratchBytes;
-    const split = shaderCores(machine, door, { path: spec.path, scratchBytes });
-    this.#shared = split === undefined ? {} : { split };
+    const regionOf = (memory: ArrayBufferLike): number | undefined => this.#regions.get(memory);
+    const cores = ShaderCores.of(machine, door, spec.path, { regionOf, scratchBytes });
+    this.#cores = cores;
+    this.#shared = cores === undefined ? {} : { split: (call, part) => cores.split(call, part) };
+    this.#plain = sharedPlainKernels(this.#shared.split);
     this.#kernels = eitherKernels(this.#pool, this.#shared);
     this.#userKernels = new DeviceKernels(door, this.#pool);
     this.#times = new JobTimes(door);
@@ -153,8 +160,7 @@ class GpuDevice {
       return null;
     }
     if (request === IOCTL.LOAD_KERNEL) {
-      const [id = 0] = integers(request, [args], 1);
-      this.#userKernels.load(id);
+      this.#userKernels.load(kernelId(args));
       return null;
     }
     const known = Object.values(IOCTL).join(', ');
@@ -186,6 +192,9 @@ class GpuDevice {
     this.#hold(held);
     try {
       const surfaces = images.map((id) => this.#surfaces.resolve(id, job));
+      for (const { image, buffer } of surfaces) {
+        this.#regions.set(image.memory, buffer.record.region);
+      }
       const meshes = this.#checkAll(steps, surfaces);
       for (const step of steps) {
         if (step.op === 'dispatch') this.#dispatch(step, surfaces);
@@ -222,7 +231,10 @@ class GpuDevice {
 
   #dispatch(step: DispatchStep, surfaces: readonly JobSurface[]): void {
     const { words, base } = this.#door;
-    this.#userKernels.run(step, usedBy(step, surfaces), { x: 0, y: 0, ...step.grid });
+    const used = usedBy(step, surfaces);
+    const run = this.#userKernels.prepare(step, used);
+    if (this.#cores === undefined) run({ x: 0, y: 0, ...step.grid });
+    else this.#cores.dispatch(step, used, run);
     const counter = base + (this.#userKernels.isWasm(step.kernel) ? GPU.WASM : GPU.PLAIN);
     words.set(counter, words.get(counter) + 1);
     this.#countPixels(step.grid.width * step.grid.height);
@@ -243,7 +255,7 @@ class GpuDevice {
     const { words, base } = this.#door;
     const wasm = this.#inPool(dst.image) && (src === undefined || this.#inPool(src.image));
     const enough = !wasm || this.#scratchBytes >= scratchFor(step, dst, src);
-    apply(enough ? this.#kernels : plainKernels, step, dst, src);
+    apply(enough ? this.#kernels : this.#plain, step, dst, src);
     const counter = base + (wasm && enough ? GPU.WASM : GPU.PLAIN);
     words.set(counter, words.get(counter) + 1);
     if (!enough) words.set(base + GPU.NO_SCRATCH, words.get(base + GPU.NO_SCRATCH) + 1);
@@ -355,13 +367,6 @@ function drawnFrom(step: Step, surfaces: readonly JobSurface[]): JobSurface | un
   if (step.op === 'triangles') return step.blend === 'replace' ? surfaces[step.texture] : undefined;
   if (step.op !== 'dispatch') return undefined;
   return surfaces[step.uses.find(({ access }) => access === 'read')?.image ?? -1];
-}
-
-function integers(request: string, args: unknown, count: number): readonly number[] {
-  const values: unknown[] = Array.isArray(args) ? args : [];
-  const numbers = values.filter((v): v is number => typeof v === 'number' && Number.isInteger(v));
-  if (numbers.length === count && values.length === count) return numbers;
-  throw new DmaBufError('EINVAL', request, `takes ${count} integers, got ${JSON.stringify(args)}`);
 }
 
 export const createDevice: DeviceFactory = (env) => {

@@ -40,6 +40,13 @@ export function colorIndex(color: ColorSpec): number {
   );
 }
 
+/** The colour space of an index. RangeError. */
+export function colorAt(index: number): ColorSpec {
+  const color = COLORS[index];
+  if (color === undefined) throw new RangeError(`no colour space ${index}`);
+  return color;
+}
+
 export class ImageTable extends RecordTable {
   readonly #door: TableDoor;
 
@@ -77,8 +84,6 @@ export class ImageTable extends RecordTable {
       const offset = words.get(at + IMAGE.OFFSETS + i) >>> 0;
       planes.push({ offset, pitch: words.get(at + IMAGE.PITCHES + i) });
     }
-    const color = COLORS[words.get(at + IMAGE.COLOR)];
-    if (color === undefined) throw new RangeError(`image ${id} has no colour`);
     return {
       buffer: words.get(at + IMAGE.BUFFER),
       ino: words.get(at + IMAGE.INO),
@@ -87,7 +92,7 @@ export class ImageTable extends RecordTable {
       width: words.get(at + IMAGE.WIDTH),
       height: words.get(at + IMAGE.HEIGHT),
       planes,
-      color,
+      color: colorAt(words.get(at + IMAGE.COLOR)),
     };
   }
 }

@@ -71,7 +71,7 @@ export class KernelTable extends RecordTable {
     return this.#door.words.load(this.find(id) + KERNEL.ARITY);
   }
 
-  /** By the device that has loaded it. ENOENT. */
+  /** By the device that has loaded it, and by its cores: they all say the same. ENOENT. */
   setArity(id: number, parameters: number): void {
     this.#door.words.store(this.find(id) + KERNEL.ARITY, parameters);
   }

@@ -52,7 +52,7 @@ export const IMAGE = {
 /** A kernel of the user's: a {@link RECORD}. */
 export const KERNEL = {
   KIND: 3, // at registration, as all below but ARITY: index into KERNEL_KINDS
-  ARITY: 4, // device, when it has loaded it: parameters of a wasm function
+  ARITY: 4, // device and cores, when they have loaded it: parameters of a wasm function
   URL_BYTES: 5,
   ENTRY_BYTES: 6,
   TEXT: 31, // TEXT_WORDS words: UTF-8 of the URL, then of the name of the export
@@ -85,6 +85,7 @@ export const TILES = {
   RESULT: 4, // as DONE, before it: sum of the kernel's results
   BY_CORES: 5, // cores, by atomic add: tiles that the front end did not do itself
   FRONT_END: 6, // front end: its actor id
+  FAILED: 7, // cores, by CAS from 0: the one (1 and up) in which the call threw first; front end before OPEN: 0
   ENTRY: 8, // front end before OPEN, as all below: which kernel
   ARGS_COUNT: 9,
   ROWS_AT: 10,
@@ -92,15 +93,20 @@ export const TILES = {
   SCRATCH_STEP: 12,
   TILE_ROWS: 13,
   TILES: 14,
+  FAILURE_BYTES: 15, // core FAILED, after FAILURE: bytes of it
   LOCKS: 16, // CORES_MAX - 1 owner locks: a core holds its own while it looks at OPEN and does tiles
-  ARGS: 32, // ARGS_MAX doubles
-  WORDS: 160,
+  FAILURE: 32, // core FAILED: FAILURE_WORDS words, UTF-8 of what was thrown
+  ARGS: 96, // ARGS_MAX doubles
+  WORDS: 608,
 } as const;
+
+/** Room for the text of a failure. */
+export const FAILURE_WORDS: number = TILES.ARGS - TILES.FAILURE;
 
 /** Shader cores that a GPU may have. */
 export const CORES_MAX = 16;
 
-/** Arguments of a kernel that can be shared. */
+/** Arguments of a call that can be shared: those of every kernel of ours, or a dispatch of some twelve images. */
 export const ARGS_MAX: number = (TILES.WORDS - TILES.ARGS) / 2;
 
 /** Times that the commands of one job may ask for. */

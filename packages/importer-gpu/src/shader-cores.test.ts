@@ -2,7 +2,7 @@
 import type { DmaBuf, Fence, Machine } from '@dmabuf/core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { blend, blit, clear, type Command, copy, fill, triangles } from './command.js';
+import { blend, blit, clear, type Command, copy, dispatch, fill, triangles } from './command.js';
 import { GpuContext } from './context.js';
 import {
   DRM_FORMAT_ARGB8888,
@@ -19,22 +19,52 @@ import {
 import type { GpuImage } from './image.js';
 import { scratchBytes } from './scratch-size.js';
 import { gpu } from './spec.js';
+import { compileKernel, type Compiled } from './testing/compile.test-helper.js';
 import { bootMachine, poolBuffer, readBytes, writeBytes } from './testing/machine.test-helper.js';
 import { difference, painted } from './testing/pictures.test-helper.js';
 
-const [WIDTH, HEIGHT] = [638, 358];
+/** Large enough to be shared, as are the parts of it that are drawn. */
+const [WIDTH, HEIGHT] = [330, 222];
 const YUV = [DRM_FORMAT_YUV420, DRM_FORMAT_NV12, DRM_FORMAT_NV21, DRM_FORMAT_YUYV];
 const SOURCES = [...YUV, DRM_FORMAT_P010, DRM_FORMAT_RGB565];
+
+const MODULE = new URL('./testing/kernels.test-helper.js', import.meta.url);
+
+/** What `add` of that module does, in wasm. */
+const ADD = `
+export function add(
+  x0: i32, y0: i32, x1: i32, y1: i32,
+  sw: i32, sh: i32, src: usize, srcPitch: i32,
+  dw: i32, dh: i32, dst: usize, dstPitch: i32, value: f64,
+): void {
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
+      store<u32>(dst + y * dstPitch + x * 4, load<u32>(src + y * srcPitch + x * 4) + <u32>value);
+    }
+  }
+}
+`;
+let compiled: Compiled;
+
+test.before(async () => {
+  compiled = await compileKernel(ADD);
+});
+test.after(() => {
+  compiled.remove();
+});
+
+type Where = 'pool' | 'system';
 
 interface Bench {
   readonly machine: Machine;
   readonly context: GpuContext;
   end(): Promise<void>;
-  image(fourcc: FourCC, seed: number, width?: number, height?: number): GpuImage;
+  image(fourcc: FourCC, seed: number, width?: number, height?: number, where?: Where): GpuImage;
 }
 
-async function bench(shaderCores: number): Promise<Bench> {
-  const machine = await bootMachine({ shaderCores }, { pool: 48 << 20 });
+async function bench(shaderCores: number, limits?: { readonly job: number }): Promise<Bench> {
+  const options = { pool: 48 << 20, ...(limits && { limits }) };
+  const machine = await bootMachine({ shaderCores }, options);
   const scratch = poolBuffer(machine, scratchBytes(1280, 1280) * 3);
   const context = GpuContext.create(machine, { scratch });
   const opened: { close(): void }[] = [scratch];
@@ -46,9 +76,9 @@ async function bench(shaderCores: number): Promise<Bench> {
       context.close();
       await machine.shutdown();
     },
-    image(fourcc, seed, width = WIDTH, height = HEIGHT) {
+    image(fourcc, seed, width = WIDTH, height = HEIGHT, where = 'pool') {
       const { size } = packedLayout(fourcc, width, height);
-      const buffer = poolBuffer(machine, size);
+      const buffer = where === 'pool' ? poolBuffer(machine, size) : machine.alloc(size);
       writeBytes(buffer, painted(size, seed));
       const made = context.importImage({ buffer, fourcc, width, height });
       opened.push(buffer, made);
@@ -61,17 +91,21 @@ function good(context: GpuContext, fence: Fence): void {
   assert.is(fence.wait(20_000), 1, context.explain(fence));
 }
 
-/** What each kind of command draws, in order. */
-function pictures({ context, image }: Bench): readonly Uint8Array[] {
+/** What each kind of command draws, in order, from and into some memory. */
+function pictures(one: Bench, from: Where, into: Where): readonly Uint8Array[] {
+  const { context } = one;
   const draw = (dst: GpuImage, ...commands: Command[]): Uint8Array => {
     good(context, context.submit({ commands }));
     const bytes = readBytes(dst.buffer);
     dst.close();
     return bytes;
   };
+  const image = (fourcc: FourCC, seed: number): GpuImage =>
+    one.image(fourcc, seed, WIDTH, HEIGHT, from);
   const rgb = image(DRM_FORMAT_ARGB8888, 1);
-  const target = (): GpuImage => image(DRM_FORMAT_XRGB8888, 2);
-  const part = { x: 3, y: 5, width: 620, height: 340 };
+  const target = (fourcc: FourCC = DRM_FORMAT_XRGB8888, seed = 2): GpuImage =>
+    one.image(fourcc, seed, WIDTH, HEIGHT, into);
+  const part = { x: 3, y: 3, width: 312, height: 212 };
   const out: Uint8Array[] = [];
   for (const [i, fourcc] of SOURCES.entries()) {
     const src = image(fourcc, 10 + i);
@@ -82,7 +116,7 @@ function pictures({ context, image }: Bench): readonly Uint8Array[] {
     src.close();
   }
   for (const fourcc of [...YUV, DRM_FORMAT_RGB565]) {
-    const dst = image(fourcc, 30);
+    const dst = target(fourcc, 30);
     out.push(draw(dst, blit({ src: rgb, dst })));
   }
   for (const filter of ['nearest', 'bilinear'] as const) {
@@ -102,30 +136,97 @@ function pictures({ context, image }: Bench): readonly Uint8Array[] {
   out.push(draw(scrolled, copy({ src: scrolled, dst: scrolled, from: part, to: down })));
   const vertices = [
     { x: -20.5, y: 3, color: 0xff8040ff },
-    { x: 630, y: -10.25, u: 638, color: 0x40404040 },
-    { x: 300, y: 700, v: 358 },
+    { x: 390, y: -10.25, u: WIDTH, color: 0x40404040 },
+    { x: 150, y: 500, v: HEIGHT },
   ];
   out.push(draw(drawn, triangles({ dst: drawn, texture: rgb, vertices })));
-  const planar = [image(DRM_FORMAT_YUV420, 40), image(DRM_FORMAT_YUV420, 41)] as const;
+  const planar = [image(DRM_FORMAT_YUV420, 40), target(DRM_FORMAT_YUV420, 41)] as const;
   out.push(draw(planar[1], copy({ src: planar[0], dst: planar[1] })));
+  for (const url of from === 'pool' && into === 'pool' ? [MODULE, compiled.url] : [MODULE]) {
+    using kernel = context.loadKernel({ url, entry: 'add' });
+    for (const grid of [undefined, { width: WIDTH, height: 4 }, { width: 5, height: HEIGHT }]) {
+      const dst = target();
+      const images = [
+        { image: rgb, access: 'read' },
+        { image: dst, access: 'readwrite' },
+      ] as const;
+      out.push(draw(dst, dispatch({ kernel, images, args: [77], ...(grid && { grid }) })));
+    }
+  }
   return out;
 }
 
-test('every command draws the same bytes with one, two and three cores', async () => {
-  let wanted: readonly Uint8Array[] | undefined;
-  for (const cores of [1, 2, 3]) {
-    const one = await bench(cores);
-    const got = pictures(one);
-    // A core that sleeps may come too late for each of them: so until it has come.
-    while (cores > 1 && one.context.stats().coreTiles === 0) pictures(one);
-    const { coreTiles, plainRuns } = one.context.stats();
-    console.log(`# ${cores} cores: ${coreTiles} tiles not done by the first`);
-    assert.is(plainRuns, 0);
-    assert.is(coreTiles > 0, cores > 1);
-    wanted ??= got;
-    got.forEach((bytes, i) => assert.is(difference(bytes, wanted?.[i] ?? bytes), '', `${i}`));
-    await one.end();
+for (const [from, into, counts] of [
+  ['pool', 'pool', [1, 2, 3, 4]],
+  ['system', 'system', [1, 2, 3, 4]],
+  ['system', 'pool', [1, 3]],
+] as const) {
+  test(`every command draws the same bytes with ${counts.join(', ')} cores, from ${from} to ${into} memory`, async () => {
+    let wanted: readonly Uint8Array[] | undefined;
+    for (const cores of counts) {
+      const one = await bench(cores);
+      const got = pictures(one, from, into);
+      // A core that sleeps may come too late for each of them: so until it has come.
+      while (cores > 1 && one.context.stats().coreTiles === 0) pictures(one, from, into);
+      const { coreTiles } = one.context.stats();
+      console.log(`# ${cores} cores: ${coreTiles} tiles not done by the first`);
+      assert.is(coreTiles > 0, cores > 1);
+      wanted ??= got;
+      got.forEach((bytes, i) => assert.is(difference(bytes, wanted?.[i] ?? bytes), '', `${i}`));
+      await one.end();
+    }
+  });
+}
+
+test('a scaling that lacks scratch is shared in TypeScript', async () => {
+  const machine = await bootMachine({ shaderCores: 2 });
+  const context = GpuContext.create(machine);
+  const [src, dst] = [BIG, [500, 400] as const].map(([width, height]) => {
+    const buffer = poolBuffer(machine, width * height * 4);
+    return context.importImage({ buffer, fourcc: DRM_FORMAT_XRGB8888, width, height });
+  });
+  if (src === undefined || dst === undefined) throw new RangeError('two images');
+  for (let i = 0; i < 1000 && context.stats().coreTiles === 0; i++) {
+    good(context, context.submit({ commands: [blit({ src, dst })] }));
   }
+  const { coreTiles, plainForScratch } = context.stats();
+  assert.ok(coreTiles > 0 && plainForScratch > 0);
+  await machine.shutdown();
+});
+
+test('a kernel of the user’s that throws fails its job with EIO in words, in whichever core', async () => {
+  const one = await bench(3);
+  const { context } = one;
+  const image = one.image(DRM_FORMAT_XRGB8888, 60);
+  using kernel = context.loadKernel({ url: MODULE, entry: 'brokenFrom' });
+  const images = [{ image, access: 'overwrite' }] as const;
+  for (const row of [0, 8, 200, HEIGHT - 1]) {
+    const fence = context.submit({ commands: [dispatch({ kernel, images, args: [row] })] });
+    assert.is(fence.wait(20_000), -5);
+    assert.match(context.explain(fence) ?? '', /EIO.*kernel 'brokenFrom' failed: no row/);
+  }
+  good(context, context.submit({ commands: [clear({ dst: image })] }));
+  await one.end();
+});
+
+test('a kernel of the user’s that never ends is ETIMEDOUT, and all cores are there again', async () => {
+  const one = await bench(3, { job: 300 });
+  const { context } = one;
+  const image = one.image(DRM_FORMAT_XRGB8888, 60);
+  using spend = context.loadKernel({ url: MODULE, entry: 'spend' });
+  using where = context.loadKernel({ url: MODULE, entry: 'where' });
+  const images = [{ image, access: 'overwrite' }] as const;
+  const fence = context.submit({ commands: [dispatch({ kernel: spend, images, args: [1e9] })] });
+  assert.is(fence.wait(20_000), -110);
+  const before = context.stats().coreTiles;
+  const anew = dispatch({ kernel: where, images });
+  for (let i = 0; i < 1000 && context.stats().coreTiles === before; i++) {
+    good(context, context.submit({ commands: [anew] }));
+  }
+  assert.ok(context.stats().coreTiles > before);
+  const words = new Uint32Array(readBytes(image.buffer).buffer);
+  assert.ok(words.every((word, i) => word === ((i % WIDTH) | (Math.floor(i / WIDTH) << 16))));
+  await one.end();
 });
 
 const BIG = [1280, 720] as const;

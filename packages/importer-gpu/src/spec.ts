@@ -1,5 +1,5 @@
 /** gpu(): the GPU as boot takes it. */
-import type { DriverSpec } from '@dmabuf/core';
+import type { DriverSpec, Machine } from '@dmabuf/core';
 import { CORES_MAX, gpuWords, MAX_RECORDS } from './layout.js';
 
 export interface GpuOptions {
@@ -19,7 +19,7 @@ export interface GpuOptions {
    */
   readonly poolOnly?: boolean;
   /**
-   * Threads that share a command's work on pool memory in tiles, the one that takes the jobs among them; default 1, at most
+   * Threads that share a command's work in tiles, the one that takes the jobs among them; default 1, at most
    * 16. The result is the same. Worth it where the machine has that many cores to spare, and for large images.
    */
   readonly shaderCores?: number;
@@ -71,4 +71,11 @@ export function gpu(options: GpuOptions = {}): DriverSpec {
 /** Whether a device node's description is that of a GPU. */
 export function isGpuInfo(info: unknown): info is GpuInfo {
   return typeof info === 'object' && info !== null && 'class' in info && info.class === 'gpu';
+}
+
+/** Actor ids of the shader cores of the GPU at `path`, the device itself apart. ENOENT: no such device. */
+export function coreActors(machine: Machine, path: string): readonly number[] {
+  const { info } = machine.device(path);
+  const paths = isGpuInfo(info) ? info.cores : [];
+  return paths.map((core) => machine.device(core).actor);
 }

@@ -1,11 +1,12 @@
 /** The board of tiles, with whoever works on it dying at each of its accesses. */
+import { DmaBufError } from '@dmabuf/core';
 import { Words } from '@dmabuf/core/driver';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { gpuWords, TILES, tilesAt } from './layout.js';
 import { gpu } from './spec.js';
 import { Death, doorOf, DyingWords } from './testing/dying.test-helper.js';
-import { TileBoard, type TileCall } from './tile-board.js';
+import { type DoTile, TileBoard, type TileCall } from './tile-board.js';
 
 const [FRONT, CORE, REAPER] = [1002, 1003, 1004];
 const ROWS = 21;
@@ -22,63 +23,121 @@ function bench() {
   sane(FRONT).frontEnd = FRONT;
   const rows = Array.from({ length: ROWS }, () => 0);
   const scratch = new Set<number | undefined>();
-  const doTile = (entry: number, [at, y0 = 0, y1 = 0, half]: readonly number[]): number => {
-    assert.equal([entry, half], [3, 0.5]);
+  const doTile = ([at, y0 = 0, y1 = 0, half]: readonly number[]): number => {
+    assert.is(half, 0.5);
     scratch.add(at);
     for (let y = y0; y < y1; y++) rows[y] = (rows[y] ?? 0) + 1;
     return y1 - y0;
+  };
+  const join = (entry: number): DoTile => {
+    assert.is(entry, 3);
+    return doTile;
   };
   const reap = (dead: number): void => {
     TileBoard.died(doorOf(new Words(memory), REAPER, spec), dead);
   };
   const dying = (self: number): TileBoard => new TileBoard(doorOf(mortal, self, spec));
-  return { mortal, dying, sane, rows, scratch, doTile, reap };
+  return { mortal, dying, sane, rows, scratch, doTile, join, reap };
 }
 
 const once = (rows: readonly number[]): boolean => rows.every((count) => count === 1);
 
-test('every row is done once, by the front end, by the core, or by both', () => {
-  for (const stop of [0, 1, 5, Infinity]) {
-    const { sane, rows, scratch, doTile } = bench();
+test('every row is done once, by the front end or by the core, and nothing when the board is closed', () => {
+  for (const helped of [false, true]) {
+    const { sane, rows, scratch, doTile, join } = bench();
     const [front, core] = [sane(FRONT), sane(CORE)];
-    const serve = (): void => {
-      if (stop === 0) return;
-      let tiles = 0;
-      // The core does `stop` tiles, and the front end, called from its last one, the others.
+    const ring = (): void => (helped ? core.serve(1, join) : undefined);
+    assert.is(front.run(CALL, doTile, ring), ROWS);
+    assert.ok(once(rows));
+    assert.equal([...scratch], [helped ? 23 : 7], 'each thread has scratch of its own');
+    core.serve(1, join);
+    assert.ok(once(rows));
+  }
+});
+
+test('what a call throws in a core is thrown by the front end, in words, and nobody takes a tile after', () => {
+  const why = 'out of order: '.padEnd(400, '§');
+  for (const done of [0, 1, 5]) {
+    const { sane, rows, doTile } = bench();
+    const [front, core] = [sane(FRONT), sane(CORE)];
+    let tiles = 0;
+    const failing = (args: readonly number[]): number => {
+      if (tiles++ === done) throw new DmaBufError('EIO', 'gpu_job', why);
+      return doTile(args);
+    };
+    const ring = (): void => core.serve(1, () => failing);
+    assert.throws(() => front.run(CALL, doTile, ring), /^EIO.*out of order: §{100}/);
+    assert.is(rows.filter((count) => count === 1).length, 2 * done, 'the front end did none');
+    rows.fill(0);
+    assert.is(
+      front.run(CALL, doTile, () => {}),
+      ROWS,
+      'the next call is whole',
+    );
+  }
+});
+
+test('a core that dies while it says what was thrown: the call fails or is said to be lost, and the next one is whole', () => {
+  let deaths = 0;
+  for (let at = 0; ; at++) {
+    const { mortal, dying, sane, rows, doTile, reap } = bench();
+    const front = sane(FRONT);
+    const failing = (): never => {
+      mortal.dieAt(at);
+      throw new RangeError('out of order');
+    };
+    const before = deaths;
+    const ring = (): void => {
       try {
-        core.serve(1, (entry, args) => {
-          if (tiles++ === stop) throw new RangeError('enough');
-          return doTile(entry, args);
-        });
+        dying(CORE).serve(1, () => failing);
       } catch (error) {
-        if (!(error instanceof RangeError)) throw error;
+        if (!(error instanceof Death)) throw error;
+        deaths++;
+        reap(CORE);
       }
     };
-    const sum = front.run(CALL, doTile, serve);
-    if (stop === 0 || stop === Infinity) {
-      assert.is(sum, ROWS);
-      assert.ok(once(rows));
-      assert.equal([...scratch], [stop === 0 ? 7 : 23], 'each thread has scratch of its own');
-    } else {
-      assert.is(sum, undefined, 'a tile that a core failed in is lost, and that is told');
-      assert.is(rows.filter((count) => count === 0).length, 2);
+    try {
+      assert.is(front.run(CALL, doTile, ring), undefined);
+    } catch (error) {
+      assert.match(
+        String(error),
+        /EIO.*(RangeError: out of order|a kernel failed in shader core 1)/,
+      );
     }
-    const before = [...rows];
-    core.serve(1, doTile); // the board is closed: nobody takes anything
-    assert.equal(rows, before);
+    rows.fill(0);
+    assert.is(
+      front.run(CALL, doTile, () => {}),
+      ROWS,
+    );
+    if (deaths === before) break;
   }
+  assert.ok(deaths > 5, `${deaths} deaths`);
+});
+
+test('a core that cannot join a call leaves all of it to the front end', () => {
+  const { sane, rows, doTile } = bench();
+  const refusing = (): never => {
+    throw new RangeError('no such module here');
+  };
+  const core = sane(CORE);
+  assert.is(
+    sane(FRONT).run(CALL, doTile, () => core.serve(1, refusing)),
+    ROWS,
+  );
+  assert.ok(once(rows));
+  assert.equal(core.busy(), []);
 });
 
 test('a core that dies at any access: the call is whole or said to be lost, and the next one is whole', () => {
   let deaths = 0;
   let lost = 0;
   for (let at = 0; ; at++) {
-    const { mortal, dying, sane, rows, doTile, reap } = bench();
+    const { mortal, dying, sane, rows, doTile, join, reap } = bench();
     const front = sane(FRONT);
     const serve = (): void => {
       mortal.dieAt(at);
       try {
-        dying(CORE).serve(1, doTile);
+        dying(CORE).serve(1, join);
       } catch (error) {
         if (!(error instanceof Death)) throw error;
         deaths++;
@@ -94,7 +153,7 @@ test('a core that dies at any access: the call is whole or said to be lost, and 
     rows.fill(0);
     const next = sane(CORE);
     assert.is(
-      front.run(CALL, doTile, () => next.serve(1, doTile)),
+      front.run(CALL, doTile, () => next.serve(1, join)),
       ROWS,
     );
     assert.ok(once(rows));
@@ -106,7 +165,7 @@ test('a core that dies at any access: the call is whole or said to be lost, and 
 test('a front end that dies at any store: the cores leave its call alone, and its next life’s is whole', () => {
   let deaths = 0;
   for (let at = 0; ; at++) {
-    const { mortal, dying, sane, rows, doTile, reap } = bench();
+    const { mortal, dying, sane, rows, doTile, join, reap } = bench();
     const core = sane(CORE);
     let died = false;
     try {
@@ -120,11 +179,11 @@ test('a front end that dies at any store: the cores leave its call alone, and it
       reap(FRONT);
     }
     const done = [...rows];
-    core.serve(1, doTile);
+    core.serve(1, join);
     assert.equal(rows, done, `the core wrote after the death at ${at}`);
     rows.fill(0);
     assert.is(
-      sane(FRONT).run(CALL, doTile, () => core.serve(1, doTile)),
+      sane(FRONT).run(CALL, doTile, () => core.serve(1, join)),
       ROWS,
     );
     assert.ok(once(rows));

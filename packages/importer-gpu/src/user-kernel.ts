@@ -9,8 +9,8 @@
  * its width and height, then for each plane its address and pitch in bytes; then the arguments. Images must
  * lie in the pool. It may use no memory but its images'; the pool belongs to others too.
  *
- * A kernel is called for parts of the grid that make it up, in any order, on any core. So it must not
- * depend on what it writes elsewhere in the grid. It runs with the device's rights: as drivers, kernels are
+ * A kernel is called for parts of the grid that make it up, in any order, and by several shader cores at once, each with
+ * a module of its own. So it must not depend on what it writes elsewhere in the grid, nor on what its module remembers. It runs with the device's rights: as drivers, kernels are
  * trusted code.
  */
 import { DmaBufError } from '@dmabuf/core';

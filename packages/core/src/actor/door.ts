@@ -168,6 +168,14 @@ export class DriverDoor {
     return this.#s.regions.adoptMemory(memory, syscall);
   }
 
+  /**
+   * Hands a region that this device has to another device of the driver's, which may then {@link view} it. Blocks on
+   * the first time. EACCES: it does not have it itself.
+   */
+  deliver(region: number, actor: number): void {
+    this.#s.regions.deliver(region, actor);
+  }
+
   /** Pointer of the pool's region. ENODEV when the machine was booted without a pool. */
   get pool(): number {
     for (const region of this.#k.regions.live()) {

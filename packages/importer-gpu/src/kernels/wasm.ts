@@ -10,10 +10,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { DmaBufError } from '@dmabuf/core';
 import { fail } from './check.js';
 import { makeFront } from './front.js';
+import {
+  ENTRIES,
+  type FlatCall,
+  flatOps,
+  plainPart,
+  type ScratchOf,
+  type Split,
+} from './flat-call.js';
 import type { Image, Kernels } from './kernels.js';
-import type { KernelOps, ScaleOp, TriangleOp } from './ops.js';
+import type { KernelOps } from './ops.js';
 import { plainOps } from './plain.js';
-import { scaleScratchBytes } from './scale-map.js';
 
 export interface WasmKernelOptions {
   /**
@@ -23,7 +30,7 @@ export interface WasmKernelOptions {
   readonly scratch?: { readonly byteOffset: number; readonly byteLength: number };
   /** The compiled module, where a bundler moved the file; default `loadKernelModule()`. */
   readonly module?: WebAssembly.Module;
-  /** Shares calls with other threads; default: none are. */
+  /** Shares calls with other threads, those of the kernels in TypeScript too; default: none are. */
   readonly split?: Split;
 }
 
@@ -66,12 +73,6 @@ function entry(exports: WebAssembly.Exports, name: string): Entry {
   return found;
 }
 
-/** Kernels, in the order of their numbers, and which two of their arguments are the rows. */
-const ENTRIES = ['convert', 'pack', 'scale', 'blend', 'fill', 'copy', 'triangle'] as const;
-const ROWS_AT = { convert: 12, pack: 11, scale: 5, blend: 5, fill: 3, copy: 5, triangle: 2 };
-/** Which argument of `scale` is the scratch. */
-const SCRATCH_AT = 1;
-
 function calls(exports: WebAssembly.Exports): readonly Entry[] {
   return ENTRIES.map((name) => entry(exports, name));
 }
@@ -88,118 +89,10 @@ export function kernelEntries(
   return (index, args) => entries[index]?.(...args) ?? 0;
 }
 
-/** Does a call, by other threads too or by `whole`; the sum of the parts' results. */
-export type Split = (call: KernelCallInfo, whole: (args: readonly number[]) => number) => number;
-
-/** A call that may be split. */
-export interface KernelCallInfo {
-  readonly entry: number;
-  readonly args: readonly number[];
-  readonly rowsAt: number;
-  /** −1: it needs none. */
-  readonly scratchAt: number;
-  /** Bytes that each thread needs of it. */
-  readonly scratchStep: number;
-  /** Pixels that it goes over, at most. */
-  readonly pixels: number;
-}
-
-function makeOps(
-  exports: WebAssembly.Exports,
-  pool: ArrayBufferLike,
-  scratch: WasmKernelOptions['scratch'],
-  split: Split | undefined,
-): KernelOps {
-  const entries = calls(exports);
-  const shared =
-    (name: (typeof ENTRIES)[number]) =>
-    (pixels: number, args: readonly number[], scratchStep: number = 0): number => {
-      const index = ENTRIES.indexOf(name);
-      const whole = (given: readonly number[]): number => entries[index]?.(...given) ?? 0;
-      if (split === undefined) return whole(args);
-      const scratchAt = name === 'scale' ? SCRATCH_AT : -1;
-      const rowsAt = ROWS_AT[name];
-      return split({ entry: index, args, rowsAt, scratchAt, scratchStep, pixels }, whole);
-    };
-  const kernels = {
-    convert: shared('convert'),
-    pack: shared('pack'),
-    scale: shared('scale'),
-    blend: shared('blend'),
-    fill: shared('fill'),
-    copy: shared('copy'),
-    triangle: shared('triangle'),
-  };
-  return {
-    convert(dst, s, width, k, y0, y1) {
-      kernels.convert(width * (y1 - y0), [
-        ...[dst.base, dst.pitch, s.base, s.pitch, s.u, s.uPitch, s.v, s.vPitch],
-        ...[s.layout, s.xOdd, s.yOdd, width, y0, y1, k.yo, k.cy, k.crv, k.cgu, k.cgv, k.cbu],
-      ]);
-    },
-    pack({ dst, src, width, height, k }, y0, y1) {
-      kernels.pack(width * (y1 - y0), [
-        ...[dst.layout, dst.base, dst.pitch, dst.u, dst.uPitch, dst.v, dst.vPitch],
-        ...[src.base, src.pitch, width, height, y0, y1, k.yo],
-        ...[k.y, k.u, k.v].flatMap(({ b, g, r }) => [b, g, r]),
-      ]);
-    },
-    scale(op, y0, y1) {
-      const room = scratchFor(op, scratch);
-      const s = op.packed?.src;
-      const k = op.packed?.k;
-      const args = [
-        ...[op.bilinear ? 1 : 0, room, op.dst.base, op.dst.pitch, op.width, y0, y1],
-        ...[
-          op.src.base,
-          op.src.pitch,
-          op.sourceWidth,
-          op.sourceHeight,
-          op.stepX,
-          op.stepY,
-          op.orMask,
-        ],
-        ...[
-          s?.u ?? 0,
-          s?.uPitch ?? 0,
-          s?.v ?? 0,
-          s?.vPitch ?? 0,
-          s?.layout ?? 0,
-          s?.xOdd ?? 0,
-          s?.yOdd ?? 0,
-        ],
-        ...[k?.yo ?? 0, k?.cy ?? 0, k?.crv ?? 0, k?.cgu ?? 0, k?.cgv ?? 0, k?.cbu ?? 0],
-      ];
-      // Each thread's part begins at a multiple of 16.
-      kernels.scale(op.width * (y1 - y0), args, scratchBytesOf(op));
-    },
-    blend({ dst, src, width, coverage, alpha, orMask }, y0, y1) {
-      kernels.blend(width * (y1 - y0), [
-        ...[dst.base, dst.pitch, src.base, src.pitch, width, y0, y1],
-        ...[coverage ? 1 : 0, alpha, orMask],
-      ]);
-    },
-    fill(dst, width, pixel, y0, y1) {
-      kernels.fill(width * (y1 - y0), [dst.base, dst.pitch, width, y0, y1, pixel]);
-    },
-    copy(dst, src, bytes, orMask, y0, y1) {
-      // Rows that may overlap go in the order that the kernel chooses.
-      const reach = Math.max(dst.pitch, src.pitch) * y1;
-      const apart = Math.abs(dst.base - src.base) >= reach;
-      const pixels = apart ? (bytes * (y1 - y0)) >> 2 : 0;
-      const args = [dst.base, dst.pitch, src.base, src.pitch, bytes, y0, y1, orMask];
-      kernels.copy(pixels, args);
-    },
-    triangle(op, y0, y1) {
-      const { top, bottom } = op.triangle;
-      const [first, end] = [Math.max(y0, top), Math.min(y1, bottom)];
-      if (first >= end) return 0;
-      return kernels.triangle((op.right - op.left) * (end - first), triangleArgs(op, first, end));
-    },
-  };
-
-  function scratchFor(op: ScaleOp, range: WasmKernelOptions['scratch']): number {
-    const need = scratchBytesOf(op) + SCRATCH_SLACK;
+/** Where a thread's part of a scaling's scratch begins: a multiple of 16 in the range. */
+function scratchIn(pool: ArrayBufferLike, range: WasmKernelOptions['scratch']): ScratchOf {
+  return (op, bytes) => {
+    const need = bytes + SCRATCH_SLACK;
     const have = range?.byteLength ?? 0;
     if (range === undefined || have < need) {
       throw new DmaBufError(
@@ -216,25 +109,7 @@ function makeOps(
       );
     }
     return Math.ceil(range.byteOffset / 16) * 16;
-  }
-}
-
-/** What a scaling needs of scratch, from a multiple of 16; a multiple of 16 itself. */
-function scratchBytesOf(op: ScaleOp): number {
-  const packed = op.packed !== undefined;
-  return scaleScratchBytes(op.sourceWidth, op.width, op.bilinear, packed);
-}
-
-function triangleArgs(op: TriangleOp, y0: number, y1: number): number[] {
-  const { triangle: t, dst, texture } = op;
-  const filter = texture === undefined ? 0 : op.bilinear ? 2 : 1;
-  const { src, width = 0, height = 0, orMask = 0 } = texture ?? {};
-  const planes = [...t.edges, t.blue, t.green, t.red, t.alpha, t.u, t.v];
-  return [
-    ...[dst.base, dst.pitch, y0, y1, op.left, op.right, op.orMask, op.over ? 1 : 0],
-    ...[filter, src?.base ?? 0, src?.pitch ?? 0, width, height, orMask, t.x, t.y],
-    ...planes.flatMap(({ at, x, y }) => [at, x, y]),
-  ];
+  };
 }
 
 interface Loaded {
@@ -245,8 +120,13 @@ interface Loaded {
 function load(memory: WebAssembly.Memory, { scratch, module, split }: WasmKernelOptions): Loaded {
   const instance = new WebAssembly.Instance(module ?? loadKernelModule(), { env: { memory } });
   const pool = memory.buffer;
+  const entries = calls(instance.exports);
+  const sink = (call: FlatCall): number => {
+    const part = (args: readonly number[]): number => entries[call.entry]?.(...args) ?? 0;
+    return split === undefined ? part(call.args) : split(call, part);
+  };
   return {
-    ops: makeOps(instance.exports, pool, scratch, split),
+    ops: flatOps(sink, scratchIn(pool, scratch)),
     reaches: (image) => image.memory === pool,
   };
 }
@@ -275,12 +155,31 @@ export function eitherKernels(
   options: WasmKernelOptions = {},
 ): Kernels {
   const loaded = memory === undefined ? undefined : load(memory, options);
+  const plain = sharedPlainOps(options.split);
   return makeFront(
     'either',
     () => true,
     (_call, dst, src) => {
       const inPool = loaded?.reaches(dst) === true && (src === undefined || loaded.reaches(src));
-      return inPool && loaded !== undefined ? loaded.ops : plainOps;
+      return inPool && loaded !== undefined ? loaded.ops : plain;
     },
+  );
+}
+
+/** The kernels in TypeScript, with what they do shared as `split` does it. */
+export function sharedPlainKernels(split: Split | undefined): Kernels {
+  const ops = sharedPlainOps(split);
+  return makeFront(
+    'plain',
+    () => true,
+    () => ops,
+  );
+}
+
+function sharedPlainOps(split: Split | undefined): KernelOps {
+  if (split === undefined) return plainOps;
+  return flatOps(
+    (call) => split({ ...call, scratchAt: -1, scratchStep: 0, plain: true }, plainPart(call)),
+    () => 0,
   );
 }

@@ -40,6 +40,11 @@ export function broken(): void {
   throw new Error('out of order');
 }
 
+/** Throws for rows from args[0] on. */
+export function brokenFrom({ args: [row = 0], y1 }: KernelCall): void {
+  if (y1 > row) throw new RangeError(`no row ${y1 - 1}`);
+}
+
 /** Writes outside of its plane, which a view has no place for. */
 export function outside({ images: [dst] }: KernelCall): void {
   const bytes = dst?.planes[0]?.bytes;
