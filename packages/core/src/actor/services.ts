@@ -92,7 +92,7 @@ export function makeServices(
   const buffers = new Buffers(kernel, regions, ops);
   ops.push(systemHeapOps(regions, buffers));
   const jobs = new Jobs(kernel, bell);
-  jobs.onOrphan = (queue) => buffers.release(queue);
+  jobs.claims.onOrphan = (queue) => buffers.release(queue);
   const inbox = new ReadyInbox(kernel, jobs.ready);
   const callbacks = new Callbacks(kernel, jobs, bell, inbox);
   const blocking = new Blocking(kernel);

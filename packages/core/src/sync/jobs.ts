@@ -8,7 +8,7 @@
  * One word holds state, the mask of granted links (later: who ends the job), the waiters bit and 15 bits of
  * generation; every change of it is a CAS. There is no counter of pending grants: PENDING with a full mask is READY.
  * JobBuilder adds jobs, Dispatch hands on those that became READY; here they are claimed, completed,
- * released and cancelled. FINISHING names the job that this thread is half-way through ending, for
+ * released and cancelled, and JobClaims does what that does to their buffers. FINISHING names the job that this thread is half-way through ending, for
  * whoever recovers after its death; every step of ending can be done twice, but by one after the other. Who
  * ends a job is decided by a CAS of its state word, which names the winner: others may have it in FINISHING too.
  */
@@ -21,22 +21,17 @@ import {
   CONTEXT_FLAG,
   HEADER,
   JOB,
-  JOB_FLAG,
   JOB_GRANT_MASK,
   JOB_GRANT_SHIFT,
   JOB_STATE,
   JOB_STATE_MASK,
   JOB_WAITERS,
-  LINK,
-  LINK_FLAG,
-  ORPHAN,
-  QUEUE,
 } from '../memory/layout.js';
 import { Contexts, isBeingCancelled } from './contexts.js';
 import { Dependents } from './dependents.js';
 import { Dispatch } from './dispatch.js';
 import { JobBuilder } from './job-builder.js';
-import { firstLink, MORE_SLOT, nextLink, nextRecord } from './job-links.js';
+import { JobClaims } from './job-claims.js';
 import type { FencePoint, JobSpec } from './job-spec.js';
 import { JobTable } from './job-table.js';
 import { Payloads } from './payloads.js';
@@ -55,8 +50,7 @@ export class Jobs {
   readonly queues: Queues;
   readonly dependents: Dependents;
   readonly dispatch: Dispatch;
-  /** Told when a queue ran empty whose buffer has no reference left. */
-  onOrphan: (queue: number) => void = () => {};
+  readonly claims: JobClaims;
   /** The pieces of memory of a claimed buffer, which its exporter knows. */
   pieces: (buffer: BufferRecord) => readonly SgEntry[] = () => [];
 
@@ -73,6 +67,7 @@ export class Jobs {
     this.dependents = new Dependents(kernel, (job, bit) => dispatch.grant(job, bit));
     const { table, contexts, payloads } = this;
     const [queues, dependents] = [this.queues, this.dependents];
+    this.claims = new JobClaims(kernel, table, queues, dependents);
     const parts = { kernel, table, contexts, queues, dependents, dispatch, payloads };
     this.builder = new JobBuilder(parts);
   }
@@ -93,22 +88,9 @@ export class Jobs {
     }
   }
 
-  /**
-   * Why a claimed job must not run: −errno of a failed dependency, of a poisoned buffer that it
-   * reads (D8), or of a cancel; 0 if it may.
-   */
+  /** Why a claimed job must not run, 0 if it may: see {@link JobClaims.blocker}. */
   blocker(job: number): number {
-    const { words } = this.#k;
-    const dep = words.get(job + JOB.DEP_ERROR);
-    if (dep !== 0) return dep;
-    if ((words.get(job + JOB.FLAGS) & JOB_FLAG.RUN_ANYWAY) !== 0) return 0;
-    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
-      const target = words.get(link + LINK.TARGET);
-      if (target === 0 || (target & (LINK_FLAG.FENCE | LINK_FLAG.DISCARD)) !== 0) continue;
-      const error = words.get((target & LINK_FLAG.TARGET_MASK) + QUEUE.CONTENT_ERROR);
-      if (error !== 0) return error;
-    }
-    return 0;
+    return this.claims.blocker(job);
   }
 
   /** Signals the fence of a RUNNING (or CANCELLING) job: 0 or −errno. Its claims stay. */
@@ -122,7 +104,7 @@ export class Jobs {
   /** Ends the claims of a job that is DONE, and frees its slot unless a sync file pins it. */
   release(job: number): void {
     const generation = this.#begin(job);
-    this.#removeLinks(job);
+    this.claims.remove(job);
     this.#end();
     this.#reclaim(job, generation);
     this.dispatch.flush();
@@ -132,7 +114,7 @@ export class Jobs {
   finish(job: number, error: number): void {
     const generation = this.#begin(job);
     this.#complete(job, error);
-    this.#removeLinks(job);
+    this.claims.remove(job);
     this.#end();
     this.#reclaim(job, generation);
     this.dispatch.flush();
@@ -161,7 +143,7 @@ export class Jobs {
   /** {@link finish} of a hold that is past its limit; false if it has ended. Its buffers are tainted (D9). */
   evict(job: number, generation: number, error: number): boolean {
     if (!this.#decide(job, generation, JOB_STATE.EVICTING)) return false;
-    this.#taint(job);
+    this.claims.taint(job);
     this.finish(job, error);
     return true;
   }
@@ -176,7 +158,7 @@ export class Jobs {
   /** Ends a claimed job that never ran: its claims go first, so that no buffer's content changes. */
   abandon(job: number, generation: number): void {
     if (!this.#decide(job, generation, JOB_STATE.ENDING)) return;
-    this.#removeLinks(job);
+    this.claims.remove(job);
     this.finish(job, 0);
   }
 
@@ -204,20 +186,6 @@ export class Jobs {
     return kept | (this.#k.self << JOB_GRANT_SHIFT) | stage;
   }
 
-  /** Notes on each buffer that the thread of an evicted hold may still be at it. */
-  #taint(job: number): void {
-    const { words, locks } = this.#k;
-    const actor = words.get(job + JOB.TARGET);
-    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
-      const target = words.get(link + LINK.TARGET);
-      const queue = target & LINK_FLAG.TARGET_MASK;
-      if (queue === 0 || (target & LINK_FLAG.FENCE) !== 0) continue;
-      locks.lock(queue);
-      words.set(queue + QUEUE.TAINTED, actor);
-      locks.unlock(queue);
-    }
-  }
-
   /**
    * Goes on with a {@link finish} whose thread has died in it: whatever was done is not done again but
    * harmlessly. `error`: for a fence that had not signalled. Only for a job that the dead alone was ending.
@@ -230,7 +198,7 @@ export class Jobs {
       this.#takeOver(job);
       this.#wake(job);
       this.dependents.signal(job, words.get(job + JOB.ERROR));
-      this.#removeLinks(job);
+      this.claims.remove(job);
       this.#end();
       this.#reclaim(job, generation);
       this.dispatch.flush();
@@ -314,7 +282,7 @@ export class Jobs {
     const { words } = this.#k;
     const generation = this.#begin(job);
     words.cas(job + JOB.DEP_ERROR, 0, error);
-    this.#removeLinks(job);
+    this.claims.remove(job);
     const here = this.#endsHere(job);
     if (here) this.#complete(job, error);
     else this.dispatch.redispatch(job);
@@ -338,7 +306,7 @@ export class Jobs {
   /** Each step can be done twice, the transition to DONE comes last. */
   #complete(job: number, error: number): void {
     const { words, clock, seam } = this.#k;
-    this.#markContent(job, error);
+    this.claims.markContent(job, error);
     words.set(job + JOB.ERROR, error);
     words.setDouble(job + JOB.T_DONE, clock.now());
     this.contexts.completed(words.get(job + JOB.CONTEXT), words.getDouble(job + JOB.SEQNO), error);
@@ -393,69 +361,5 @@ export class Jobs {
     if (this.#become(job, generation, JOB_STATE.READY, JOB_STATE.RUNNING)) {
       this.finish(job, this.blocker(job));
     }
-  }
-
-  /** D8: a failed writer poisons the content; a full overwrite that succeeded clears it. */
-  #markContent(job: number, error: number): void {
-    const { words } = this.#k;
-    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
-      const target = words.get(link + LINK.TARGET);
-      if ((target & LINK_FLAG.EXCLUSIVE) === 0 || (target & LINK_FLAG.FENCE) !== 0) continue;
-      const queue = target & LINK_FLAG.TARGET_MASK;
-      if (error !== 0) words.set(queue + QUEUE.CONTENT_ERROR, error);
-      else if ((target & LINK_FLAG.DISCARD) !== 0) {
-        words.set(queue + QUEUE.CONTENT_ERROR, 0);
-        words.set(queue + QUEUE.TAINTED, 0);
-      }
-    }
-  }
-
-  /**
-   * Takes all links of a job back and frees its further records. A link that is in no queue any more has no
-   * TARGET, so this can be done twice.
-   */
-  #removeLinks(job: number): void {
-    const { words } = this.#k;
-    for (let link = firstLink(words, job); link !== 0; link = nextLink(words, link)) {
-      const target = words.get(link + LINK.TARGET);
-      if ((target & LINK_FLAG.FENCE) !== 0) this.dependents.remove(link);
-      else if (target !== 0) this.#removeClaim(target & LINK_FLAG.TARGET_MASK, link);
-    }
-    while (nextRecord(this.#k, job) !== 0) this.#freeLast(job);
-  }
-
-  /** Frees the last record of a job; RECLAIM names who is at it. */
-  #freeLast(job: number): void {
-    const { words } = this.#k;
-    let before = job;
-    let record = nextRecord(this.#k, job);
-    for (let next = nextRecord(this.#k, record); next !== 0; next = nextRecord(this.#k, record)) {
-      before = record;
-      record = next;
-    }
-    words.store(record + JOB.STATE, this.table.reclaimWord(record));
-    words.store(before + JOB.LINK + MORE_SLOT * LINK.WORDS + LINK.TARGET, 0);
-    this.table.free(record);
-  }
-
-  #removeClaim(queue: number, link: number): void {
-    const { words, locks } = this.#k;
-    locks.lock(queue);
-    // A recoverer that waited for the lock may find that it has been done.
-    if ((words.get(link + LINK.TARGET) & LINK_FLAG.TARGET_MASK) === queue) {
-      this.queues.remove(queue, link);
-    }
-    const orphan = this.#takeOrphan(queue);
-    locks.unlock(queue);
-    if (orphan) this.onOrphan(queue);
-  }
-
-  /** Whether this thread is to free the buffer of a queue that has run empty. Its lock is held. */
-  #takeOrphan(queue: number): boolean {
-    const { words, self } = this.#k;
-    if (words.get(queue + QUEUE.HEAD) !== 0) return false;
-    if (words.get(queue + QUEUE.ORPHAN) !== ORPHAN.WAITING) return false;
-    words.set(queue + QUEUE.ORPHAN, -self);
-    return true;
   }
 }
