@@ -44,11 +44,12 @@ export function checkDraft(draft: AtomicDraft, context: CheckContext): void {
   if (context.async) checkAsync(draft, context);
 }
 
-/** Whether mode, ACTIVE or connector change: what wants ALLOW_MODESET. */
+/** Whether mode, ACTIVE, connector or its link change: what wants ALLOW_MODESET. */
 export function needsModeset({ crtc, oldCrtc }: AtomicDraft): string | undefined {
   if (crtc.active !== oldCrtc.active) return 'ACTIVE';
   if (crtc.connected !== oldCrtc.connected) return 'CRTC_ID';
   if (crtc.writeback !== oldCrtc.writeback) return 'WRITEBACK';
+  if (crtc.linkBad !== oldCrtc.linkBad) return 'link-status';
   const sameMode =
     (crtc.blob === 0) === (oldCrtc.blob === 0) &&
     crtc.hdisplay === oldCrtc.hdisplay &&
@@ -189,6 +190,9 @@ function modesetRefused(
   const id = (on: boolean): number => (on ? objects.crtc.id : 0);
   if (property === 'CRTC_ID') {
     return refuse('EINVAL', objects.connector, property, id(crtc.connected), why);
+  }
+  if (property === 'link-status') {
+    return refuse('EINVAL', objects.connector, property, Number(crtc.linkBad), why);
   }
   if (property === 'WRITEBACK') {
     return refuse('EINVAL', objects.writeback, 'CRTC_ID', id(crtc.writeback), why);

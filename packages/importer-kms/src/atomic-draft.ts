@@ -13,6 +13,7 @@ import {
   acceptedText,
   type DisplayObject,
   type DisplayObjects,
+  DRM_MODE_LINK_STATUS_GOOD,
   findObject,
   type PlaneObject,
   type PropertyInfo,
@@ -158,6 +159,10 @@ export class AtomicDraft {
     } else if (name === 'CRTC_ID') {
       const isWriteback = object === this.#lookups.objects.writeback;
       this.crtc[isWriteback ? 'writeback' : 'connected'] = this.#crtcId(object, property, value);
+    } else if (name === 'link-status') {
+      const asked = integer(object, property, value);
+      // As Linux: nobody but the hardware makes a good link a bad one, and who asks for it is not refused.
+      if (asked === DRM_MODE_LINK_STATUS_GOOD) this.crtc.linkBad = false;
     } else if (name === 'ACTIVE') {
       this.crtc.active = integer(object, property, value) === 1;
     } else if (name === 'VRR_ENABLED') {

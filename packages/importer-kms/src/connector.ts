@@ -29,7 +29,7 @@ export interface ConnectorState {
   readonly status: ConnectorStatus;
   /** What the screen shows, the preferred mode first; none of a screen that is not there. */
   readonly modes: readonly DisplayMode[];
-  /** How often status or modes have changed since boot. */
+  /** How often status or modes have changed since boot, or the link has failed. */
   readonly epoch: number;
 }
 

@@ -62,17 +62,21 @@ export class ConnectorPort {
       const detail = `${given.length} modes; a screen has 1 to ${CONNECTOR_MODES}`;
       throw new DmaBufError('EINVAL', 'connector_status', detail);
     }
-    const { locks, base, words } = this.#ports.door;
-    locks.lock(base + REG.CONNECTOR_LOCK);
-    try {
-      const now = this.#records.get();
+    this.#change((now) => {
       const next = status === 'disconnected' ? [] : (given ?? this.#known(now));
       if (status === now.status && given === undefined) return;
       this.#records.put(status, next);
-    } finally {
-      locks.unlock(base + REG.CONNECTOR_LOCK);
-    }
-    this.#ports.door.ring(words.load(base + REG.CRTC_ACTOR));
+    });
+  }
+
+  /**
+   * See {@link Display.failLink}. The state first, then the event: who is told finds it. Who dies in between has
+   * told nobody, and whoever looks finds it all the same.
+   */
+  failLink(): void {
+    const { committed } = this.#ports;
+    this.#ports.locked(() => committed.put([], { ...committed.crtc, linkBad: true }));
+    this.#change(({ status, modes }) => this.#records.put(status, modes));
   }
 
   /** See {@link Display.waitHotplug}. */
@@ -91,6 +95,18 @@ export class ConnectorPort {
   close(): void {
     if (this.#line?.submitted === this.#line?.completed) this.#line?.close();
     this.#line = undefined;
+  }
+
+  /** Makes a change of the records, and has those told who wait for one. */
+  #change(make: (now: ConnectorState) => void): void {
+    const { locks, base, words } = this.#ports.door;
+    locks.lock(base + REG.CONNECTOR_LOCK);
+    try {
+      make(this.#records.get());
+    } finally {
+      locks.unlock(base + REG.CONNECTOR_LOCK);
+    }
+    this.#ports.door.ring(words.load(base + REG.CRTC_ACTOR));
   }
 
   /** The screen that is there, or the one that the display was booted with. */

@@ -57,6 +57,7 @@ export class Flips {
         vdisplay,
         vrefresh,
         connected: true,
+        linkBad: false, // SETCRTC always trains the link anew
         writeback: crtc.writeback,
         vrr: crtc.vrr,
       });

@@ -13,6 +13,8 @@ import {
   type DisplayObject,
   DRM_MODE_DPMS_OFF,
   DRM_MODE_DPMS_ON,
+  DRM_MODE_LINK_STATUS_BAD,
+  DRM_MODE_LINK_STATUS_GOOD,
   findObject,
   type PropertyInfo,
 } from './objects.js';
@@ -132,6 +134,7 @@ function crtcValues(
     MODE_ID: state.blob,
     OUT_FENCE_PTR: 0,
     VRR_ENABLED: state.vrr ? 1 : 0,
+    'link-status': state.linkBad ? DRM_MODE_LINK_STATUS_BAD : DRM_MODE_LINK_STATUS_GOOD,
     CRTC_ID: (isWriteback ? state.writeback : state.connected) ? crtc : 0,
     DPMS: state.active ? DRM_MODE_DPMS_ON : DRM_MODE_DPMS_OFF,
     WRITEBACK_FB_ID: 0,

@@ -25,11 +25,17 @@ export interface CommittedCrtc {
   readonly vrefresh: number;
   /** Whether the connector is fed by the CRTC. */
   readonly connected: boolean;
+  /** Whether link-status is BAD: set by the hardware's side (ConnectorPort.failLink), cleared by a modeset. */
+  readonly linkBad: boolean;
   /** Whether the writeback connector is. */
   readonly writeback: boolean;
   /** VRR_ENABLED. */
   readonly vrr: boolean;
 }
+
+/** Bits of CRTC.LINK. */
+const CONNECTED = 1;
+const LINK_BAD = 2;
 
 /** The bit of COMMITTED_SLOTS that is the CRTC's. */
 const CRTC_BIT = 1 << 31;
@@ -53,6 +59,7 @@ export function initialise(words: Words, base: number, mode: DisplayMode): void 
     vdisplay,
     vrefresh,
     connected: true,
+    linkBad: false,
     writeback: false,
     vrr: false,
   };
@@ -80,13 +87,15 @@ export class CommittedState {
   get crtc(): CommittedCrtc {
     const words = this.#words;
     const at = this.#crtcAt(words.load(this.#base + REG.COMMITTED_SLOTS));
+    const link = words.get(at + CRTC.LINK);
     return {
       active: words.get(at + CRTC.ACTIVE) !== 0,
       blob: words.get(at + CRTC.MODE_BLOB),
       hdisplay: words.get(at + CRTC.HDISPLAY),
       vdisplay: words.get(at + CRTC.VDISPLAY),
       vrefresh: words.get(at + CRTC.VREFRESH),
-      connected: words.get(at + CRTC.CONNECTED) !== 0,
+      connected: (link & CONNECTED) !== 0,
+      linkBad: (link & LINK_BAD) !== 0,
       writeback: words.get(at + CRTC.WRITEBACK) !== 0,
       vrr: words.get(at + CRTC.VRR) !== 0,
     };
@@ -104,7 +113,8 @@ export class CommittedState {
       words.set(at + CRTC.HDISPLAY, crtc.hdisplay);
       words.set(at + CRTC.VDISPLAY, crtc.vdisplay);
       words.set(at + CRTC.VREFRESH, crtc.vrefresh);
-      words.set(at + CRTC.CONNECTED, crtc.connected ? 1 : 0);
+      const link = (crtc.connected ? CONNECTED : 0) | (crtc.linkBad ? LINK_BAD : 0);
+      words.set(at + CRTC.LINK, link);
       words.set(at + CRTC.WRITEBACK, crtc.writeback ? 1 : 0);
       words.set(at + CRTC.VRR, crtc.vrr ? 1 : 0);
     }

@@ -307,6 +307,17 @@ export class Display {
   }
 
   /**
+   * The link to the screen has failed, as after a cable of poor quality: the hardware's side of it
+   * (drm_connector_set_link_status_property). The connector's link-status is DRM_MODE_LINK_STATUS_BAD, and whoever waits
+   * for a hotplug is told. As in Linux flips and commits go on, to no effect on the screen, until a modeset with
+   * link-status DRM_MODE_LINK_STATUS_GOOD trains the link anew, or {@link setMode}. For tests and simulations, in any
+   * thread; does not block.
+   */
+  failLink(): void {
+    this.#connector.failLink();
+  }
+
+  /**
    * Waits until the connector has changed since this Display last looked (by {@link getConnector} or this), and
    * returns it as it is then: the HOTPLUG uevent, and the look at the connector that follows it. Several changes
    * in between are one. Blocks. ETIME: nothing changed within `timeout` ms.

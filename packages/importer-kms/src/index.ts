@@ -48,6 +48,8 @@ export type { Property } from './display-properties.js';
 export type { Presented } from './flip-records.js';
 export {
   DRM_MODE_DPMS_OFF,
+  DRM_MODE_LINK_STATUS_BAD,
+  DRM_MODE_LINK_STATUS_GOOD,
   DRM_MODE_DPMS_ON,
   DRM_PLANE_TYPE_CURSOR,
   DRM_PLANE_TYPE_OVERLAY,

@@ -18,6 +18,10 @@ import { PRIMARY_FORMATS } from './plane.js';
 export const DRM_MODE_DPMS_ON = 0;
 export const DRM_MODE_DPMS_OFF = 3;
 
+/** Values of a connector's link-status. */
+export const DRM_MODE_LINK_STATUS_GOOD = 0;
+export const DRM_MODE_LINK_STATUS_BAD = 1;
+
 export const DRM_PLANE_TYPE_OVERLAY = 0;
 export const DRM_PLANE_TYPE_PRIMARY = 1;
 export const DRM_PLANE_TYPE_CURSOR = 2;
@@ -153,6 +157,7 @@ const CONNECTOR_PROPERTIES: readonly PropertyInfo[] = [
   CRTC_ID_PROPERTY,
   property('DPMS', { kind: 'enum', values: { On: 0, Standby: 1, Suspend: 2, Off: 3 } }),
   property('vrr_capable', range(0, 1), true),
+  property('link-status', { kind: 'enum', values: { Good: 0, Bad: 1 } }),
 ];
 const WRITEBACK_PROPERTIES: readonly PropertyInfo[] = [
   CRTC_ID_PROPERTY,

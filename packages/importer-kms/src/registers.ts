@@ -41,7 +41,7 @@ export const CRTC = {
   HDISPLAY: 2, // what the blob says; without one, what was set last
   VDISPLAY: 3,
   VREFRESH: 4,
-  CONNECTED: 5, // 1: the connector's CRTC_ID is the CRTC
+  LINK: 5, // bit 0: the connector's CRTC_ID is the CRTC; bit 1: its link-status is BAD
   WRITEBACK: 6, // 1: so is the writeback connector's
   VRR: 7, // 1: VRR_ENABLED
   WORDS: 8,
