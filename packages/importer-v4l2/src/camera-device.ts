@@ -7,6 +7,7 @@
  */
 import { DmaBuf, DmaBufError, discard, type Fence, type Machine } from '@dmabuf/core';
 import { CameraFormats } from './camera-formats.js';
+import { cameraLayout } from './camera-pixels.js';
 import {
   cameraSpec,
   CameraState,
@@ -14,7 +15,6 @@ import {
   MIN_INTERVAL,
   UNITS_PER_SECOND,
 } from './camera-state.js';
-import { captureFormat } from './capture-format.js';
 import { Controls, type ControlSpec } from './controls.js';
 import { PATTERNS } from './device/test-pattern.js';
 import type { SinkPayload } from './device/stream-jobs.js';
@@ -170,7 +170,7 @@ export class CameraDevice extends StreamingDevice {
     this.file.check(call);
     if (!(capture instanceof DmaBuf)) throw new TypeError('queueCapture: capture must be a DmaBuf');
     const { fourcc, width, height } = this.#state.format;
-    const { sizeimage } = captureFormat(width, height, fourcc);
+    const sizeimage = cameraLayout(fourcc, width, height).byteLength;
     if (capture.size < sizeimage) {
       const detail = `a buffer of ${capture.size} bytes; ${fourcc} of ${width}x${height} needs ${sizeimage}`;
       throw new DmaBufError('EINVAL', call, detail);

@@ -2,8 +2,8 @@
  * Formats of a camera: raw pictures on CAPTURE. A file's have its own size; a test pattern takes any even one.
  */
 import { DmaBufError } from '@dmabuf/core';
-import { captureFormat } from './capture-format.js';
-import { CAMERA_FORMATS, type CameraFormat, type CameraState } from './camera-state.js';
+import { cameraLayout, type CameraFourcc } from './camera-pixels.js';
+import type { CameraFormat, CameraState } from './camera-state.js';
 import {
   type FormatDescription,
   type FormatSet,
@@ -19,7 +19,14 @@ const QUEUES = 'a CAPTURE queue (1, 9)';
 /** Sides of a test pattern. */
 const MIN_SIDE = 16;
 const MAX_SIDE = 4096;
-const NAMES = { YU12: 'Planar YUV 4:2:0', NV12: 'Y/UV 4:2:0' } as const;
+/** As v4l_fill_fmtdesc names them. */
+const NAMES: Readonly<Record<CameraFourcc, string>> = {
+  YU12: 'Planar YUV 4:2:0',
+  NV12: 'Y/UV 4:2:0',
+  YUYV: 'YUYV 4:2:2',
+  XR24: '32-bit BGRX 8-8-8-8',
+  RGB3: '24-bit RGB 8-8-8',
+};
 
 export class CameraFormats implements FormatSet {
   readonly #file: VideoFile;
@@ -32,7 +39,7 @@ export class CameraFormats implements FormatSet {
 
   enumFmt(type: number): readonly FormatDescription[] {
     if (!isCapture(type)) throw noQueue('VIDIOC_ENUM_FMT', type, QUEUES);
-    return CAMERA_FORMATS.map((fourcc) => {
+    return this.#state.formats.map((fourcc) => {
       return { fourcc, description: NAMES[fourcc], flags: 0, available: true };
     });
   }
@@ -45,7 +52,7 @@ export class CameraFormats implements FormatSet {
   tryFmt({ type, pixelformat, width, height }: V4l2FormatRequest): V4l2Format {
     if (!isCapture(type)) throw noQueue('VIDIOC_TRY_FMT', type, QUEUES);
     const now = this.#state.format;
-    const fourcc = CAMERA_FORMATS.find((known) => known === pixelformat) ?? now.fourcc;
+    const fourcc = this.#known(pixelformat) ?? now.fourcc;
     if (this.#state.spec.file !== '') return whole(type, { ...now, fourcc });
     const size = { width: evenSide(width, now.width), height: evenSide(height, now.height) };
     return whole(type, { fourcc, ...size });
@@ -54,7 +61,7 @@ export class CameraFormats implements FormatSet {
   sFmt(request: V4l2FormatRequest): V4l2Format {
     const format = this.tryFmt(request);
     const { width, height, pixelformat } = format;
-    const fourcc = CAMERA_FORMATS.find((known) => known === pixelformat) ?? 'YU12';
+    const fourcc = this.#known(pixelformat) ?? this.#state.format.fourcc;
     const set = (): void => {
       this.#state.format = { fourcc, width, height };
     };
@@ -64,7 +71,7 @@ export class CameraFormats implements FormatSet {
 
   /** VIDIOC_ENUM_FRAMESIZES. EINVAL: no such format. */
   sizes(pixelformat: string): FrameSizes {
-    if (!CAMERA_FORMATS.some((known) => known === pixelformat)) {
+    if (this.#known(pixelformat) === undefined) {
       throw new DmaBufError('EINVAL', 'VIDIOC_ENUM_FRAMESIZES', `no format '${pixelformat}' here`);
     }
     const { file, width, height } = this.#state.spec;
@@ -79,6 +86,10 @@ export class CameraFormats implements FormatSet {
       step_height: fixed ? 1 : 2,
     };
   }
+
+  #known(pixelformat: string | undefined): CameraFourcc | undefined {
+    return this.#state.formats.find((known) => known === pixelformat);
+  }
 }
 
 /** A side that a test pattern has. */
@@ -88,7 +99,7 @@ export function evenSide(asked: number | undefined, fallback: number): number {
 }
 
 function whole(type: number, { fourcc, width, height }: CameraFormat): V4l2Format {
-  const { pitches, sizeimage } = captureFormat(width, height, fourcc);
-  const planes = [{ sizeimage, bytesperline: pitches[0] ?? 0 }];
+  const layout = cameraLayout(fourcc, width, height);
+  const planes = [{ sizeimage: layout.byteLength, bytesperline: layout.planes[0]?.pitch ?? 0 }];
   return { type, width, height, pixelformat: fourcc, field: V4L2_FIELD_NONE, planes };
 }

@@ -8,7 +8,8 @@
  */
 import { DmaBufError, type Machine } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
-import type { PictureFourcc } from './codec/codec.js';
+import type { Y4mSampling } from './bitstream/y4m.js';
+import { CAMERA_FORMATS, type CameraFourcc } from './camera-pixels.js';
 import { contextOf } from './device/file-contexts.js';
 import { FILE, FILE_TABLE_WORDS, fileRecord, MAX_FILES, tableLock } from './file-table.js';
 import type { VideoFile } from './video-file.js';
@@ -29,13 +30,18 @@ export const UNITS_PER_SECOND = 10_000_000;
 export const MIN_INTERVAL = 10_000;
 export const MAX_INTERVAL: number = UNITS_PER_SECOND;
 
-/** In the order of ENUM_FMT. */
-export const CAMERA_FORMATS: readonly PictureFourcc[] = ['YU12', 'NV12'];
+/** What a file can be shown as: no sample of it is made up, and none is left out. */
+const FORMATS_OF: Readonly<Record<Y4mSampling, readonly CameraFourcc[]>> = {
+  '420': ['YU12', 'NV12'],
+  '422': ['YUYV'],
+};
 
 /** How a camera was made: `info` of its device, JSON. */
 export interface CameraSpec {
   /** Path of a Y4M file; '': a test pattern. */
   readonly file: string;
+  /** Of the file's chroma; of no meaning to a test pattern. */
+  readonly sampling: Y4mSampling;
   readonly width: number;
   readonly height: number;
   /** 100 ns. */
@@ -45,7 +51,7 @@ export interface CameraSpec {
 }
 
 export interface CameraFormat {
-  readonly fourcc: PictureFourcc;
+  readonly fourcc: CameraFourcc;
   readonly width: number;
   readonly height: number;
 }
@@ -56,8 +62,10 @@ export function cameraSpec(info: unknown): CameraSpec {
     typeof info === 'object' && info !== null && 'camera' in info && info.camera;
   if (typeof found === 'object' && found !== null) {
     const spec: Partial<CameraSpec> = found;
-    const { file = '', width = 0, height = 0, interval = 0, loop = true } = spec;
-    if (width > 0 && height > 0 && interval > 0) return { file, width, height, interval, loop };
+    const { file = '', sampling = '420', width = 0, height = 0, interval = 0, loop = true } = spec;
+    if (width > 0 && height > 0 && interval > 0) {
+      return { file, sampling, width, height, interval, loop };
+    }
   }
   throw new DmaBufError('EINVAL', 'open', 'the device node says nothing of a camera');
 }
@@ -74,11 +82,16 @@ export class CameraState {
     this.spec = spec;
   }
 
+  /** What S_FMT takes, in the order of ENUM_FMT. */
+  get formats(): readonly CameraFourcc[] {
+    return this.spec.file === '' ? CAMERA_FORMATS : FORMATS_OF[this.spec.sampling];
+  }
+
   get format(): CameraFormat {
     const word = this.#door.words.load(this.#at + CAMERA.FORMAT);
     const { width, height } = this.spec;
     const fourcc = CAMERA_FORMATS[(word & 15) - 1];
-    if (fourcc === undefined) return { fourcc: 'YU12', width, height };
+    if (fourcc === undefined) return { fourcc: this.formats[0] ?? 'YU12', width, height };
     return { fourcc, width: (word >>> 4) & 0x3fff, height: word >>> 18 };
   }
 

@@ -5,7 +5,7 @@
 import { DmaBufError, type FrameMetadata } from '@dmabuf/core';
 import type { Colour } from './bitstream/picture-format.js';
 import type { Picture, PictureFourcc } from './codec/index.js';
-import { tightLayout } from './codec/planes.js';
+import { type PlaneLayout, tightLayout } from './codec/planes.js';
 import { v4l2_fourcc } from './videodev2.js';
 
 /** Largest picture side that any codec here has. */
@@ -57,15 +57,25 @@ export function pictureMetadata(
   picture: Pick<Picture, 'width' | 'height' | 'fourcc' | 'colour' | 'timestamp'>,
   sequence: number,
 ): FrameMetadata {
+  const { width, height, fourcc } = picture;
+  const { planes } = tightLayout(fourcc, width, height);
+  return frameMetadata(picture, planes, sequence);
+}
+
+/** The same of a picture in any format, with its planes at `layout`. */
+export function frameMetadata(
+  picture: Pick<Picture, 'width' | 'height' | 'colour' | 'timestamp'> & { readonly fourcc: string },
+  layout: readonly PlaneLayout[],
+  sequence: number,
+): FrameMetadata {
   const { width, height, fourcc, colour, timestamp } = picture;
-  const { pitches, offsets } = captureFormat(width, height, fourcc);
   return {
     fourcc: v4l2_fourcc(fourcc),
     width,
     height,
     crop: { left: 0, top: 0, width, height },
-    pitches,
-    offsets,
+    pitches: layout.map(({ pitch }) => pitch),
+    offsets: layout.map(({ offset }) => offset),
     range: colour.range,
     matrix: matrixOf(colour, height),
     sequence,

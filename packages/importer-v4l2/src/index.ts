@@ -6,6 +6,7 @@
 import { DmaBufError, type DriverSpec } from '@dmabuf/core';
 import { evenSide } from './camera-formats.js';
 import { CAMERA_WORDS, type CameraSpec, UNITS_PER_SECOND } from './camera-state.js';
+import type { Y4mSampling } from './bitstream/y4m.js';
 import { readY4mHeader } from './device/y4m-source.js';
 import { FILE_TABLE_WORDS } from './file-table.js';
 
@@ -37,7 +38,7 @@ export function v4l2Encoder(options: V4l2Options = {}): DriverSpec {
 
 /** What a camera shows, and how it is named. */
 export interface CameraOptions {
-  /** Path of a Y4M file (8-bit 4:2:0); left out: a test pattern. */
+  /** Path of a Y4M file (8-bit 4:2:0 or 4:2:2); left out: a test pattern. */
   readonly source?: string;
   /** Size of a test pattern until S_FMT says another, even. Default 640x480. A file has its own. */
   readonly width?: number;
@@ -54,17 +55,18 @@ export interface CameraOptions {
 
 /**
  * The driver of a camera, in a worker of its own. Reads the first line of a file. ENOENT: no such file; EINVAL: it is no
- * Y4M file of 8-bit 4:2:0; a size, or a rate, that none has.
+ * Y4M file of 8-bit 4:2:0 or 4:2:2; a size, or a rate, that none has.
  */
 export function camera(options: CameraOptions = {}): DriverSpec {
   const { source = '', loop = true, path = '/dev/video2', name = 'camera0' } = options;
-  const { width, height, rate } = source === '' ? patternOf(options) : fileOf(source, options);
+  const { width, height, rate, sampling } =
+    source === '' ? patternOf(options) : fileOf(source, options);
   const { fps = rate } = options;
   if (!(fps >= 1 && fps <= 1000)) {
     throw new DmaBufError('EINVAL', 'camera', `${fps} frames a second; give 1 to 1000`);
   }
   const interval = Math.round(UNITS_PER_SECOND / fps);
-  const spec: CameraSpec = { file: source, width, height, interval, loop };
+  const spec: CameraSpec = { file: source, sampling, width, height, interval, loop };
   return {
     name: `v4l2 ${name}`,
     module: new URL('./driver.js', import.meta.url).href,
@@ -85,23 +87,24 @@ function patternOf({ width = 640, height = 480 }: CameraOptions): {
   width: number;
   height: number;
   rate: number;
+  sampling: Y4mSampling;
 } {
   if (evenSide(width, 0) === width && evenSide(height, 0) === height) {
-    return { width, height, rate: 30 };
+    return { width, height, rate: 30, sampling: '420' };
   }
   const detail = `a test pattern of ${width}x${height}; sides are even, 16 to 4096`;
   throw new DmaBufError('EINVAL', 'camera', detail);
 }
 
 function fileOf(source: string, options: CameraOptions): ReturnType<typeof patternOf> {
-  const { width, height, frameRate } = readY4mHeader(source);
+  const { width, height, frameRate, sampling } = readY4mHeader(source);
   const { num, den } = frameRate;
   const asked = [options.width ?? width, options.height ?? height];
   if (asked[0] !== width || asked[1] !== height) {
     const detail = `'${source}' is of ${width}x${height}, not ${asked.join('x')}; leave width and height out`;
     throw new DmaBufError('EINVAL', 'camera', detail);
   }
-  return { width, height, rate: num > 0 && den > 0 ? num / den : 30 };
+  return { width, height, rate: num > 0 && den > 0 ? num / den : 30, sampling };
 }
 
 function codecDriver(
@@ -182,7 +185,13 @@ export type { Colour, ColourMatrix, Rect } from './bitstream/picture-format.js';
 export { isAvi, parseAvi, type AviFile, type AviFrame } from './bitstream/avi.js';
 export { writeIvf, type IvfWriteOptions } from './bitstream/ivf-writer.js';
 export { isIvf, parseIvf, type IvfFile, type IvfFrame } from './bitstream/ivf.js';
-export { isY4m, parseY4m, type Y4mFile, type Y4mHeader } from './bitstream/y4m.js';
+export {
+  isY4m,
+  parseY4m,
+  type Y4mFile,
+  type Y4mHeader,
+  type Y4mSampling,
+} from './bitstream/y4m.js';
 export { splitAccessUnits, type AccessUnit } from './bitstream/access-unit.js';
 export { avcToAnnexB, parseAvcConfig, type AvcConfig } from './bitstream/avcc.js';
 export { joinNalUnits, splitNalUnits, type NalUnit } from './bitstream/annexb.js';

@@ -2,7 +2,7 @@
  * The names of V4L2's user interface that this package uses (include/uapi/linux/videodev2.h).
  *
  * Pixel formats are four-character strings in the API; as numbers (`v4l2_fourcc`) they stand in the
- * metadata of buffers, where they are the same as DRM's for the formats that are used here.
+ * metadata of buffers, where they are the same as DRM's for the formats that are used here, but for RGB3.
  */
 import { DmaBufError } from '@dmabuf/core';
 

@@ -1,5 +1,5 @@
 /**
- * YUV4MPEG2: raw 4:2:0 pictures with a line of text before the stream and before every picture.
+ * YUV4MPEG2: raw pictures of 4:2:0, or of 4:2:2 where the reader takes that, with a line of text before the stream and before every picture.
  *
  * Follows the yuv4mpeg(5) manual page of mjpegtools, and FFmpeg's for `XCOLORRANGE`. Frames are views of
  * the input, not copies.
@@ -16,6 +16,9 @@ const NEWLINE = 10;
 const MAX_LINE = 1024;
 const MAX_SIDE = 16384;
 
+/** How chroma is sampled: half as many columns and rows as luma, or half as many columns. */
+export type Y4mSampling = '420' | '422';
+
 /** What the stream's first line says. */
 export interface Y4mHeader {
   readonly width: number;
@@ -23,6 +26,7 @@ export interface Y4mHeader {
   /** Frames a second, as a fraction; 0/0 where it is not known. */
   readonly frameRate: { readonly num: number; readonly den: number };
   readonly colour: Colour;
+  readonly sampling: Y4mSampling;
   /** Bytes of the line. */
   readonly bytes: number;
 }
@@ -54,8 +58,11 @@ export function isY4m(data: Bytes): boolean {
   return startsWith(data, 0, MAGIC);
 }
 
-/** Reads the stream's first line. Throws `EINVAL` for what is none, or is not 8-bit 4:2:0, progressive. */
-export function parseY4mHeader(data: Bytes): Y4mHeader {
+/**
+ * Reads the stream's first line. Throws `EINVAL` for what is none, or is not 8-bit, progressive, and of a sampling
+ * that the reader `takes`.
+ */
+export function parseY4mHeader(data: Bytes, takes: readonly Y4mSampling[] = ['420']): Y4mHeader {
   const line = isY4m(data) ? lineAt(data, 0) : undefined;
   if (line === undefined)
     throw bad("no Y4M stream: a line that begins with 'YUV4MPEG2 ' is needed");
@@ -65,15 +72,18 @@ export function parseY4mHeader(data: Bytes): Y4mHeader {
   const [width, height] = [side('W', tag('W')), side('H', tag('H'))];
   const format = tag('C') ?? '420';
   // jpeg, mpeg2 and paldv tell where chroma lies, no more.
-  if (!/^420(?:jpeg|mpeg2|paldv)?$/.test(format)) {
-    throw bad(`pictures of format C${format}; 8-bit 4:2:0 is accepted: ffmpeg -pix_fmt yuv420p`);
+  const name = /^(?:420(?:jpeg|mpeg2|paldv)?|422)$/.test(format) ? format.slice(0, 3) : '';
+  const sampling = takes.find((known) => known === name);
+  if (sampling === undefined) {
+    const known = takes.map((each) => each.split('').join(':')).join(' or ');
+    throw bad(`pictures of format C${format}; 8-bit ${known} is accepted: ffmpeg -pix_fmt yuv420p`);
   }
   const interlacing = tag('I') ?? '?';
   if (!'p?'.includes(interlacing)) throw bad(`interlaced pictures (I${interlacing})`);
   const [num = 0, den = 0] = (tag('F') ?? '0:0').split(':').map(Number);
   const range = tags.includes('XCOLORRANGE=FULL') ? 'full' : 'limited';
   const colour = { range, matrix: 'unspecified' } as const;
-  return { width, height, frameRate: { num, den }, colour, bytes: line.length + 1 };
+  return { width, height, frameRate: { num, den }, colour, sampling, bytes: line.length + 1 };
 }
 
 function side(letter: string, text: string | undefined): number {

@@ -9,8 +9,8 @@
  */
 import { type Context, errno, type Job, type Machine } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
-import { pictureMetadata } from '../capture-format.js';
-import { tightLayout } from '../codec/planes.js';
+import { frameMetadata } from '../capture-format.js';
+import { cameraLayout } from '../camera-pixels.js';
 import type { CameraState } from '../camera-state.js';
 import { eventHead, raiseEvent } from '../event-ring.js';
 import { FILE } from '../file-table.js';
@@ -177,10 +177,14 @@ export class CameraFile {
     const { format } = state;
     const { width, height, fourcc } = format;
     const copied = source.write(sequence, format, planes[0] ?? new Uint8Array(0));
-    const colour = { range: 'limited', matrix: 'unspecified' } as const;
-    const metadata = pictureMetadata({ ...format, colour, timestamp }, sequence);
+    // The pattern's own matrix; of a file's colours its size is what there is to go by.
+    const matrix = state.spec.file === '' ? 'bt601' : 'unspecified';
+    const range = fourcc === 'XR24' || fourcc === 'RGB3' ? 'full' : 'limited';
+    const colour = { range, matrix } as const;
+    const { planes: layout, byteLength } = cameraLayout(fourcc, width, height);
+    const metadata = frameMetadata({ ...format, colour, timestamp }, layout, sequence);
     return {
-      bytesused: [tightLayout(fourcc, width, height).byteLength],
+      bytesused: [byteLength],
       copied,
       flags: 0,
       metadata,

@@ -2,14 +2,12 @@
  * Test pictures (vivid-tpg's, drivers/media/common/v4l2-tpg): a background, a white box that moves 4 pixels a frame,
  * and the frame's number in the upper left corner. BT.601, limited range.
  */
-import { tightLayout } from '../codec/planes.js';
+import { cameraLayout, type Colour, isPacked, packedBytes } from '../camera-pixels.js';
 import type { CameraFormat } from '../camera-state.js';
 import type { FrameSource } from './frame-source.js';
 
 /** Names of V4L2_CID_TEST_PATTERN's values. */
 export const PATTERNS: readonly string[] = ['75% Colorbar', 'Horizontal Gradient', 'Black'];
-
-type Colour = readonly [y: number, u: number, v: number];
 
 const WHITE: Colour = [235, 128, 128];
 const BLACK: Colour = [16, 128, 128];
@@ -68,7 +66,7 @@ export class TestPattern implements FrameSource {
     const { fourcc, width, height } = format;
     const key = `${fourcc} ${width}x${height} ${pattern}`;
     if (this.#background?.key !== key) {
-      const bytes = new Uint8Array(tightLayout(fourcc, width, height).byteLength);
+      const bytes = new Uint8Array(cameraLayout(fourcc, width, height).byteLength);
       background(new Canvas(bytes, format), pattern, width, height);
       this.#background = { key, bytes };
     }
@@ -98,7 +96,7 @@ function counter(canvas: Canvas, number: number, height: number): void {
   }
 }
 
-/** Rectangles on even pixels of a 4:2:0 picture; what is outside of it is left out. */
+/** Rectangles on even pixels and rows of a picture, so that any chroma is whole; what is outside of it is left out. */
 class Canvas {
   readonly #dst: Uint8Array<ArrayBufferLike>;
   readonly #format: CameraFormat;
@@ -108,14 +106,23 @@ class Canvas {
     const { fourcc, width, height } = format;
     this.#dst = dst;
     this.#format = format;
-    this.#at = tightLayout(fourcc, width, height).planes;
+    this.#at = cameraLayout(fourcc, width, height).planes;
   }
 
-  fill(left: number, top: number, w: number, h: number, [luma, u, v]: Colour): void {
+  fill(left: number, top: number, w: number, h: number, colour: Colour): void {
+    const [luma, u, v] = colour;
     const { width, height, fourcc } = this.#format;
     const right = Math.min(left + w, width);
     const bottom = Math.min(top + h, height);
     if (right <= left) return;
+    if (isPacked(fourcc)) {
+      const pixel = packedBytes(fourcc, colour);
+      const step = fourcc === 'YUYV' ? 2 : pixel.length;
+      this.#rows(0, step * left, step * right, top, bottom, (row) => {
+        for (let x = 0; x < row.length; x++) row[x] = pixel[x % pixel.length] ?? 0;
+      });
+      return;
+    }
     this.#rows(0, left, right, top, bottom, (row) => row.fill(luma));
     const chroma = [left >> 1, (right + 1) >> 1, top >> 1, (bottom + 1) >> 1] as const;
     if (fourcc === 'YU12') {
