@@ -16,7 +16,7 @@ import { OBJECT, REGION, REGION_KIND } from '../memory/layout.js';
 import type { Words } from '../memory/words.js';
 import type { WasmMemory } from '../substrate/memory.js';
 import type { Doorbell } from './doorbell.js';
-import { countCopied } from './job.js';
+import { countCopied, type JobBuffer } from './job.js';
 import type { DriverSpec } from './spec.js';
 
 export class DriverDoor {
@@ -67,6 +67,19 @@ export class DriverDoor {
    */
   move(buffer: BufferRecord, to: Place, timeout: number = Infinity): Place {
     return this.#s.moves.move(buffer, to, timeout);
+  }
+
+  /**
+   * Points a buffer of the driver's at memory that its new content is in already; returns its old place, which is free. By
+   * the device, while its job claims the buffer exclusively and before that is released; nothing is copied. What was
+   * queued behind the job finds the buffer there; dynamic importers are told. Does not wait for anybody, but blocks
+   * while an actor is handed that memory for the first time. EBUSY: pinned, mapped by a CPU, or used by jobs that
+   * synchronise explicitly; EINVAL: the place, or an importer does not reach it; EPERM: the claim is shared.
+   */
+  relocate(buffer: JobBuffer, to: Place): Place {
+    if (buffer.exclusive) return this.#s.moves.relocate(buffer.record, to);
+    const detail = `the job claims buffer ${buffer.record.ino} shared; only an exclusive claim may move it`;
+    throw new DmaBufError('EPERM', 'dma_buf_move', detail);
   }
 
   /** Whether CPU mappings are the memory itself: false in `boot({ coherency: 'noncoherent' })`. */

@@ -96,6 +96,7 @@ export class RegionKeeper {
   /** An actor asks for a region itself. */
   import(actor: number, { region, generation, id }: Extract<ToBroker, { type: 'import' }>): void {
     if (!this.#mayImport(actor, region)) return this.#refuse(actor, id);
+    if (this.#isGone(region, generation)) return this.#refuseGone(actor, id);
     this.#withRegion(region, generation, (token) => {
       markImporter(this.#k, region, actor);
       this.answer(actor, { type: 'region', region, generation, token, id });
@@ -106,6 +107,7 @@ export class RegionKeeper {
   request(actor: number, message: Extract<ToBroker, { type: 'deliver' }>): void {
     const { region, generation, actor: to, id } = message;
     if (!this.#mayImport(actor, region)) return this.#refuse(actor, id);
+    if (this.#isGone(region, generation)) return this.#refuseGone(actor, id);
     this.#withRegion(region, generation, (token) => {
       this.#deliver(to, region, { generation, token });
       this.answer(actor, { type: 'done', id });
@@ -164,6 +166,16 @@ export class RegionKeeper {
     const held = this.#regions.get(region);
     if (held?.generation === generation) serve(held.token);
     else this.#waiting.push({ region, generation, serve });
+  }
+
+  /** Whether it was given up before the request was read, as by a move of its last buffer. */
+  #isGone(region: number, generation: number): boolean {
+    return generation === 0 || this.#k.words.load(region + REGION.STATE) !== generation;
+  }
+
+  #refuseGone(actor: number, id: number): void {
+    const detail = 'that memory was given up meanwhile';
+    this.answer(actor, { type: 'error', errno: -errno.ENOENT, detail, id });
   }
 
   #refuse(actor: number, id: number): void {

@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DmaBufError } from '../errno.js';
+import type { JobBuffer } from '../actor/job.js';
 import { BUFFER_FLAG, REGION } from '../memory/layout.js';
 import { exclusive, shared } from '../sync/context.js';
 import { checkQueues } from '../testing/check-queues.js';
@@ -499,6 +500,101 @@ test('a dynamic importer is told of a move, maps again, and keeps its count of m
   const count = (name: string): number =>
     exporter.told.filter((call) => call.startsWith(`${name} `)).length;
   assert.equal([count('map'), count('unmap'), count('pin')], [2, 2, 0]);
+});
+
+/** Runs one job that claims `buffer` on actor 2, which calls `act` in it. */
+function inJob(
+  fake: FakeMachine,
+  buffer: DmaBuf,
+  act: (record: JobBuffer) => void,
+  claim = exclusive,
+): number {
+  const fence = fake
+    .actor(0)
+    .machine.createContext(2, 'work')
+    .submit({ buffers: [claim(buffer)] });
+  fake.server(1, { run: (job) => act(job.buffer(0)) }).run();
+  return fence.status;
+}
+
+test('a device puts the buffer of its job where the new content is, and copies nothing', () => {
+  const fake = new FakeMachine();
+  const buffer = new TestExporter(fake).export();
+  const told: Attachment[] = [];
+  const attachment = buffer.attach(2, {}, { moveNotify: (a) => told.push(a) });
+  attachment.map();
+  const { services } = fake.actor(1);
+  const region = services.regions.make(3 * 4096);
+  services.regions.view(region, 4096, 4096).fill(7);
+  const old = { region: buffer.record.region, offset: 0 };
+  const status = inJob(fake, buffer, ({ record }) => {
+    assert.equal(services.moves.relocate(record, { region, offset: 4096 }), old);
+  });
+  assert.is(status, 1);
+  fake.actor(0).machine.pump();
+  assert.equal(told, [attachment]);
+  assert.equal(attachment.map().sg, [{ region, offset: 4096, length: 4096 }]);
+  const bracket = buffer.access({ read: true });
+  assert.equal([bracket.bytes[0], bracket.bytes[4095]], [7, 7]);
+  bracket.finish();
+  assert.is(fake.words.load(old.region + REGION.STATE), 0, 'its own region is given up');
+  assert.is(fake.actor(1).machine.actorStats(2).bytesCopied, 0);
+  assert.equal(checkQueues(fake.actor(0).services.kernel), []);
+});
+
+test('what is pinned, mapped, used by an explicit job or out of reach elsewhere is not relocated', () => {
+  const fake = new FakeMachine();
+  const exporter = new TestExporter(fake);
+  const { services } = fake.actor(1);
+  const region = services.regions.make(2 * 4096);
+  const refused = (buffer: DmaBuf, offset: number = 64): string | undefined => {
+    const before = buffer.record.region;
+    let code: string | undefined;
+    inJob(fake, buffer, ({ record }) => {
+      code = codeOf(() => services.moves.relocate(record, { region, offset }));
+    });
+    assert.is(buffer.record.region, before);
+    return code;
+  };
+  const pinned = exporter.export();
+  pinned.attach(2).map();
+  assert.is(refused(pinned), 'EBUSY');
+  const mapped = exporter.export();
+  using _mapping = mapped.mmap();
+  assert.is(refused(mapped), 'EBUSY');
+  const aligned = exporter.export();
+  const attachment = aligned.attach(2, { align: 4096 }, { moveNotify() {} });
+  attachment.map();
+  assert.is(refused(aligned), 'EINVAL');
+  attachment.unmap();
+  attachment.detach();
+  assert.is(refused(aligned, 4097), 'EINVAL', 'not inside');
+  const explicit = exporter.export();
+  const unordered = { buffers: [shared(explicit)], sync: 'explicit' } as const;
+  let code: string | undefined;
+  inJob(fake, explicit, ({ record }) => {
+    fake.actor(0).machine.createContext(2, 'explicit').submit(unordered);
+    code = codeOf(() => services.moves.relocate(record, { region, offset: 64 }));
+  });
+  assert.is(code, 'EBUSY');
+});
+
+test('a device that gets a job for a buffer which moves meanwhile has the memory where it went', () => {
+  const fake = new FakeMachine();
+  const buffer = new TestExporter(fake).export();
+  const { services } = fake.actor(0);
+  const region = services.regions.make(buffer.size);
+  const delivered: number[] = [];
+  services.regions.deliver = (given) => {
+    delivered.push(given);
+    // Between the submitter's look at the buffer and its message: the move is over, and found nobody to tell.
+    if (delivered.length > 1) return;
+    services.buffers.rebase(buffer.record, region, 0);
+    throw new DmaBufError('ENOENT', 'deliver', 'given up');
+  };
+  const old = buffer.record.region;
+  services.importers.deliver(buffer.record, 2, 'submit');
+  assert.equal(delivered, [old, region]);
 });
 
 test('moveNotify runs in the thread that attached, when it pumps or uses the attachment', () => {

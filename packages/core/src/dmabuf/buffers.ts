@@ -165,7 +165,8 @@ export class Buffers {
 
   /**
    * Counts buffers, bytes and what lies in each region anew, and frees queues that were left without their
-   * buffer: half made, or half freed. BUFFER_LOCK is held, taken over from the dead.
+   * buffer: half made, or half freed. A buffer that was half moved has the new offset in its old region: its content is
+   * lost with its mover, and where it lies must be inside. BUFFER_LOCK is held, taken over from the dead.
    */
   recount(): void {
     const { words, buffers, queues, regions } = this.#k;
@@ -183,6 +184,7 @@ export class Buffers {
       live++;
       bytes += words.getDouble(buffer + BUFFER.SIZE);
       const region = words.load(buffer + BUFFER.REGION);
+      if (region !== 0) this.#keepInside(this.record(buffer));
       inside.set(region, (inside.get(region) ?? 0) + 1);
     }
     words.setDouble(HEADER.BYTES_EXPORTED, bytes);
@@ -190,6 +192,12 @@ export class Buffers {
     for (const region of regions.live()) {
       words.set(region + REGION.BUFFERS, inside.get(region) ?? 0);
     }
+  }
+
+  #keepInside({ pointer, region, offset, size }: BufferRecord): void {
+    const { words } = this.#k;
+    const bytes = words.getDouble(region + REGION.BYTES);
+    if (offset + size > bytes) words.setDouble(pointer + BUFFER.OFFSET, 0);
   }
 
   #enter(region: number): void {

@@ -67,7 +67,7 @@ export class Importers {
     checkPermit(record, importer, ops, 'attach');
     if (record.region !== 0) {
       checkPlace(record, importer, record.offset, 'attach');
-      this.#regions.deliver(record.region, actor);
+      this.#deliverWhole(record, actor);
     }
     const holder = this.#holders.take(
       {
@@ -125,7 +125,8 @@ export class Importers {
       words.set(holder + HOLDER.MAPS, maps + 1);
       return sg;
     });
-    for (const { region } of sg) this.#regions.deliver(region, importer.actor);
+    if (!record.scattered) this.#deliverWhole(record, importer.actor);
+    else for (const { region } of sg) this.#regions.deliver(region, importer.actor);
     return { sg, direction };
   }
 
@@ -185,11 +186,23 @@ export class Importers {
     const { region } = record;
     if (region !== 0 && !record.scattered) {
       checkPlace(record, importer, record.offset, syscall);
-      this.#regions.deliver(region, actor);
+      this.#deliverWhole(record, actor);
       return;
     }
     for (const { region } of this.#piecesFor(record, importer, syscall)) {
       this.#regions.deliver(region, actor);
+    }
+  }
+
+  /** Until the region is that which it lies in by now: it may move at any time (see moves.ts). */
+  #deliverWhole(record: BufferRecord, actor: number): void {
+    for (let region = 0; region !== record.region;) {
+      region = record.region;
+      try {
+        this.#regions.deliver(region, actor);
+      } catch (error) {
+        if (record.region === region) throw error; // else it was given up meanwhile
+      }
     }
   }
 

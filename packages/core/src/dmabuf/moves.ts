@@ -6,19 +6,33 @@
  * explicitly wait for no claim: while they use a buffer it stays (EBUSY), and once QUEUE.MOVING is set they wait as
  * all others. Pinned and CPU-mapped buffers stay too (EBUSY). Dynamic importers are told: HOLDER.MOVES grows, and then
  * their thread's ACTOR.MOVES, on which an event loop sleeps and which blocking threads look at when they pump.
+ *
+ * A device whose running job has the buffer to itself moves it without a claim of its own, and without its content
+ * ({@link Moves.relocate}): what was written elsewhere becomes the buffer's.
+ *
+ * Who submits a job reads REGION, then sees to it that the job's device has that region; who moves stores REGION, then looks
+ * who has the old one. One of the two sees the other, so no job meets a region that its device has not got.
  */
 import type { Doorbell } from '../actor/doorbell.js';
 import { countCopied } from '../actor/job.js';
 import { DmaBufError } from '../errno.js';
 import type { Kernel } from '../kernel.js';
-import { ACTOR, BUFFER, HOLDER, LINK_FLAG, REGION } from '../memory/layout.js';
+import {
+  ACTOR,
+  BUFFER,
+  HOLDER,
+  HOLDER_KIND,
+  LINK_FLAG,
+  REGION,
+  REGION_KIND,
+} from '../memory/layout.js';
 import type { Regions } from '../memory/regions.js';
 import { startMove } from '../sync/queue.js';
 import type { Buffers } from './buffers.js';
 import type { CpuClaims } from './cpu-claims.js';
 import type { Holders } from './holders.js';
 import type { Importers } from './importers.js';
-import type { BufferRecord } from './ops.js';
+import type { BufferRecord, Importer } from './ops.js';
 
 /** Where a buffer lies. */
 export interface Place {
@@ -82,10 +96,26 @@ export class Moves {
     );
     try {
       this.#keepOut(record);
-      return this.#moveClaimed(record, to);
+      const source = this.#regions.view(record.region, record.offset, record.size);
+      this.#regions.view(to.region, to.offset, record.size).set(source);
+      const from = this.#put(record, to);
+      countCopied(this.#k, record.size);
+      return from;
     } finally {
       this.#claims.release(claims);
     }
+  }
+
+  /**
+   * Points a buffer at memory that has its new content already; returns its old place. By the device whose running job
+   * claims it exclusively, so nobody else uses it, and nothing is copied. Blocks only while an actor is handed
+   * the region for the first time. EBUSY and EINVAL as of {@link move}: the buffer is then where it was.
+   */
+  relocate(record: BufferRecord, to: Place): Place {
+    this.#checkPlace(record, to);
+    this.#mustBeMovable(record);
+    this.#keepOut(record);
+    return this.#put(record, to);
   }
 
   /** No explicit job from here on, until the mover's claim goes. EBUSY: there is one already. */
@@ -95,21 +125,24 @@ export class Moves {
     throw new DmaBufError('EBUSY', 'dma_buf_move', detail);
   }
 
-  #moveClaimed(record: BufferRecord, to: Place): Place {
+  /** Makes a place a buffer's, which is claimed and whose content is there. */
+  #put(record: BufferRecord, to: Place): Place {
     const from = { region: record.region, offset: record.offset };
-    const { size } = record;
-    const source = this.#regions.view(from.region, from.offset, size);
-    this.#regions.view(to.region, to.offset, size).set(source);
-    const importers = this.#importersOf(from.region);
-    for (const actor of importers) this.#regions.deliver(to.region, actor);
+    if (from.region !== to.region) this.#deliver(from.region, to.region);
     const told = this.#importers.locked(record.pointer, () => {
       this.#mustBeMovable(record);
       this.#buffers.rebase(record, to.region, to.offset);
       return this.#noteMoves(record);
     });
-    countCopied(this.#k, size);
+    // Those that were given the old region meanwhile: see above.
+    if (from.region !== to.region) this.#deliver(from.region, to.region);
     for (const actor of told) this.#tell(actor);
     return from;
+  }
+
+  /** Hands a region to all that have another one. */
+  #deliver(old: number, region: number): void {
+    for (const actor of this.#importersOf(old)) this.#regions.deliver(region, actor);
   }
 
   /** Calls `notify` in this thread after each move under an attachment of its. */
@@ -188,14 +221,30 @@ export class Moves {
     });
   }
 
-  #checkPlace(record: BufferRecord, { region, offset }: Place): void {
+  #checkPlace(record: BufferRecord, to: Place): void {
+    const { region, offset } = to;
     const { words, regions } = this.#k;
     const known = Number.isInteger(region) && regions.owns(region);
     const bytes =
       known && words.load(region + REGION.STATE) !== 0 ? words.getDouble(region + REGION.BYTES) : 0;
-    if (Number.isInteger(offset) && offset >= 0 && offset + record.size <= bytes) return;
-    const detail = `bytes ${offset} to ${offset + record.size} are not inside region ${region}`;
-    throw new DmaBufError('EINVAL', 'dma_buf_move', detail);
+    if (!(Number.isInteger(offset) && offset >= 0 && offset + record.size <= bytes)) {
+      const detail = `bytes ${offset} to ${offset + record.size} are not inside region ${region}`;
+      throw new DmaBufError('EINVAL', 'dma_buf_move', detail);
+    }
+    for (const importer of this.#importersAt(record)) mustReach(this.#k, record, importer, to);
+  }
+
+  /** Those that have attached, as they said what they reach, and all actors that may get jobs for it. */
+  *#importersAt(record: BufferRecord): Generator<Importer> {
+    const { words } = this.#k;
+    for (const holder of this.#holders.of(record.pointer)) {
+      const attached = words.get(holder + HOLDER.KIND) === HOLDER_KIND.ATTACHMENT;
+      if (attached) yield this.#importers.importerOf(holder);
+    }
+    if (record.region === 0) return; // it is refused for that
+    for (const actor of this.#importersOf(record.region)) {
+      yield this.#importers.devices.importer(actor);
+    }
   }
 
   #mustBeMovable(record: BufferRecord): void {
@@ -218,4 +267,18 @@ export class Moves {
       `buffer ${record.ino} ${why} and stays where it is`,
     );
   }
+}
+
+/** EINVAL: an importer would not get at the buffer there any more. */
+function mustReach(
+  { words }: Kernel,
+  { ino }: BufferRecord,
+  { reach, name }: Importer,
+  { region, offset }: Place,
+): void {
+  const { pool = false, align = 1 } = reach;
+  const inPool = words.get(region + REGION.KIND) === REGION_KIND.POOL;
+  if ((inPool || !pool) && (align === 0 || offset % align === 0)) return;
+  const detail = `${name} reaches buffer ${ino} where it is, and would not at offset ${offset} of region ${region}`;
+  throw new DmaBufError('EINVAL', 'dma_buf_move', detail);
 }
