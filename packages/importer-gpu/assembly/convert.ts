@@ -24,14 +24,22 @@ function clamp8(v: i32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function pixel(
-  dst: usize, y: i32, u: i32, v: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32, half: i32, shift: i32,
-): void {
+function rgb(
+  y: i32, u: i32, v: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32, half: i32, shift: i32,
+): u32 {
   const l = y * cy + half;
   const r = clamp8((l + v * crv) >> shift);
   const g = clamp8((l + u * cgu + v * cgv) >> shift);
   const b = clamp8((l + u * cbu) >> shift);
-  store<u32>(dst, b | (g << 8) | (r << 16) | 0xff000000);
+  return b | (g << 8) | (r << 16) | 0xff000000;
+}
+
+// @ts-ignore: decorator
+@inline
+function pixel(
+  dst: usize, y: i32, u: i32, v: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32, half: i32, shift: i32,
+): void {
+  store<u32>(dst, rgb(y, u, v, cy, crv, cgu, cgv, cbu, half, shift));
 }
 
 /** 16 pixels from 16 lumas and 8 pairs of chroma, all without their offsets. */
@@ -243,15 +251,53 @@ function row565(dst: usize, src: usize, n: i32): void {
     src += 16;
   }
   for (; n > 0; n--) {
-    const p = <u32>load<u16>(src);
-    const r = p >> 11;
-    const g = (p >> 5) & 63;
-    const b = p & 31;
-    const bg = (b << 3) | (b >> 2) | (((g << 2) | (g >> 4)) << 8);
-    store<u32>(dst, bg | (((r << 3) | (r >> 2)) << 16) | 0xff000000);
+    store<u32>(dst, expand565(src));
     dst += 4;
     src += 2;
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function expand565(src: usize): u32 {
+  const p = <u32>load<u16>(src);
+  const r = p >> 11;
+  const g = (p >> 5) & 63;
+  const b = p & 31;
+  const bg = (b << 3) | (b >> 2) | (((g << 2) | (g >> 4)) << 8);
+  return bg | (((r << 3) | (r >> 2)) << 16) | 0xff000000;
+}
+
+/** The pixel at a column and row of a rectangle; all pointers are those of its first pixel. */
+export function convertPixel(
+  kind: i32, column: i32, row: i32, y: usize, yPitch: i32, u: usize, uPitch: i32, v: usize, vPitch: i32,
+  xOdd: i32, yOdd: i32, yo: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32,
+): u32 {
+  y += row * yPitch;
+  if (kind == 5) return expand565(y + (column << 1));
+  const place = column + xOdd;
+  const pair = place >> 1;
+  if (kind == 3) {
+    const at = y + (pair << 2);
+    return rgb(
+      <i32>load<u8>(at + ((place & 1) << 1)) - yo, <i32>load<u8>(at, 1) - 128, <i32>load<u8>(at, 3) - 128,
+      cy, crv, cgu, cgv, cbu, HALF, SHIFT,
+    );
+  }
+  const c = chromaRow(row, yOdd);
+  if (kind == 4) {
+    const at = u + c * uPitch + (pair << 2);
+    return rgb(
+      sample10(y + (column << 1)) - (yo << 2), sample10(at) - 512, sample10(at + 2) - 512,
+      cy, crv, cgu, cgv, cbu, HALF10, SHIFT10,
+    );
+  }
+  return rgb(
+    <i32>load<u8>(y + column) - yo,
+    <i32>load<u8>(u + c * uPitch + pair * kind) - 128,
+    <i32>load<u8>(v + c * vPitch + pair * kind) - 128,
+    cy, crv, cgu, cgv, cbu, HALF, SHIFT,
+  );
 }
 
 /** Rows of chroma: row `row` of a rectangle that starts on an odd one (yOdd) or an even one. */

@@ -1,5 +1,6 @@
 // The spans and pixels of one triangle; src/kernels/triangle-setup.ts makes its edges and planes, and the formula is in
 // src/kernels/kernels.ts. Edges are whole numbers in doubles, used as i64; planes are pairs of doubles.
+import { convertPixel } from './convert';
 
 // @ts-ignore: decorator
 @inline
@@ -46,12 +47,20 @@ function wide(pixel: u32): v128 {
   return i16x8.extend_low_i8x16_u(i32x4.splat(pixel));
 }
 
+/** A pixel of the texture, whose edge pixels are repeated; `kind` 0: they are 32-bit words, else see convert.ts. */
 // @ts-ignore: decorator
 @inline
-function texel(base: usize, pitch: i32, width: i32, height: i32, x: i32, y: i32, orMask: u32): v128 {
+function texel(
+  base: usize, pitch: i32, width: i32, height: i32, x: i32, y: i32, orMask: u32,
+  kind: i32, tu: usize, tuPitch: i32, tv: usize, tvPitch: i32,
+  xOdd: i32, yOdd: i32, yo: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32,
+): v128 {
   const column = min(width - 1, max(0, x));
   const row = min(height - 1, max(0, y));
-  return wide(load<u32>(base + row * pitch + (column << 2)) | orMask);
+  if (kind == 0) return wide(load<u32>(base + row * pitch + (column << 2)) | orMask);
+  return wide(convertPixel(
+    kind, column, row, base, pitch, tu, tuPitch, tv, tvPitch, xOdd, yOdd, yo, cy, crv, cgu, cgv, cbu,
+  ));
 }
 
 /** Two pixels side by side, mixed: u16 of 0 to 65280. */
@@ -67,18 +76,34 @@ function across(a: v128, b: v128, f: i32): v128 {
 /** Four pixels mixed, as u16. */
 // @ts-ignore: decorator
 @inline
-function bilinear(base: usize, pitch: i32, width: i32, height: i32, u: i32, v: i32, orMask: u32): v128 {
+function bilinear(
+  base: usize, pitch: i32, width: i32, height: i32, u: i32, v: i32, orMask: u32,
+  kind: i32, tu: usize, tuPitch: i32, tv: usize, tvPitch: i32,
+  xOdd: i32, yOdd: i32, yo: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32,
+): v128 {
   const x = (u - 128) >> 8;
   const y = (v - 128) >> 8;
   const fx = (u - 128) & 255;
   const fy = (v - 128) & 255;
   const upper = across(
-    texel(base, pitch, width, height, x, y, orMask),
-    texel(base, pitch, width, height, x + 1, y, orMask), fx,
+    texel(
+      base, pitch, width, height, x, y, orMask,
+      kind, tu, tuPitch, tv, tvPitch, xOdd, yOdd, yo, cy, crv, cgu, cgv, cbu,
+    ),
+    texel(
+      base, pitch, width, height, x + 1, y, orMask,
+      kind, tu, tuPitch, tv, tvPitch, xOdd, yOdd, yo, cy, crv, cgu, cgv, cbu,
+    ), fx,
   );
   const lower = across(
-    texel(base, pitch, width, height, x, y + 1, orMask),
-    texel(base, pitch, width, height, x + 1, y + 1, orMask), fx,
+    texel(
+      base, pitch, width, height, x, y + 1, orMask,
+      kind, tu, tuPitch, tv, tvPitch, xOdd, yOdd, yo, cy, crv, cgu, cgv, cbu,
+    ),
+    texel(
+      base, pitch, width, height, x + 1, y + 1, orMask,
+      kind, tu, tuPitch, tv, tvPitch, xOdd, yOdd, yo, cy, crv, cgu, cgv, cbu,
+    ), fx,
   );
   const sum = i32x4.add(
     i32x4.extmul_low_i16x8_u(upper, i16x8.splat(<i16>(256 - fy))),
@@ -90,7 +115,7 @@ function bilinear(base: usize, pitch: i32, width: i32, height: i32, u: i32, v: i
 
 /**
  * Rows y0..y1 and columns left..right of a triangle; returns how many pixels were drawn. `dst` is pixel (0, 0).
- * `filter`: 0 no texture, 1 nearest, 2 bilinear.
+ * `filter`: 0 no texture, 1 nearest, 2 bilinear. What the texture's format is comes last.
  */
 export function triangle(
   dst: usize, dstPitch: i32, y0: i32, y1: i32, left: i32, right: i32, orMask: u32, over: i32,
@@ -102,6 +127,8 @@ export function triangle(
   blue: f64, blueX: f64, blueY: f64, green: f64, greenX: f64, greenY: f64,
   red: f64, redX: f64, redY: f64, alpha: f64, alphaX: f64, alphaY: f64,
   u: f64, uX: f64, uY: f64, v: f64, vX: f64, vY: f64,
+  tu: usize, tuPitch: i32, tv: usize, tvPitch: i32, kind: i32, xOdd: i32, yOdd: i32,
+  yo: i32, cy: i32, crv: i32, cgu: i32, cgv: i32, cbu: i32,
 ): i32 {
   const edge0 = <i64>stepX0;
   const edge1 = <i64>stepX1;
@@ -133,8 +160,14 @@ export function triangle(
         const pu = i32x4.extract_lane(place, 0);
         const pv = i32x4.extract_lane(place, 1);
         const t = filter == 2
-          ? bilinear(src, srcPitch, srcWidth, srcHeight, pu, pv, srcMask)
-          : texel(src, srcPitch, srcWidth, srcHeight, pu >> 8, pv >> 8, srcMask);
+          ? bilinear(
+            src, srcPitch, srcWidth, srcHeight, pu, pv, srcMask,
+            kind, tu, tuPitch, tv, tvPitch, xOdd, yOdd, yo, cy, crv, cgu, cgv, cbu,
+          )
+          : texel(
+            src, srcPitch, srcWidth, srcHeight, pu >> 8, pv >> 8, srcMask,
+            kind, tu, tuPitch, tv, tvPitch, xOdd, yOdd, yo, cy, crv, cgu, cgv, cbu,
+          );
         s = div255(i16x8.mul(s, t));
       }
       if (over != 0) {

@@ -70,7 +70,10 @@ export interface TrianglesCommand {
   readonly vertices: GpuImage | readonly Vertex[];
   /** An index buffer (`importIndices`), or indices that travel in the job. Default: 0, 1, 2, … */
   readonly indices?: GpuImage | readonly number[];
-  /** Default: none, the vertices' colour alone. */
+  /**
+   * Of any known format: u and v count pixels of what is visible of it, which are converted as {@link blit} does. Default:
+   * none, the vertices' colour alone.
+   */
   readonly texture?: GpuImage;
   /** Of the texture; default `'bilinear'`. */
   readonly filter?: 'nearest' | 'bilinear';

@@ -220,7 +220,9 @@ class GpuDevice {
       if (step.op === 'dispatch') this.#userKernels.check(step, usedBy(step, surfaces));
       else if (step.op === 'triangles') {
         writable(surfaces, step.op, step.dst);
-        meshes.set(step, checkedMesh(step, surfaces));
+        const mesh = checkedMesh(step, surfaces);
+        if (frames) drawTriangles(checkingKernels, step, surfaces, mesh);
+        meshes.set(step, mesh);
       } else if (frames && step.op !== 'queryTime') {
         const dst = writable(surfaces, step.op, step.dst);
         apply(checkingKernels, step, dst, surfaces[step.src]);

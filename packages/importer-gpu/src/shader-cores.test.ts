@@ -140,6 +140,12 @@ function pictures(one: Bench, from: Where, into: Where): readonly Uint8Array[] {
     { x: 150, y: 500, v: HEIGHT },
   ];
   out.push(draw(drawn, triangles({ dst: drawn, texture: rgb, vertices })));
+  for (const fourcc of SOURCES) {
+    const dst = target();
+    const texture = image(fourcc, 70);
+    out.push(draw(dst, triangles({ dst, texture, vertices })));
+    texture.close();
+  }
   const planar = [image(DRM_FORMAT_YUV420, 40), target(DRM_FORMAT_YUV420, 41)] as const;
   out.push(draw(planar[1], copy({ src: planar[0], dst: planar[1] })));
   for (const url of from === 'pool' && into === 'pool' ? [MODULE, compiled.url] : [MODULE]) {

@@ -2,13 +2,25 @@
 import type { DmaBuf, Fence, Machine } from '@dmabuf/core';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { clear, triangles } from './command.js';
+import { blit, clear, triangles } from './command.js';
 import { GpuContext } from './context.js';
-import { DRM_FORMAT_ARGB8888, DRM_FORMAT_NV12, DRM_FORMAT_XRGB8888 } from './fourcc.js';
+import {
+  DRM_FORMAT_ARGB8888,
+  DRM_FORMAT_NV12,
+  DRM_FORMAT_XRGB8888,
+  DRM_FORMAT_YUV420,
+  DRM_FORMAT_YUYV,
+} from './fourcc.js';
 import type { GpuImage } from './image.js';
 import { plainKernels } from './kernels/plain.js';
 import { type Mesh, packVertices, type Vertex } from './kernels/vertex.js';
-import { bootMachine, poolBuffer, readBytes, writeBytes } from './testing/machine.test-helper.js';
+import {
+  bootMachine,
+  Camera,
+  poolBuffer,
+  readBytes,
+  writeBytes,
+} from './testing/machine.test-helper.js';
 import { difference, painted } from './testing/pictures.test-helper.js';
 
 const WIDTH = 32;
@@ -184,10 +196,8 @@ test('what submit can see is refused there, and leaves no residue', () => {
   );
   const yuv = { buffer: inPool(WIDTH * HEIGHT * 2), width: WIDTH, height: HEIGHT };
   using nv12 = context.importImage({ ...yuv, fourcc: DRM_FORMAT_NV12 });
-  refused({ ...draw, texture: nv12 }, at('texture image is NV12'));
   refused({ ...draw, dst: nv12 }, at('destination image is NV12'));
   using frame = context.importFrame(yuv);
-  refused({ ...draw, texture: frame }, at('the texture is a frame'));
   refused({ ...draw, dst: frame }, at('the destination is a frame'));
   refused({ ...draw, indices: [0, 1, 0.5] }, TypeError);
   const many = Array.from({ length: 99 }, () => ({ x: 300.5, y: 300.5 }));
@@ -205,6 +215,52 @@ test('what submit can see is refused there, and leaves no residue', () => {
   );
   const free = dst.access({ write: true }); // nothing is queued on it
   free.finish();
+});
+
+test('a texture may be a frame: what is visible of it, in its colour space, and of its size when the job runs', () => {
+  const video = machine.alloc(4096);
+  const frame = context.importFrame({ buffer: video, width: 32, height: 16 });
+  const camera = new Camera(machine);
+  for (const fourcc of [DRM_FORMAT_NV12, DRM_FORMAT_YUV420, DRM_FORMAT_YUYV]) {
+    for (const [matrix, full] of [
+      [601, true],
+      [709, false],
+    ] as const) {
+      const { image, dst } = scene(outside);
+      const quad = [
+        { x: 3, y: 4 },
+        { x: 22, y: 4, u: 19 },
+        { x: 3, y: 13, v: 9 },
+        { x: 22, y: 13, u: 19, v: 9 },
+      ];
+      const draw = { vertices: quad, indices: [0, 1, 2, 2, 1, 3], texture: frame };
+      camera.shoot(video, {
+        ...{ seed: 9, fourcc, width: 32, height: 16, crop: [5, 3, 19, 9] },
+        ...{ matrix, full, sequence: 7 },
+      });
+      const commands = [clear({ dst: image }), triangles({ dst: image, ...draw })];
+      good(context.submit({ commands }));
+      const drawn = readBytes(dst);
+      const to = { x: 3, y: 4, width: 19, height: 9 };
+      good(
+        context.submit({ commands: [clear({ dst: image }), blit({ src: frame, dst: image, to })] }),
+      );
+      assert.is(difference(drawn, readBytes(dst)), '');
+    }
+  }
+  // One that is none, or is too large, costs its job, and nothing has been touched then.
+  const { dst, image, before } = scene(outside);
+  camera.shoot(video, { seed: 9, fourcc: DRM_FORMAT_NV12, width: 64, height: 16 });
+  const fence = context.submit({
+    commands: [
+      clear({ dst: image }),
+      triangles({ dst: image, vertices: VERTICES.slice(0, 3), texture: frame }),
+    ],
+  });
+  assert.is(fence.wait(20_000), -75);
+  const bracket = dst.access({ write: true, discard: true });
+  assert.is(difference(Uint8Array.from(bracket.bytes), before), '');
+  bracket.finish();
 });
 
 test('a buffer that is too short for its vertices or indices is refused at import', () => {

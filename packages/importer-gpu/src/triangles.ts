@@ -103,8 +103,8 @@ export function sourcesOf({ texture, vertices, indices }: TrianglesStep): readon
 }
 
 /**
- * What submit can say: everything about the images, and about vertices and indices that travel in the job. EINVAL,
- * TypeError.
+ * What submit can say: everything about the images, of a texture that is a frame apart, and about vertices and indices
+ * that travel in the job. EINVAL, TypeError.
  */
 export function checkTriangles(
   kernels: Kernels,
@@ -163,8 +163,11 @@ function optionsOf(
   { texture, filter, blend }: TrianglesStep,
   surfaces: readonly (Surface | undefined)[],
 ): TriangleOptions {
-  if (texture < 0) return { filter, blend };
-  return { filter, blend, texture: known(surfaces[texture], 'the texture') };
+  const surface = surfaces[texture];
+  // Of a frame nobody knows yet what it is: the device looks.
+  if (surface?.image === undefined) return { filter, blend };
+  const { image, x, y, width, height, color } = surface;
+  return { filter, blend, texture: image, part: { x, y, width, height }, color };
 }
 
 /** Rows of words of an image, without gaps; or those that travelled. */

@@ -148,6 +148,8 @@ function triangleArgs(op: TriangleOp, y0: number, y1: number): number[] {
     ...[dst.base, dst.pitch, y0, y1, op.left, op.right, op.orMask, op.over ? 1 : 0],
     ...[filter, src?.base ?? 0, src?.pitch ?? 0, width, height, orMask, t.x, t.y],
     ...planes.flatMap(({ at, x, y }) => [at, x, y]),
+    ...chromaOf(texture?.packed?.src),
+    ...numbersOf(texture?.packed?.k),
   ];
 }
 
@@ -267,9 +269,10 @@ const PLAIN: Readonly<Record<EntryName, PlainCall>> = {
     const edges = [n.plane(), n.plane(), n.plane()] as const;
     const colors = { blue: n.plane(), green: n.plane(), red: n.plane(), alpha: n.plane() };
     const triangle = { ...origin, edges, ...colors, u: n.plane(), v: n.plane() };
+    const packed = packedOf(n, texture.src);
+    const sampled = filter === 0 ? undefined : { ...texture, ...(packed && { packed }) };
     const how = { dst: out, ...clip, bilinear: filter === 2 };
-    const op = { triangle, ...how, texture: filter === 0 ? undefined : texture };
-    return plainOps.triangle(op, y0, y1);
+    return plainOps.triangle({ triangle, ...how, texture: sampled }, y0, y1);
   },
 };
 

@@ -197,14 +197,16 @@ class Front implements Kernels {
     options: TriangleOptions = {},
     rows?: Rows,
   ): number {
-    const { texture, filter = 'bilinear', blend = 'premultiplied' } = options;
+    const { texture, filter = 'bilinear', blend = 'premultiplied', color } = options;
     checkName('filter', filter, ['nearest', 'bilinear']);
     checkName('blend', blend, ['premultiplied', 'replace']);
     const info = checkImage('triangles', 'destination', dst, RGB32);
     checkRect('triangles', 'clip', dst, clip);
-    if (texture !== undefined) {
-      const source = checkImage('triangles', 'texture', texture, RGB32);
-      checkApart('triangles', blocks(dst, info, clip), blocks(texture, source, whole(texture)));
+    const part = options.part ?? (texture && whole(texture));
+    if (texture !== undefined && part !== undefined) {
+      const source = checkImage('triangles', 'texture', texture, ANY_SOURCE);
+      checkRect('triangles', 'texture', texture, part);
+      checkApart('triangles', blocks(dst, info, clip), blocks(texture, source, part));
     }
     const { y0, y1 } = checkRows('triangles', clip, rows);
     const count = checkMesh(mesh);
@@ -213,7 +215,7 @@ class Front implements Kernels {
       dst: rgbSpan(dst, whole(dst)),
       left: clip.x,
       right: clip.x + clip.width,
-      texture: texture === undefined ? undefined : textureOf(texture),
+      texture: texture && part && textureOf(texture, part, color),
       bilinear: filter === 'bilinear',
       over: blend === 'premultiplied',
       orMask: opaqueOf(dst),
@@ -256,9 +258,15 @@ function opaqueOf({ fourcc }: Image): number {
   return fourcc === DRM_FORMAT_XRGB8888 ? OPAQUE : 0;
 }
 
-function textureOf(image: Image): NonNullable<TriangleOp['texture']> {
-  const { width, height } = image;
-  return { src: rgbSpan(image, whole(image)), width, height, orMask: opaqueOf(image) };
+function textureOf(
+  image: Image,
+  part: Rect,
+  color: ColorSpec | undefined,
+): NonNullable<TriangleOp['texture']> {
+  const size = { width: part.width, height: part.height, orMask: opaqueOf(image) };
+  if (RGB32.includes(image.fourcc)) return { src: rgbSpan(image, part), ...size };
+  const src = packedSpan(image, part);
+  return { src, ...size, packed: { src, k: coefficients(color) } };
 }
 
 function checkName(what: string, value: string, names: readonly string[]): void {

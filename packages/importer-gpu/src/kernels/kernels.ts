@@ -68,8 +68,12 @@ export interface BlendOptions {
 }
 
 export interface TriangleOptions {
-  /** XRGB8888 or ARGB8888, all of it; none: the vertices' colour alone. */
+  /** XRGB8888, ARGB8888, or what {@link Kernels.convert} takes; none: the vertices' colour alone. */
   readonly texture?: Image;
+  /** The part of it that is the texture, its top left being (0, 0); default: all of it. */
+  readonly part?: Rect;
+  /** For a YCbCr texture; default BT.709 limited. */
+  readonly color?: ColorSpec;
   /** Default `'bilinear'`. */
   readonly filter?: 'nearest' | 'bilinear';
   /** Default `'premultiplied'`; `'replace'` overwrites. */
@@ -138,7 +142,7 @@ export interface Kernels {
    * once. Colour (premultiplied) and texture coordinates go linearly over the triangle, without perspective,
    * by the formula of triangle-setup.ts; rounded, `floor(a + 0.5)`, to 0..255 and to 1/256 pixel of the texture.
    * Nearest takes pixel `u >> 8`; bilinear mixes the four around `u - 128` as {@link scale} does; the texture's
-   * edge pixels are repeated. A texture's byte T and a colour's byte C give `div(T*C)` (see {@link blend}).
+   * edge pixels are repeated. Of another format it is what `convert` gives, pixel by pixel. A texture's byte T and a colour's byte C give `div(T*C)` (see {@link blend}).
    * `'premultiplied'` is `min(255, S + div((255-a)*D))` of all four bytes. Without a texture within 1 of the
    * real-valued formula. Returns how many pixels it drew.
    * Also EINVAL: what checkMesh finds.

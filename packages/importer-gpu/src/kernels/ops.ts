@@ -79,6 +79,8 @@ export interface TriangleOp {
         readonly width: number;
         readonly height: number;
         readonly orMask: number;
+        /** Set where it is not 32-bit pixels. */
+        readonly packed?: { readonly src: PackedSpan; readonly k: Coefficients };
       }
     | undefined;
   readonly bilinear: boolean;

@@ -30,11 +30,7 @@ export function convertRow(
   const start = src.base + row * src.pitch;
   if (src.layout === LAYOUT.RGB565) return expandRow(words, at, bytes, start, width);
   const { luma, lumaStep, cb, cr, chromaStep, deep } = samplesOf(src, row, start);
-  const shift = deep ? 15 : 13;
-  const half = 1 << (shift - 1);
-  const bias = deep ? 512 : 128;
-  const yo = deep ? k.yo * 4 : k.yo;
-  const read = deep ? tenBits : eightBits;
+  const { shift, half, bias, yo, read } = depthOf(deep, k);
   let [u, v] = [cb, cr];
   // An odd first column is the second of its pair.
   for (let x = -src.xOdd; x < width; x += 2) {
@@ -51,6 +47,32 @@ export function convertRow(
       words[at + i] = word((l + rv) >> shift, (l + guv) >> shift, (l + bu) >> shift);
     }
   }
+}
+
+/** Single pixels of a rectangle, by column and row: what {@link convertRow} makes of them. */
+export function pixelsOf(src: PackedSpan, k: Coefficients): (x: number, y: number) => number {
+  const bytes = new Uint8Array(src.memory);
+  if (src.layout === LAYOUT.RGB565) {
+    return (x, y) => expand(bytes, src.base + y * src.pitch + x * 2);
+  }
+  return (x, y) => {
+    const samples = samplesOf(src, y, src.base + y * src.pitch);
+    const { luma, lumaStep, cb, cr, chromaStep, deep } = samples;
+    const { shift, half, bias, yo, read } = depthOf(deep, k);
+    const pair = ((x + src.xOdd) >> 1) * chromaStep;
+    const b = read(bytes, cb + pair) - bias;
+    const r = read(bytes, cr + pair) - bias;
+    const l = k.cy * (read(bytes, luma + x * lumaStep) - yo) + half;
+    const green = l + k.cgu * b + k.cgv * r;
+    return word((l + k.crv * r) >> shift, green >> shift, (l + k.cbu * b) >> shift);
+  };
+}
+
+/** What is different for samples of ten bits. */
+function depthOf(deep: boolean, k: Coefficients) {
+  return deep
+    ? { shift: 15, half: 1 << 14, bias: 512, yo: k.yo * 4, read: tenBits }
+    : { shift: 13, half: 1 << 12, bias: 128, yo: k.yo, read: eightBits };
 }
 
 function samplesOf(src: PackedSpan, row: number, start: number): Samples {
@@ -79,7 +101,6 @@ function tenBits(bytes: Bytes, at: number): number {
   return ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)) >> 6;
 }
 
-/** RGB565: the high bits of each channel are repeated below it. */
 function expandRow(
   words: Uint32Array<ArrayBufferLike>,
   at: number,
@@ -87,13 +108,16 @@ function expandRow(
   start: number,
   width: number,
 ): void {
-  for (let x = 0; x < width; x++) {
-    const p = (bytes[start + x * 2] ?? 0) | ((bytes[start + x * 2 + 1] ?? 0) << 8);
-    const r = p >> 11;
-    const g = (p >> 5) & 63;
-    const b = p & 31;
-    const red = (r << 3) | (r >> 2);
-    const green = (g << 2) | (g >> 4);
-    words[at + x] = OPAQUE | (red << 16) | (green << 8) | (b << 3) | (b >> 2);
-  }
+  for (let x = 0; x < width; x++) words[at + x] = expand(bytes, start + x * 2);
+}
+
+/** RGB565: the high bits of each channel are repeated below it. */
+function expand(bytes: Bytes, at: number): number {
+  const p = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+  const r = p >> 11;
+  const g = (p >> 5) & 63;
+  const b = p & 31;
+  const red = (r << 3) | (r >> 2);
+  const green = (g << 2) | (g >> 4);
+  return OPAQUE | (red << 16) | (green << 8) | (b << 3) | (b >> 2);
 }

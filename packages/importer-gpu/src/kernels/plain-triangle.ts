@@ -1,6 +1,7 @@
 /** Triangles in TypeScript, on any memory: the spans of a triangle, and the pixels of each. */
 import type { TriangleOp } from './ops.js';
 import { clamp8 } from './pixel.js';
+import { pixelsOf } from './plain-convert.js';
 import type { Edge, Plane } from './triangle-setup.js';
 
 /** Draws the rows of one triangle; how many pixels that were. */
@@ -79,12 +80,16 @@ function channel(row: number | undefined, plane: Plane, dx: number): number {
 /** The texture at a position in 1/256 pixel. */
 function sampler({ texture, bilinear }: TriangleOp): (u: number, v: number) => number {
   if (texture === undefined) return () => 0;
-  const { src, width, height, orMask } = texture;
+  const { src, width, height, orMask, packed } = texture;
   const view = new DataView(src.memory);
+  const pixel =
+    packed === undefined
+      ? (x: number, y: number) => view.getUint32(src.base + y * src.pitch + x * 4, true) | orMask
+      : pixelsOf(packed.src, packed.k);
   const load = (x: number, y: number): number => {
     const column = Math.min(width - 1, Math.max(0, x));
     const row = Math.min(height - 1, Math.max(0, y));
-    return view.getUint32(src.base + row * src.pitch + column * 4, true) | orMask;
+    return pixel(column, row);
   };
   if (!bilinear) return (u, v) => load(u >> 8, v >> 8);
   return (u, v) => {

@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DRM_FORMAT_ARGB8888, DRM_FORMAT_NV12, DRM_FORMAT_XRGB8888 } from '../fourcc.js';
+import { PACKED } from './check.js';
+import { matrixOf, rgbAt } from './convert-reference.test-helper.js';
 import { Bench, pixelAddress, pixelAt, splitRows } from './harness.test-helper.js';
 import type { Image, Rect, TriangleOptions } from './kernels.js';
 import { plainKernels } from './plain.js';
@@ -13,6 +15,7 @@ const SEED = 20120315;
 console.log(`seed ${SEED}`);
 
 const WHOLE = (image: Image): Rect => ({ x: 0, y: 0, width: image.width, height: image.height });
+const BT709 = { encoding: 'bt709', range: 'limited' } as const;
 const FIELDS: readonly Field[] = ['b', 'g', 'r', 'a'];
 
 /**
@@ -40,12 +43,15 @@ function someMesh(random: Bench['random'], count: number): Mesh {
 function texels(
   bytes: Uint8Array,
   texture: Image,
-  filter: 'nearest' | 'bilinear',
+  { filter = 'bilinear', part = WHOLE(texture), color = BT709 }: TriangleOptions,
   at: readonly [number, number],
 ): number[][] {
   const clamp = (i: number, size: number): number => Math.min(size - 1, Math.max(0, i));
-  const load = (x: number, y: number): number[] => {
-    const pixel = pixelAt(bytes, texture, clamp(x, texture.width), clamp(y, texture.height));
+  const m = matrixOf(color.encoding, color.range);
+  const load = (column: number, row: number): number[] => {
+    const [x, y] = [part.x + clamp(column, part.width), part.y + clamp(row, part.height)];
+    if (PACKED.includes(texture.fourcc)) return [...rgbAt(bytes, texture, m, x, y).reverse(), 255];
+    const pixel = pixelAt(bytes, texture, x, y);
     return texture.fourcc === DRM_FORMAT_XRGB8888 ? [...pixel.slice(0, 3), 255] : pixel;
   };
   const near = (value: number): number[] => [
@@ -103,7 +109,7 @@ function agrees(bench: Bench, scene: Scene): number {
   const before = new Uint8Array(bench.memory.buffer).slice();
   const after = both(bench, scene);
   const exact = reference(mesh, 0);
-  const { texture, filter = 'bilinear', blend } = options;
+  const { texture, blend } = options;
   let drawn = 0;
   for (let y = 0; y < dst.height; y++) {
     for (let x = 0; x < dst.width; x++) {
@@ -119,7 +125,7 @@ function agrees(bench: Bench, scene: Scene): number {
       drawn++;
       const color = FIELDS.map((field) => exact.value(field, x, y));
       const uv = [exact.value('u', x, y), exact.value('v', x, y)] as const;
-      const ways = texture === undefined ? [undefined] : texels(before, texture, filter, uv);
+      const ways = texture === undefined ? [undefined] : texels(before, texture, options, uv);
       const wanted = ways.map((texel) => {
         const s = color.map((c, i) => (texel === undefined ? c : (c * (texel[i] ?? 0)) / 255));
         const rest = 255 - (s[3] ?? 0);
@@ -173,6 +179,59 @@ test('random triangles, clipped, split into rows: coverage exact, colours as the
     drawn += agrees(bench, { dst, clip, mesh: someMesh(random, 3), options });
   }
   assert.ok(drawn > 4000, `only ${drawn} pixels were looked at`);
+});
+
+test('textures of all formats and colour spaces, and parts of them: each pixel is converted, then filtered', () => {
+  const bench = new Bench(SEED + 5);
+  const { random } = bench;
+  let drawn = 0;
+  for (let round = 0; round < 180; round++) {
+    bench.scramble();
+    const dst = bench.image(DRM_FORMAT_ARGB8888, random.int(1, 40), random.int(1, 40));
+    const fourcc = PACKED[round % PACKED.length] ?? 0;
+    const texture = bench.image(fourcc, random.int(1, 31), random.int(1, 31));
+    const encoding = random.pick(['bt601', 'bt709'] as const);
+    const options: TriangleOptions = {
+      ...{ texture, part: random.rect(texture.width, texture.height) },
+      filter: random.pick(['nearest', 'bilinear']),
+      blend: random.pick(['premultiplied', 'replace']),
+      ...(round % 5 > 0 && { color: { encoding, range: random.pick(['limited', 'full']) } }),
+    };
+    const clip = random.rect(dst.width, dst.height);
+    drawn += agrees(bench, { dst, clip, mesh: someMesh(random, 3), options });
+  }
+  assert.ok(drawn > 4000, `only ${drawn} pixels were looked at`);
+});
+
+test('a rectangle of two triangles with a frame for a texture is what a blit of that is', () => {
+  const bench = new Bench(SEED + 6);
+  const drawnTo = bench.image(DRM_FORMAT_XRGB8888, 33, 19);
+  const blitTo = bench.image(DRM_FORMAT_XRGB8888, 33, 19);
+  const part = { x: 5, y: 3, width: 24, height: 14 };
+  const to = { x: 4, y: 2, width: 24, height: 14 };
+  const vertices = packVertices([
+    { x: 4, y: 2 },
+    { x: 28, y: 2, u: 24 },
+    { x: 4, y: 16, v: 14 },
+    { x: 28, y: 16, u: 24, v: 14 },
+  ]);
+  const mesh = { vertices, indices: Int32Array.of(0, 1, 2, 2, 1, 3) };
+  for (const fourcc of PACKED) {
+    const texture = bench.image(fourcc, 32, 20);
+    const color = { encoding: 'bt601', range: 'full' } as const;
+    for (const filter of ['nearest', 'bilinear'] as const) {
+      bench.wasm.triangles(drawnTo, WHOLE(drawnTo), mesh, {
+        ...{ texture, part, color, filter, blend: 'replace' },
+      });
+      bench.wasm.convert(blitTo, to, texture, part, color);
+      const bytes = new Uint8Array(bench.memory.buffer);
+      for (let y = 2; y < 16; y++) {
+        for (let x = 4; x < 28; x++) {
+          assert.equal(pixelAt(bytes, drawnTo, x, y), pixelAt(bytes, blitTo, x, y), `${x},${y}`);
+        }
+      }
+    }
+  }
 });
 
 test('values are what the stated formula gives, to the byte', () => {
@@ -296,7 +355,9 @@ test('what is wrong with a mesh is said, and nothing is drawn', () => {
   }
   refused({ vertices: three, indices: Int32Array.of(0, 1) }, /EINVAL.*2 indices make no whole/);
   refused({ vertices: three }, /EINVAL.*overlap in memory/, { texture: overlapping });
-  refused({ vertices: three }, /EINVAL.*texture image is NV12/, { texture: nv12 });
+  refused({ vertices: three }, /EINVAL.*texture rectangle 9x1\+0\+0 leaves its image of 8x8/, {
+    ...{ texture: nv12, part: { x: 0, y: 0, width: 9, height: 1 } },
+  });
   refused({ vertices: three }, /EINVAL.*destination image is NV12/, {}, nv12);
   assert.is(Buffer.compare(new Uint8Array(bench.memory.buffer), before), 0);
   assert.throws(() => packVertices([{ x: 32769, y: 0 }]), /EINVAL.*x of vertex 0 is 32769/);
