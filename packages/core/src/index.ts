@@ -22,6 +22,7 @@ export { DmaBuf, SEEK_END, SEEK_SET } from './dmabuf/dmabuf.js';
 export type { FdAccess } from './fd/access.js';
 export { Attachment, type AttachOptions } from './dmabuf/attachment.js';
 export { Bracket, BracketSet } from './dmabuf/bracket.js';
+export type { AllocOptions } from './dmabuf/alloc.js';
 export type { MmapOptions } from './dmabuf/dma-buf-mmap.js';
 export {
   Mapping,

@@ -16,27 +16,14 @@ import {
   JOB_STATE_MASK,
   JOB_WAITERS,
 } from '../memory/layout.js';
-import type { Jobs } from '../sync/jobs.js';
-import type { ReadySets } from '../sync/ready-set.js';
-import type { Timelines } from '../sync/timeline.js';
-import type { Doorbell } from './doorbell.js';
-import type { Mailboxes } from './mailbox.js';
-import { evictOverdue, nextLimit, type Overdue, overdue } from './watchdog.js';
+import type { Services } from './services.js';
+import { evictOverdue, hangText, nextLimit, type Overdue, overdue } from './watchdog.js';
 
 /** How long everybody may take to come to rest, ms of real time, before the call gives up. */
 const REST_LIMIT_MS = 10_000;
 const POLL_MS = 0.2;
 
-interface Parts {
-  readonly kernel: Kernel;
-  readonly bell: Doorbell;
-  readonly ready: ReadySets;
-  readonly mail: Mailboxes;
-  readonly jobs: Jobs;
-  readonly timelines: Timelines;
-  /** Has a device reset that is past a job's limit. */
-  readonly reset: (late: Overdue) => void;
-}
+type Parts = Pick<Services, 'kernel' | 'bell' | 'mail' | 'jobs' | 'timelines' | 'port'>;
 
 /** Moves time on by `ms`; returns when every serving actor sleeps with nothing to do. Blocks. */
 export function advance(parts: Parts, ms: number): void {
@@ -66,9 +53,12 @@ function step(parts: Parts, target: number): number {
 
 /** What is past its time limit ends; true if there was something. Blocks until devices are back. */
 function endOverdue(parts: Parts): boolean {
-  const { kernel, reset } = parts;
+  const { kernel, port } = parts;
   const hung = overdue(kernel, kernel.clock.now()).filter(({ kind }) => kind === 'job');
-  for (const late of hung) reset(late);
+  for (const late of hung) {
+    const { actor, job, generation } = late;
+    port.post({ type: 'hung', actor, job, generation, why: hangText(late) });
+  }
   for (const late of hung) waitUntil(parts, () => isOver(kernel, late), 'a device to be reset');
   return evictOverdue(parts) + hung.length > 0;
 }
@@ -132,7 +122,7 @@ function waitUntil({ kernel }: Parts, done: () => boolean, what: string): void {
   }
 }
 
-function atRest({ kernel, ready, mail }: Parts): boolean {
+function atRest({ kernel, jobs, mail }: Parts): boolean {
   const { words, actors, clock } = kernel;
   for (const actor of actors.live()) {
     if (words.load(actor + ACTOR.SERVING) === 0) continue;
@@ -140,7 +130,7 @@ function atRest({ kernel, ready, mail }: Parts): boolean {
     const id = actors.indexOf(actor);
     if (words.load(actor + ACTOR.WAITING) !== ASLEEP) return false;
     if (words.getDouble(actor + ACTOR.DEADLINE) <= clock.now()) return false;
-    if (!ready.isEmpty(id) || !mail.isEmptyOf(id)) return false;
+    if (!jobs.ready.isEmpty(id) || !mail.isEmptyOf(id)) return false;
   }
   return true;
 }

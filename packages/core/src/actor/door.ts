@@ -248,3 +248,12 @@ export class DriverDoor {
     countCopied(this.#k, bytes);
   }
 }
+
+/** The door of a driver by its name. ENODEV lists what was booted. */
+export function doorOf(doors: readonly DriverDoor[], name: string): DriverDoor {
+  const door = doors.find(({ spec }) => spec.name === name);
+  if (door !== undefined) return door;
+  const known = doors.map(({ spec }) => spec.name).join(', ') || 'none';
+  const detail = `driver '${name}' was not booted with this machine (drivers: ${known})`;
+  throw new DmaBufError('ENODEV', 'driver', detail);
+}

@@ -4,43 +4,30 @@
  * `boot()` gives the booting thread its Machine, `join()` every other one. All calls run in the
  * calling thread on kernel memory; what blocks says so.
  */
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import {
   actorOf,
   wantFlags,
   wantFunction,
-  wantFunctions,
   wantLimit,
   wantNumber,
   wantObject,
   wantString,
   wantTimeout,
 } from '../args.js';
+import { allocate, type AllocOptions } from '../dmabuf/alloc.js';
 import type { BracketSet } from '../dmabuf/bracket.js';
 import { type BufInfo, bufinfo } from '../dmabuf/bufinfo.js';
-import { checkName, DmaBuf, seekIn } from '../dmabuf/dmabuf.js';
-import { giveBackHolders } from '../dmabuf/give-back.js';
+import { DmaBuf, seekFd } from '../dmabuf/dmabuf.js';
 import { type BracketModes, Mapping, type MappingAccess } from '../dmabuf/mapping.js';
-import { pageAlign } from '../dmabuf/system-heap.js';
 import { DmaBufError } from '../errno.js';
-import { Explainer, Explanation } from '../explain/explain.js';
-import { queueName } from '../explain/names.js';
+import type { Explanation } from '../explain/explain.js';
+import { claimNames } from '../explain/names.js';
+import { explain } from '../explain/subject.js';
 import type { FdAccess } from '../fd/access.js';
-import { kindOf, pointerOf } from '../fd/fd-table.js';
-import {
-  ACTOR,
-  ACTOR_STATE,
-  BUFFER_FLAG,
-  HEADER,
-  LINK_FLAG,
-  OBJECT,
-  ROLE,
-} from '../memory/layout.js';
-import { reserveActor } from './reserve-actor.js';
 import { type BufferUse, claimsOf, Context } from '../sync/context.js';
 import { contextFlags, type ContextOptions } from '../sync/context-options.js';
 import { pointsOf, wantFence, wantFences, wantPoint } from '../sync/fence-args.js';
-import { type FenceLike, FenceSet, mergePoints, waitForAny } from '../sync/fence-set.js';
+import { type FenceLike, FenceSet, mergePoints, waitAny } from '../sync/fence-set.js';
 import type { Hold, PendingHold } from '../sync/holds.js';
 import { limitWord } from '../sync/limits.js';
 import { FenceArray } from '../sync/fence-array.js';
@@ -49,43 +36,22 @@ import { unwrap } from '../sync/fence-container.js';
 import { type Claimable, Queue } from '../sync/queue-object.js';
 import { SyncFile } from '../sync/sync-file.js';
 import { Timeline } from '../sync/timeline.js';
-import { Fence, statusText } from '../sync/fence.js';
+import { Fence } from '../sync/fence.js';
 import type { FencePoint } from '../sync/jobs.js';
 import { exportTrace, type TraceFile } from '../trace/perfetto.js';
 import { TRACE_KIND } from '../trace/ring.js';
 import { advance } from './advance.js';
-import type { DriverDoor } from './door.js';
-import type { IoctlHandler, ReceivedFd, ReceivedMessage } from './ipc.js';
-import type { DeviceNode } from './names.js';
+import { doorOf, type DriverDoor } from './door.js';
+import type { ReceivedFd, ReceivedMessage } from './ipc.js';
+import { leave } from './leave.js';
+import { type DeviceNode, nodeOf } from './names.js';
+import { type Invitation, invite, type Peer, resetDevice, servingPeer } from './peers.js';
 import { type ActorStats, actorStats, type MachineStats, machineStats } from './stats.js';
-import { type Handlers, Server } from './server.js';
+import { type ServeHandlers, serverOf } from './serving.js';
 import type { Services } from './services.js';
-import { hangText, type Overdue } from './watchdog.js';
 
-/** What a joiner is given: options for `new Worker`, or the two parts for another channel. */
-export interface Invitation {
-  /** To be handed to `join()`; sent once, with {@link transferList}. */
-  readonly workerData: JoinToken;
-  readonly transferList: MessagePort[];
-}
-
-/** One joiner's key to the machine. Opaque; valid once. */
-export interface JoinToken {
-  readonly actor: number;
-  readonly port: MessagePort;
-  readonly boot: unknown;
-}
-
-/** Another actor: a device, or a process that serves. */
-export interface Peer {
-  readonly actor: number;
-  readonly name: string;
-}
-
-/** What an actor of the user's own does with jobs and ioctls. */
-export interface ServeHandlers extends Handlers {
-  ioctl?: IoctlHandler;
-}
+export type { Invitation, JoinToken, Peer } from './peers.js';
+export type { ServeHandlers } from './serving.js';
 
 export class Machine {
   readonly #s: Services;
@@ -117,12 +83,7 @@ export class Machine {
    * when the machine runs on the real clock.
    */
   advance(ms: number): void {
-    const { kernel, bell, jobs, mail, timelines, port } = this.#s;
-    const reset = (late: Overdue): void => {
-      const { actor, job, generation } = late;
-      port.post({ type: 'hung', actor, job, generation, why: hangText(late) });
-    };
-    advance({ kernel, bell, ready: jobs.ready, mail, jobs, timelines, reset }, ms);
+    advance(this.#s, ms);
   }
 
   /** The directory of device nodes: path → which actor serves it. */
@@ -133,14 +94,7 @@ export class Machine {
   /** The node of a device. ENOENT lists what there is. */
   device(path: string): DeviceNode {
     wantString('device', 'path', path);
-    const node = this.#s.devices.get(path);
-    if (node !== undefined) return node;
-    const known = [...this.#s.devices.keys()].join(', ') || 'none';
-    throw new DmaBufError(
-      'ENOENT',
-      'open',
-      `no device '${path}' in this machine (devices: ${known})`,
-    );
+    return nodeOf(this.#s.devices, path);
   }
 
   /**
@@ -148,28 +102,8 @@ export class Machine {
    * owns the fd. With `deferred`, memory is allocated at the first map, mmap or job. EINVAL: not a
    * positive size, a name of more than 31 bytes; ENOMEM; ENFILE, ENOSPC, EMFILE: a table is full.
    */
-  alloc(
-    bytes: number,
-    options: { readonly name?: string; readonly deferred?: boolean } = {},
-  ): DmaBuf {
-    wantNumber('alloc', 'bytes', bytes);
-    if (!Number.isSafeInteger(bytes) || bytes <= 0) {
-      throw new DmaBufError(
-        'EINVAL',
-        'alloc',
-        `a buffer of ${bytes} bytes; give a positive integer`,
-      );
-    }
-    const { kernel, regions, buffers } = this.#s;
-    kernel.check('alloc');
-    wantObject('alloc', 'options', options);
-    wantFlags('alloc', options, ['deferred']);
-    checkName(options.name ?? '', 'alloc');
-    const region = options.deferred === true ? 0 : regions.make(pageAlign(bytes));
-    // Of a machine that is not coherent the system heap is cached, as Linux's is.
-    const flags = this.#s.shadows === undefined ? 0 : BUFFER_FLAG.NEEDS_SYNC;
-    const info = { region, offset: 0, size: bytes, exporter: 0, flags, priv: [] };
-    return DmaBuf.fromExport(this.#s, buffers.export({ ...info, name: options.name ?? '' }));
+  alloc(bytes: number, options: AllocOptions = {}): DmaBuf {
+    return allocate(this.#s, bytes, options);
   }
 
   /** A handle for an fd that is open in this process (one that arrived by `receiveFd`). EBADF. */
@@ -197,11 +131,7 @@ export class Machine {
 
   /** lseek(2) on an fd: how a dma-buf's size is asked. EBADF: not open, or no dma-buf; EINVAL. */
   lseek(fd: number, offset: number, whence: number): number {
-    const { fds, buffers } = this.#s;
-    const { object } = fds.entry(fd, 'llseek');
-    if (kindOf(object) === OBJECT.DMABUF)
-      return seekIn(buffers.record(pointerOf(object)), offset, whence);
-    throw new DmaBufError('EBADF', 'llseek', `fd ${fd} is no dma-buf`);
+    return seekFd(this.#s, fd, offset, whence);
   }
 
   /** Every live buffer, who holds it, its queue and fences; `String()` of it is what debugfs prints. */
@@ -218,14 +148,7 @@ export class Machine {
    */
   explain(subject: FencePoint | Claimable): Explanation {
     const { kernel, jobs, waiter } = this.#s;
-    wantObject('explain', 'subject', subject);
-    const explainer = new Explainer(kernel, jobs.contexts);
-    if ('queuePointer' in subject) return explainer.queue(subject.queuePointer('explain'));
-    wantPoint(kernel, 'explain', 'subject', subject);
-    const status = waiter.status(subject);
-    if (status === 0) return explainer.fence(subject);
-    const name = `fence ${subject.context}:${subject.seqno}`;
-    return new Explanation(`${name} is ${statusText(status)}`, this.now(), []);
+    return explain(kernel, jobs.contexts, waiter, subject);
   }
 
   /** A fence again from its plain value, as it arrived from another thread. EINVAL: not of this machine. */
@@ -249,7 +172,7 @@ export class Machine {
     wantString('createContext', 'name', name);
     const flags = contextFlags(options);
     this.#s.kernel.check('create_context');
-    this.#mustLive(actor, 'create_context');
+    this.#s.kernel.mustLive(actor, 'create_context');
     return this.#context(this.#s.jobs.contexts.create(actor, name, flags));
   }
 
@@ -278,7 +201,13 @@ export class Machine {
     wantLimit('waitAll', options.limit);
     const claims = claimsOf(uses, 'waitAll');
     const limit = limitWord(options.limit);
-    return this.#s.holds.wait(claims, timeout, 'waitall', () => this.#namesOf(claims), limit);
+    return this.#s.holds.wait(
+      claims,
+      timeout,
+      'waitall',
+      () => claimNames(this.#s.kernel, claims),
+      limit,
+    );
   }
 
   /**
@@ -296,7 +225,7 @@ export class Machine {
     wantObject('asyncWaitAll', 'options', options);
     const points = pointsOf(this.#s.kernel, 'asyncWaitAll', 'inFences', options.inFences);
     wantLimit('asyncWaitAll', options.limit);
-    const what = (): string => this.#namesOf(claims);
+    const what = (): string => claimNames(this.#s.kernel, claims);
     return this.#s.holds.async(claims, points, granted, what, limitWord(options.limit));
   }
 
@@ -383,13 +312,7 @@ export class Machine {
     const { kernel, waiter, callbacks } = this.#s;
     wantFences(kernel, 'waitAny', 'fences', fences);
     wantTimeout('waitAny', timeout);
-    if (fences.length === 0) {
-      throw new DmaBufError('EINVAL', 'fence_wait_any', 'of no fences none will ever signal');
-    }
-    const index = waitForAny(kernel, waiter, callbacks, fences, timeout);
-    if (index >= 0) return index;
-    const detail = `none of ${fences.length} fences has signalled within ${timeout} ms`;
-    throw new DmaBufError('ETIME', 'fence_wait_any', detail);
+    return waitAny(kernel, waiter, callbacks, fences, timeout);
   }
 
   /** Sends a message to another process. Blocks while its mailbox is full, or with `block: false` EAGAIN. */
@@ -412,12 +335,7 @@ export class Machine {
    */
   invite(name: string): Invitation {
     wantString('invite', 'name', name);
-    this.#s.kernel.check('invite');
-    const actor = reserveActor(this.#s, name, ROLE.PROCESS);
-    const { port1, port2 } = new MessageChannel();
-    this.#s.port.post({ type: 'process', actor, port: port2 });
-    const workerData = { actor, port: port1, boot: this.#s.bootToken };
-    return { workerData, transferList: [port1] };
+    return invite(this.#s, name);
   }
 
   /**
@@ -427,43 +345,17 @@ export class Machine {
   async peer(name: string, timeout: number = 10_000): Promise<Peer> {
     wantString('peer', 'name', name);
     wantTimeout('peer', timeout);
-    const { kernel } = this.#s;
-    const { words, seam, keepAlive } = kernel;
-    const until = performance.now() + timeout;
-    keepAlive.acquire();
-    const unwatch = kernel.watchBroker();
-    let late = false; // a timer may fire a little before the clock says so
-    const timer = setTimeout(() => {
-      late = true;
-      seam.notify(words.i32, HEADER.ACTORS_EPOCH, 0x7fffffff);
-    }, timeout);
-    try {
-      for (;;) {
-        const epoch = words.load(HEADER.ACTORS_EPOCH);
-        const actor = this.#findServing(name);
-        if (actor !== 0) return { actor, name };
-        kernel.check('peer');
-        if (late || performance.now() >= until) {
-          const detail = `no actor '${name}' serves after ${timeout} ms; has its thread called serve()?`;
-          throw new DmaBufError('ETIME', 'peer', detail);
-        }
-        await seam.waitAsync(words.i32, HEADER.ACTORS_EPOCH, epoch);
-      }
-    } finally {
-      clearTimeout(timer);
-      unwatch();
-      keepAlive.release();
-    }
+    return servingPeer(this.#s.kernel, name, timeout);
   }
 
   /** Takes jobs and ioctls in this thread until the machine stops. Blocks the thread. */
   serve(handlers: ServeHandlers): void {
-    this.#server(handlers).run();
+    serverOf(this.#s, handlers).run();
   }
 
   /** {@link serve} in the event loop: handlers may return promises. Resolves when the machine stops. */
   async serveAsync(handlers: ServeHandlers): Promise<void> {
-    await this.#server(handlers).runAsync();
+    await serverOf(this.#s, handlers).runAsync();
   }
 
   /**
@@ -500,11 +392,7 @@ export class Machine {
   /** The driver's door, for the driver half of package `name`. ENODEV lists what was booted. */
   driver(name: string): DriverDoor {
     wantString('driver', 'name', name);
-    const door = this.#s.doors.find((d) => d.spec.name === name);
-    if (door !== undefined) return door;
-    const known = this.#s.doors.map((d) => d.spec.name).join(', ') || 'none';
-    const detail = `driver '${name}' was not booted with this machine (drivers: ${known})`;
-    throw new DmaBufError('ENODEV', 'driver', detail);
+    return doorOf(this.#s.doors, name);
   }
 
   /**
@@ -515,13 +403,7 @@ export class Machine {
   resetDevice(target: Peer | number, why: string = 'it was reset'): void {
     const actor = actorOf('resetDevice', target);
     wantString('resetDevice', 'why', why);
-    this.#mustLive(actor, 'reset');
-    const { words, actors } = this.#s.kernel;
-    if (words.get(actors.at(actor) + ACTOR.ROLE) !== ROLE.DEVICE) {
-      const detail = `actor ${actor} '${this.#s.kernel.nameOf(actor)}' is a process; only devices are started again`;
-      throw new DmaBufError('ENOTTY', 'reset', detail);
-    }
-    this.#s.port.post({ type: 'reset', actor, why });
+    resetDevice(this.#s, actor, why);
   }
 
   /** Counters of the whole machine. */
@@ -553,15 +435,7 @@ export class Machine {
   async leave(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
-    const { kernel, port } = this.#s;
-    // Of a machine that is over nothing is given back: its locks may be held by the dead.
-    const over = kernel.over;
-    if (!over) this.#endHolds();
-    kernel.words.store(kernel.actor + ACTOR.STATE, ACTOR_STATE.LEFT);
-    if (!over) this.#giveBack();
-    port.post({ type: 'leave' });
-    await Promise.resolve();
-    port.close();
+    await leave(this.#s);
   }
 
   /**
@@ -576,52 +450,7 @@ export class Machine {
     await this.shutdown();
   }
 
-  #endHolds(): void {
-    this.#s.callbacks.close();
-    this.#s.access.close();
-    this.#s.holds.close();
-  }
-
-  #giveBack(): void {
-    const { ipc, fds, jobs } = this.#s;
-    ipc.discard();
-    giveBackHolders(this.#s, this.self);
-    fds.removeAll();
-    jobs.table.flush();
-  }
-
-  #server(handlers: ServeHandlers): Server {
-    wantObject('serve', 'handlers', handlers);
-    wantFunction('serve', 'run', handlers.run);
-    wantFunctions('serve', handlers, ['failed', 'accepts', 'tick', 'stop', 'ioctl']);
-    const { kernel, regions, jobs, bell, inbox, ipc } = this.#s;
-    // Handlers may be an instance of a class.
-    const ioctl = handlers.ioctl?.bind(handlers);
-    const mail = { read: () => ipc.serve(ioctl), isEmpty: () => ipc.isEmpty };
-    return new Server(kernel, regions, jobs, bell, inbox, handlers, mail);
-  }
-
-  #namesOf(claims: readonly number[]): string {
-    const { kernel } = this.#s;
-    return claims.map((claim) => queueName(kernel, claim & LINK_FLAG.TARGET_MASK)).join(', ');
-  }
-
   #context(pointer: number): Context {
     return new Context(this.#s.kernel, this.#s.jobs, this.#s.waiter, pointer);
-  }
-
-  #findServing(name: string): number {
-    const { kernel } = this.#s;
-    for (const actor of kernel.actors.live()) {
-      const live = kernel.words.load(actor + ACTOR.STATE) === ACTOR_STATE.LIVE;
-      if (!live || kernel.words.load(actor + ACTOR.SERVING) === 0) continue;
-      const id = kernel.actors.indexOf(actor);
-      if (kernel.nameOf(id) === name) return id;
-    }
-    return 0;
-  }
-
-  #mustLive(actor: number, syscall: string): void {
-    this.#s.kernel.mustLive(actor, syscall);
   }
 }

@@ -8,6 +8,7 @@
  */
 import SharedMap from 'sharedmap';
 import type { Reach } from '../dmabuf/ops.js';
+import { DmaBufError } from '../errno.js';
 
 /** A device node. */
 export interface DeviceNode {
@@ -53,4 +54,13 @@ export function readNames(token: unknown): ReadonlyMap<string, DeviceNode> {
     nodes.set(key, JSON.parse(value) as DeviceNode);
   }
   return nodes;
+}
+
+/** The node of a device. ENOENT lists what there is. */
+export function nodeOf(devices: ReadonlyMap<string, DeviceNode>, path: string): DeviceNode {
+  const node = devices.get(path);
+  if (node !== undefined) return node;
+  const known = [...devices.keys()].join(', ') || 'none';
+  const detail = `no device '${path}' in this machine (devices: ${known})`;
+  throw new DmaBufError('ENOENT', 'open', detail);
 }

@@ -8,7 +8,7 @@ import { wantFlags, wantNumber, wantObject, wantString, wantTimeout } from '../a
 import { DmaBufError } from '../errno.js';
 import type { FdTable } from '../fd/fd-table.js';
 import { type FdAccess, narrowed, readOnly } from '../fd/access.js';
-import { FD_RDWR, objectWord } from '../fd/fd-table.js';
+import { FD_RDWR, kindOf, objectWord, pointerOf } from '../fd/fd-table.js';
 import type { FdWatch, Handles } from '../fd/handles.js';
 import type { References } from '../fd/references.js';
 import type { Kernel } from '../kernel.js';
@@ -309,13 +309,27 @@ function checkUsage(
 }
 
 /** dma_buf_llseek: only offset 0. EINVAL. */
-export function seekIn(record: BufferRecord, offset: number, whence: number): number {
+function seekIn(record: BufferRecord, offset: number, whence: number): number {
   wantNumber('seek', 'offset', offset);
   wantNumber('seek', 'whence', whence);
   if (offset === 0 && whence === SEEK_END) return record.size;
   if (offset === 0 && whence === SEEK_SET) return 0;
   const detail = `seek(${offset}, ${whence}) on a dma-buf; only offset 0 with SEEK_SET or SEEK_END`;
   throw new DmaBufError('EINVAL', 'llseek', detail);
+}
+
+/** lseek(2) of any fd of this process. EBADF: not open, or no dma-buf; EINVAL. */
+export function seekFd(
+  { fds, buffers }: Pick<BufferServices, 'fds' | 'buffers'>,
+  fd: number,
+  offset: number,
+  whence: number,
+): number {
+  const { object } = fds.entry(fd, 'llseek');
+  if (kindOf(object) === OBJECT.DMABUF) {
+    return seekIn(buffers.record(pointerOf(object)), offset, whence);
+  }
+  throw new DmaBufError('EBADF', 'llseek', `fd ${fd} is no dma-buf`);
 }
 
 /** DMA_BUF_SET_NAME's rules. EINVAL: longer than 31 bytes of UTF-8, or with a NUL in it. */

@@ -1,6 +1,6 @@
 /** What jobs, queues and threads are called in messages. */
 import type { Kernel } from '../kernel.js';
-import { BUFFER, CONTEXT, JOB, JOB_FLAG, JOB_STATE, QUEUE } from '../memory/layout.js';
+import { BUFFER, CONTEXT, JOB, JOB_FLAG, JOB_STATE, LINK_FLAG, QUEUE } from '../memory/layout.js';
 import { readName } from '../memory/tables.js';
 import type { JobNode } from './wait-for-graph.js';
 
@@ -11,6 +11,11 @@ export function queueName(kernel: Kernel, queue: number): string {
   if (buffer === 0) return `queue ${kernel.queues.indexOf(queue)}`;
   const name = readName(words, buffer + BUFFER.NAME, 8);
   return `buffer ${words.get(buffer + BUFFER.INO)}${name === '' ? '' : ` '${name}'`}`;
+}
+
+/** What claims (pointer | LINK_FLAG.*) are on. */
+export function claimNames(kernel: Kernel, claims: readonly number[]): string {
+  return claims.map((claim) => queueName(kernel, claim & LINK_FLAG.TARGET_MASK)).join(', ');
 }
 
 /** `'gpu0' (actor 5)` */

@@ -135,3 +135,20 @@ export function waitForAny(
     for (const callback of armed) callback.remove();
   }
 }
+
+/** Blocks until one has signalled; its index. ETIME; EINVAL: no fences; EDEADLK, without a time limit. */
+export function waitAny(
+  kernel: Kernel,
+  waiter: FenceWaiter,
+  callbacks: Callbacks,
+  fences: readonly FenceLike[],
+  timeoutMs: number,
+): number {
+  if (fences.length === 0) {
+    throw new DmaBufError('EINVAL', 'fence_wait_any', 'of no fences none will ever signal');
+  }
+  const index = waitForAny(kernel, waiter, callbacks, fences, timeoutMs);
+  if (index >= 0) return index;
+  const detail = `none of ${fences.length} fences has signalled within ${timeoutMs} ms`;
+  throw new DmaBufError('ETIME', 'fence_wait_any', detail);
+}
