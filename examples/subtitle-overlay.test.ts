@@ -6,6 +6,7 @@ test('subtitle-overlay draws where it may map, and shows the frames without wher
   assert.equal(linesOf('subtitle-overlay'), [
     'carveout: 30 frames shown, 30 with a subtitle',
     'protected: 30 frames shown, 0 with a subtitle; mmap of the others: EPERM',
+    'unmapped: 30 frames shown, 0 with a subtitle; mmap of the others: ENODEV',
   ]);
 });
 

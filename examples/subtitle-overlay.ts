@@ -1,5 +1,6 @@
-// Subtitles drawn by the CPU onto decoded frames, where the CPU may map them. Where mmap is refused, as of
-// protected video, the frames go on screen without: found out by asking, before anything is drawn.
+// Subtitles drawn by the CPU onto decoded frames, where the CPU may map them. Where mmap is refused, the frames go on
+// screen without, found out by asking before anything is drawn: EPERM for protected video, ENODEV where the exporter
+// has no mmap at all.
 import { fileURLToPath } from 'node:url';
 import { boot, type DmaBuf, DmaBufError, type Fence } from '@dmabuf/core';
 import { ion, IonClient } from '@dmabuf/exporter-ion';
@@ -21,8 +22,10 @@ const machine = await boot({
     ion({
       heaps: [
         { type: 'carveout', size: 4 << 20 },
+        { type: 'unmapped', id: 9, inPool: true, size: 4 << 20 },
         { type: 'protected', devices },
       ],
+      module: new URL('./subtitle/unmapped-heap.js', import.meta.url).href,
     }),
     v4l2(),
     kms({ mode: `${width}x${height}@60`, speed: 'max' }),
@@ -96,7 +99,7 @@ function play(heap: string): { readonly drawn: number; readonly refused: Set<str
 const screen = machine.alloc(width * height * 4);
 const shape = { width, height, fourcc: 0x34325258, pitches: [width * 4] };
 display.setMode(display.mode, display.addFramebuffer({ buffer: screen, ...shape }));
-for (const heap of ['carveout', 'protected']) {
+for (const heap of ['carveout', 'protected', 'unmapped']) {
   const before = display.stats().shown;
   const { drawn, refused } = play(heap);
   const why = refused.size === 0 ? '' : `; mmap of the others: ${[...refused].join(', ')}`;
