@@ -125,7 +125,13 @@ test('a bad command is refused by its index and rectangle, touches nothing, and 
   refused(blit({ src, dst: frame }), /EINVAL.*destination is a frame/);
   refused(blit({ src: dst, dst }), /EINVAL.*overlap/);
   refused(blend({ src, dst: src, to: at(0, 0, 16, 8) }), /EINVAL.*ARGB8888/);
-  refused(blend({ src, dst, to: at(0, 0, 4, 4) }), /EINVAL.*differ in size/);
+  refused(blend({ src, dst, to: at(0, 0, 4, 4) }), /EINVAL.*differ in size; blit it to that size/);
+  refused(copy({ src, dst, to: at(0, 0, 4, 4) }), /EINVAL.*differ in size; use blit/);
+  refused(
+    blit({ src: dst, dst: yuv, to: at(0, 0, 4, 4) }),
+    /EINVAL.*only 32-bit pixels are scaled/,
+  );
+  refused(fill({ dst, pixel: 2 ** 32 }), /EINVAL.*command 1 \(fill\): pixel 4294967296 is no word/);
   refused(blend({ src, dst, to: at(0, 0, 16, 8), alpha: 256 }), /EINVAL.*alpha 256/);
   refused(copy({ src: yuv, dst }), /EINVAL.*NV12 cannot be copied/);
   refused(
@@ -146,6 +152,35 @@ test('a bad command is refused by its index and rectangle, touches nothing, and 
   typed({ op: 'fill', dst, pixel: 0, to: { x: '0', y: 0, width: 1, height: 1 } });
   assert.equal(residue(), before);
   assert.ok(readBytes(a).every((byte) => byte === 0));
+});
+
+test('arguments that are missing or of a wrong type are a TypeError that names them', () => {
+  const odd: readonly [RegExp, (given: Record<string, unknown>) => unknown][] = [
+    [/^submit: commands must be an array, got undefined/, (given) => call('submit', given)],
+    [/^submit: options must be an object, got undefined/, () => call('submit')],
+    [/^importImage: buffer must be a DmaBuf, got undefined/, (given) => call('importImage', given)],
+    [/^importImage: request must be an object, got undefined/, () => call('importImage')],
+    [/^importFrame: buffer must be a DmaBuf/, (given) => call('importFrame', given)],
+    [/^importVertices: request must be an object, got null/, () => call('importVertices', null)],
+    [/^importIndices: request must be an object, got an array/, () => call('importIndices', [])],
+    [/^imageById: buffer must be a DmaBuf/, () => call('imageById', 1)],
+    [/^createPixelBuffer: buffer must be a DmaBuf/, () => call('createPixelBuffer')],
+    [/^explain: fence must be an object/, () => call('explain')],
+  ];
+  function call(method: string, ...args: readonly unknown[]): unknown {
+    const found: unknown = Reflect.get(context, method);
+    return typeof found === 'function' ? Reflect.apply(found, context, args) : undefined;
+  }
+  for (const [why, attempt] of odd) {
+    assert.throws(
+      () => attempt({}),
+      (error: unknown) => error instanceof TypeError && why.test(error.message),
+      String(why),
+    );
+  }
+  using buffer = machine.alloc(16);
+  const named = { buffer, fourcc: 'NV12', width: 1, height: 1 };
+  assert.throws(() => call('importImage', named), /importImage: fourcc must be a number, such as/);
 });
 
 test('four commands fit a payload whatever their numbers; too many are EMSGSIZE without residue', () => {

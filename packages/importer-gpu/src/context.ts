@@ -17,6 +17,7 @@ import {
   type SubmitOptions,
 } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
+import { wantArray, wantBuffer, wantObject } from './args.js';
 import { checkMeshes, type ClaimImage, deriveClaims } from './claims.js';
 import type { Command } from './command.js';
 import { GpuImage, type FrameRequest, type ImageRequest, type ImageServices } from './image.js';
@@ -159,6 +160,7 @@ export class GpuContext {
    * the context open. ENOENT: it was closed; EINVAL: it is another device's.
    */
   static fromHandle(machine: Machine, handle: GpuHandle): GpuContext {
+    wantObject('fromHandle', 'handle', handle);
     const open = (actor: number): Context => {
       const context = machine.contextById(handle.context);
       if (context.target === actor) return context;
@@ -217,11 +219,13 @@ export class GpuContext {
    * {@link importImage}: EINVAL when `count` vertices do not fit into it.
    */
   importVertices(request: VertexRequest): GpuImage {
+    wantObject('importVertices', 'request', request);
     return this.importImage(vertexImage(request));
   }
 
   /** Imports a buffer of indices for `triangles`, three int32 a triangle. As {@link importVertices}. */
   importIndices(request: IndexRequest): GpuImage {
+    wantObject('importIndices', 'request', request);
     return this.importImage(indexImage(request));
   }
 
@@ -237,8 +241,10 @@ export class GpuContext {
    * A refused job leaves no residue.
    */
   submit(options: GpuSubmitOptions): Fence {
-    const { commands, inFences = [], onError = 'cancel', sync = 'implicit' } = options;
     this.#check('submit');
+    wantObject('submit', 'options', options);
+    const { commands, inFences = [], onError = 'cancel', sync = 'implicit' } = options;
+    wantArray('submit', 'commands', commands);
     const images: GpuImage[] = [];
     const indexOf = (image: GpuImage): number => this.#indexOf(images, image);
     const steps = commands.map((command, i) =>
@@ -350,6 +356,7 @@ export class GpuContext {
    */
   explain(fence: FencePoint): string | undefined {
     const { actor } = this.#images;
+    wantObject('explain', 'fence', fence);
     const answer = this.#machine.ioctl(actor, IOCTL.EXPLAIN, [fence.context, fence.seqno]);
     return typeof answer === 'string' ? answer : undefined;
   }
@@ -378,6 +385,7 @@ export class GpuContext {
 
   #offer(scratch: DmaBuf): void {
     const { actor } = this.#images;
+    wantBuffer('create', 'scratch', scratch);
     if (!scratch.record.inPool) {
       const detail = `buffer ${scratch.record.ino} lies outside the pool; allocate scratch from a carveout or CMA heap`;
       throw new DmaBufError('EINVAL', 'gpu_scratch', detail);

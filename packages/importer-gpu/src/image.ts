@@ -23,6 +23,7 @@ import {
   type FourCC,
   type PlaneLayout,
 } from './fourcc.js';
+import { wantBuffer, wantObject, wrongType } from './args.js';
 import type { ImageInfo, ImageTable } from './image-table.js';
 import type { RecordHandle } from './record-table.js';
 import { checkImage } from './kernels/check.js';
@@ -113,7 +114,12 @@ export class GpuImage {
 
   /** See `GpuContext.importImage`. */
   static import(services: ImageServices, request: ImageRequest): GpuImage {
+    wantObject('importImage', 'request', request);
     const { buffer, fourcc, width, height, color = DEFAULT_COLOR } = request;
+    wantBuffer('importImage', 'buffer', buffer);
+    if (typeof fourcc !== 'number') {
+      throw wrongType('importImage', 'fourcc', 'a number, such as DRM_FORMAT_NV12', fourcc);
+    }
     const planes = layoutOf(request);
     const { pointer, ino } = buffer.record;
     const info = { buffer: pointer, ino, frame: false, fourcc, width, height, planes, color };
@@ -122,7 +128,9 @@ export class GpuImage {
 
   /** See `GpuContext.importFrame`. */
   static importFrame(services: ImageServices, request: FrameRequest): GpuImage {
+    wantObject('importFrame', 'request', request);
     const { buffer, width, height } = request;
+    wantBuffer('importFrame', 'buffer', buffer);
     for (const side of [width, height]) {
       if (!Number.isInteger(side)) {
         throw new TypeError(`importFrame: width and height must be integers, got ${String(side)}`);
@@ -138,6 +146,7 @@ export class GpuImage {
 
   /** See `GpuContext.imageById`. */
   static byId(services: ImageServices, id: number, buffer: DmaBuf): GpuImage {
+    wantBuffer('imageById', 'buffer', buffer);
     const { table } = services;
     const handle = table.open(id);
     try {

@@ -14,6 +14,7 @@ import {
   type Fence,
   type Mapping,
 } from '@dmabuf/core';
+import { wantBuffer } from './args.js';
 import { blit, copy, type Command } from './command.js';
 import type { GpuContext, GpuSubmitOptions } from './context.js';
 import { DRM_FORMAT_XRGB8888, packedLayout, type FourCC } from './fourcc.js';
@@ -61,6 +62,7 @@ export class PixelBuffer {
 
   /** By `GpuContext.createPixelBuffer` alone. */
   constructor(context: GpuContext, buffer: DmaBuf, { actor }: ImageServices) {
+    wantBuffer('createPixelBuffer', 'buffer', buffer);
     this.#context = context;
     this.buffer = buffer.dup();
     try {

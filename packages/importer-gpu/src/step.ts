@@ -96,7 +96,7 @@ export function toStep(command: Command, indexOf: (image: GpuImage) => number): 
     pixel: 0,
   };
   if (command.op === 'blit') return { ...bare, filter: named(command.filter, FILTERS, 'filter') };
-  if (command.op === 'fill') return { ...bare, pixel: integer(command.pixel, 'pixel') >>> 0 };
+  if (command.op === 'fill') return { ...bare, pixel: pixelOf(command.pixel) };
   if (command.op !== 'blend') return bare;
   const alpha = integer(command.alpha ?? 255, 'alpha');
   if (alpha < 0 || alpha > 255) {
@@ -121,6 +121,13 @@ function toDispatch(command: DispatchCommand, indexOf: (image: GpuImage) => numb
   const width = integer(size.width, 'grid.width');
   const height = integer(size.height, 'grid.height');
   return { op: 'dispatch', kernel: kernel.id, uses, grid: { width, height }, args: [...args] };
+}
+
+/** A word 0xAARRGGBB; one that was made by `|` may be negative. */
+function pixelOf(value: number): number {
+  const pixel = integer(value, 'pixel');
+  if (pixel >= -0x80000000 && pixel <= 0xffffffff) return pixel >>> 0;
+  throw new DmaBufError('EINVAL', 'fill', `pixel ${pixel} is no word 0xAARRGGBB`);
 }
 
 function named<T>(value: T | undefined, names: readonly T[], what: string): T {

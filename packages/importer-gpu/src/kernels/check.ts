@@ -117,12 +117,17 @@ export function checkRect(
   }
 }
 
+/** What to do where sizes differ, by the kernel that found it. */
+const SIZE_ADVICE: ReadonlyMap<string, string> = new Map([
+  ['copy', 'use blit, which scales'],
+  ['blend', 'blit it to that size first'],
+  ['pack', 'only 32-bit pixels are scaled: blit to an image of those first'],
+]);
+
 export function checkSameSize(call: string, to: Rect, from: Rect): void {
   if (to.width !== from.width || to.height !== from.height) {
-    fail(
-      call,
-      `source rectangle ${show(from)} and destination ${show(to)} differ in size; use scale`,
-    );
+    const detail = `source rectangle ${show(from)} and destination ${show(to)} differ in size`;
+    fail(call, `${detail}; ${SIZE_ADVICE.get(call) ?? 'use scale'}`);
   }
 }
 

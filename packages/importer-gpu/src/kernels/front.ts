@@ -167,7 +167,7 @@ class Front implements Kernels {
     const { y0, y1 } = checkRows('copy', to, rows);
     if (dst.fourcc !== src.fourcc) {
       if (!RGB32.includes(dst.fourcc) || !RGB32.includes(src.fourcc)) {
-        fail('copy', `${source.name} cannot be copied to ${info.name}; use convert`);
+        fail('copy', `${source.name} cannot be copied to ${info.name}; use blit, which converts`);
       }
       checkApart('copy', blocks(dst, info, to), blocks(src, source, from));
       const ops = this.#pick('copy', dst, src);
