@@ -98,8 +98,8 @@ export class Ipc {
   /** Answers the ioctls that have arrived; true if there were any. */
   serve(handler: IoctlHandler | undefined): boolean | Promise<boolean> {
     this.#sort();
+    if (this.#requests.length === 0) return false;
     const requests = this.#requests.splice(0);
-    if (requests.length === 0) return false;
     const pending = requests.map((mail) => this.#answer(mail, handler));
     const promises = pending.filter((p) => p instanceof Promise);
     return promises.length > 0 ? Promise.all(promises).then(() => true) : true;

@@ -30,6 +30,8 @@ export class Lines {
   readonly #k: Kernel;
   readonly #contexts: Contexts;
   readonly #lines: Map<number, Line> = new Map();
+  /** The one that was looked up last: a job is asked for its line five times. */
+  #last: Line | undefined;
   /** Those whose next job is here and was refused by `accepts`, in the order in which they were. */
   readonly refused: Set<Line> = new Set();
 
@@ -40,12 +42,15 @@ export class Lines {
 
   /** The line of a context by its id. */
   get(id: number): Line | undefined {
-    return this.#lines.get(id);
+    if (this.#last?.id === id) return this.#last;
+    const line = this.#lines.get(id);
+    if (line !== undefined) this.#last = line;
+    return line;
   }
 
   /** The line of a context, of which `job` is one: made from kernel memory if this is the first. */
   of(id: number, job: number): Line {
-    return this.#lines.get(id) ?? this.#open(id, job);
+    return this.get(id) ?? this.#open(id, job);
   }
 
   /** The line of which a job is the one that was offered. */
@@ -81,6 +86,7 @@ export class Lines {
     for (const [id, line] of this.#lines) {
       if (this.#contexts.find(id) !== 0) continue;
       this.#lines.delete(id);
+      if (this.#last === line) this.#last = undefined;
       this.refused.delete(line);
     }
   }

@@ -7,11 +7,13 @@ import { JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 import type { ReadySets } from '../sync/ready-set.js';
 import { awaitsGrant } from './early-grant.js';
 
+const NONE: readonly number[] = [];
+
 export class ReadyInbox {
   readonly #k: Kernel;
   readonly #ready: ReadySets;
-  readonly #taken: number[] = [];
-  #kept: number[] = [];
+  /** For the server; an array of nobody else's once it is taken. */
+  #kept: readonly number[] = NONE;
   /** Runs the callbacks among a batch and returns the others. Set by Callbacks. */
   callbacks: (ready: readonly number[]) => readonly number[] = (ready) => ready;
   /** Moves of buffers that this thread is to be told of: looked at whenever jobs are. */
@@ -32,24 +34,29 @@ export class ReadyInbox {
   gather(): boolean {
     if (this.isEmpty) return false;
     this.moves?.run();
-    const { words, self } = this.#k;
-    this.#taken.length = 0;
-    this.#ready.take(this.#k.self, this.#taken);
-    const live = this.#taken.filter((job) => {
-      // A bit may be older than the slot's present job, which is somebody else's.
-      if (words.get(job + JOB.TARGET) !== self) return false;
-      // In this order: a job that is granted between the two looks is READY at the second.
-      if (awaitsGrant(this.#k, job)) return true;
-      return (words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.READY;
-    });
-    for (const job of this.callbacks(live)) this.#kept.push(job);
+    const taken: number[] = [];
+    this.#ready.take(this.#k.self, taken);
+    let live = 0;
+    for (const job of taken) if (this.#isOurs(job)) taken[live++] = job;
+    if (live < taken.length) taken.length = live;
+    const rest = this.callbacks(taken);
+    this.#kept = this.#kept.length === 0 ? rest : [...this.#kept, ...rest];
     return true;
+  }
+
+  #isOurs(job: number): boolean {
+    const { words, self } = this.#k;
+    // A bit may be older than the slot's present job, which is somebody else's.
+    if (words.get(job + JOB.TARGET) !== self) return false;
+    // In this order: a job that is granted between the two looks is READY at the second.
+    if (awaitsGrant(this.#k, job)) return true;
+    return (words.load(job + JOB.STATE) & JOB_STATE_MASK) === JOB_STATE.READY;
   }
 
   /** What is there for the server, oldest first. */
   take(): readonly number[] {
     const kept = this.#kept;
-    this.#kept = [];
+    if (kept.length > 0) this.#kept = NONE;
     return kept;
   }
 }

@@ -252,20 +252,28 @@ export class Server implements JobServer {
   #gather(): void {
     this.#inbox.gather();
     for (const job of this.#inbox.take()) this.#arrive(job);
+    if (this.#ungranted.size > 0) this.#gatherGranted();
+    if (this.#lines.refused.size > 0) this.#gatherAccepted();
+    const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
+    while ((this.#timed[0]?.at ?? Infinity) <= now) {
+      const due = this.#timed.shift();
+      if (due !== undefined) this.#runnable.push(due.job, due.level);
+    }
+  }
+
+  #gatherGranted(): void {
     for (const [job, level] of this.#ungranted) {
       if (awaitsGrant(this.#k, job)) continue;
       this.#ungranted.delete(job);
       this.#schedule(job, level);
     }
+  }
+
+  #gatherAccepted(): void {
     for (const line of this.#lines.refused) {
       if (!this.#accepts(line.id, line.next)) continue;
       this.#lines.refused.delete(line);
       this.#advance(line);
-    }
-    const now = this.#timed.length > 0 ? this.#k.clock.now() : 0;
-    while ((this.#timed[0]?.at ?? Infinity) <= now) {
-      const due = this.#timed.shift();
-      if (due !== undefined) this.#runnable.push(due.job, due.level);
     }
   }
 
@@ -280,13 +288,21 @@ export class Server implements JobServer {
       return;
     }
     if (seqno < line.next) return; // handed over early, and now again because it was cancelled
-    line.early.set(seqno, job);
+    if (seqno === line.next && !line.held && this.#handlers.accepts === undefined) {
+      this.#letThrough(line, job); // as nearly all do: it need not be kept first
+      if (line.early.size === 0) return;
+    } else line.early.set(seqno, job);
     this.#advance(line);
+  }
+
+  #letThrough(line: Line, job: number): void {
+    line.next++;
+    line.held = !this.#schedule(job, line.level);
   }
 
   /** Moves the jobs of a line whose turn has come to the runnable ones. */
   #advance(line: Line): void {
-    while (!line.held) {
+    while (!line.held && line.early.size > 0) {
       const job = line.early.get(line.next);
       if (job === undefined) return;
       if (this.#handlers.accepts !== undefined) {
@@ -294,8 +310,7 @@ export class Server implements JobServer {
         line.offered = job;
       }
       line.early.delete(line.next);
-      line.next++;
-      line.held = !this.#schedule(job, line.level);
+      this.#letThrough(line, job);
     }
   }
 

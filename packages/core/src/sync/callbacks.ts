@@ -126,6 +126,7 @@ export class Callbacks {
 
   /** Takes out of a batch of ready jobs those that are callbacks, and runs them. */
   #route(ready: readonly number[]): readonly number[] {
+    if (this.#entries.size === 0) return ready;
     const mine: Entry[] = [];
     const others: number[] = [];
     for (const job of ready) {
