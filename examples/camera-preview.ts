@@ -61,8 +61,9 @@ await last?.settled(); // the only time that this thread is needed
 sink?.close();
 
 const { decoded, dropped } = video.stats();
-const { shown } = display.stats();
-console.log(`${decoded} captured, ${shown} shown; ${dropped} dropped by the camera`);
+const { shown, dropped: overtaken } = display.stats();
+console.log(`${decoded} captured, ${shown} shown`);
+console.log(`dropped: ${dropped} for want of a buffer, ${overtaken} overtaken before their vblank`);
 const [first, second] = flips.flatMap((flip) => display.presented(flip)?.timestamp ?? []);
 console.log(
   `from the first on screen to the second: ${((second ?? NaN) - (first ?? NaN)).toFixed(0)} ms`,
