@@ -150,7 +150,7 @@ export type {
   V4l2FormatRequest,
 } from './formats.js';
 export type { V4l2Buffer, V4l2BufferInfo, V4l2Plane } from './vb2/buffer.js';
-export type { Allocated } from './vb2/queue.js';
+export type { Allocated } from './vb2/allocation.js';
 export type { EventSubscription, V4l2Event } from './events.js';
 export type { ExtControl, QueryCtrl } from './controls.js';
 export { captureFormat, type CaptureFormat } from './capture-format.js';

@@ -18,7 +18,8 @@ import { type DmaPlane, DmaPlanes } from './plane-memory.js';
 import { readResult } from './results.js';
 import type { Vb2Buffer } from './vb2/buffer.js';
 import type { Vb2Ops } from './vb2/ops.js';
-import { type BufferResult, type QueueOptions, Vb2Queue } from './vb2/queue.js';
+import type { BufferResult } from './vb2/flow.js';
+import { type QueueOptions, Vb2Queue } from './vb2/queue.js';
 import { V4L2_BUF_FLAG_ERROR } from './videodev2.js';
 import type { VideoFile } from './video-file.js';
 

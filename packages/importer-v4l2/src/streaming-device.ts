@@ -21,7 +21,7 @@ import {
 } from './formats.js';
 import type { Streams } from './streams.js';
 import type { V4l2Buffer, V4l2BufferInfo } from './vb2/buffer.js';
-import type { Allocated } from './vb2/queue.js';
+import type { Allocated } from './vb2/allocation.js';
 import { V4L2_BUF_FLAG_LAST, V4L2_EVENT_CTRL_CH_VALUE } from './videodev2.js';
 import type { VideoFile, VideoHandle } from './video-file.js';
 

@@ -19,7 +19,8 @@ import {
   VIDEO_MAX_FRAME,
 } from '../videodev2.js';
 import type { PlaneMemory, V4l2Plane, Vb2Buffer } from './buffer.js';
-import { Vb2Queue, type BufferResult } from './queue.js';
+import type { BufferResult } from './flow.js';
+import { Vb2Queue } from './queue.js';
 
 const CAPTURE = V4L2_BUF_TYPE_VIDEO_CAPTURE;
 const OUTPUT = V4L2_BUF_TYPE_VIDEO_OUTPUT;

@@ -1,7 +1,6 @@
 /**
- * Vb2Queue: the state machine of one queue of buffers (drivers/media/common/videobuf2).
- *
- *   DEQUEUED → PREPARING → QUEUED → ACTIVE → DONE | ERROR → DEQUEUED
+ * Vb2Queue: one queue of buffers, as the ioctls see it (drivers/media/common/videobuf2): what may be asked of it, and
+ * when. Its buffers are a BufferTable's, their way through the driver a BufferFlow's.
  *
  * Knows nothing of jobs, fences or shared memory: its driver (Vb2Ops) does. Owned by the thread that
  * allocated the buffers; every call runs there. A refused call leaves everything as it was.
@@ -10,52 +9,23 @@ import { DmaBufError } from '@dmabuf/core';
 import {
   isCapture,
   isOutput,
-  V4L2_BUF_CAP_SUPPORTS_DMABUF,
-  V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS,
-  V4L2_BUF_CAP_SUPPORTS_MMAP,
-  V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS,
-  V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS,
   V4L2_BUF_FLAG_DONE,
-  V4L2_BUF_FLAG_LAST,
   V4L2_BUF_FLAG_REQUEST_FD,
-  V4L2_FIELD_ANY,
-  V4L2_FIELD_NONE,
   V4L2_MEMORY_MMAP,
   VIDEO_MAX_FRAME,
 } from '../videodev2.js';
+import {
+  type Allocated,
+  allocated,
+  checkCount,
+  checkCreation,
+  checkIndexes,
+} from './allocation.js';
 import type { PlaneMemory, V4l2Buffer, V4l2BufferInfo, Vb2Buffer } from './buffer.js';
 import { BufferTable, checkMemory } from './buffer-table.js';
+import { BufferFlow, type BufferResult, type Readiness } from './flow.js';
 import type { Vb2MemOps, Vb2Ops } from './ops.js';
 import { checkPlanesArray, preparePlanes } from './planes.js';
-
-/** V4L2_BUF_CAP_* of every queue here. */
-export const QUEUE_CAPABILITIES: number =
-  V4L2_BUF_CAP_SUPPORTS_MMAP |
-  V4L2_BUF_CAP_SUPPORTS_DMABUF |
-  V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS |
-  V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS |
-  V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS;
-
-/** Answer of REQBUFS and CREATE_BUFS. */
-export interface Allocated {
-  /** First index that CREATE_BUFS made. */
-  readonly index: number;
-  readonly count: number;
-  /** V4L2_BUF_CAP_* */
-  readonly capabilities: number;
-  readonly max_num_buffers: number;
-}
-
-/** What becomes of a buffer that the driver has finished with. */
-export interface BufferResult {
-  /** 0, or −errno: then the buffer is in ERROR. */
-  readonly error: number;
-  readonly flags?: number;
-  readonly sequence?: number;
-  readonly timestamp?: number;
-  /** One a plane. */
-  readonly bytesused?: readonly number[];
-}
 
 /** How a queue is made. */
 export interface QueueOptions<M extends PlaneMemory> {
@@ -75,17 +45,7 @@ export class Vb2Queue<M extends PlaneMemory> {
   readonly #timestampFlags: number;
   #type: number;
   readonly #buffers: BufferTable<M>;
-  /** QUEUED and ACTIVE ones, in the order of QBUF. */
-  #queued: Vb2Buffer<M>[] = [];
-  #done: Vb2Buffer<M>[] = [];
-  #streaming = false;
-  #started = false;
-  #error = false;
-  #lastDequeued = false;
-  /** EPIPE has been told: poll does not say so again (see {@link readiness}). */
-  #endTold = false;
-  /** CAPTURE: nothing was queued since STREAMON. */
-  #waitingForBuffers: boolean;
+  readonly #flow: BufferFlow<M>;
   #waiters = 0;
 
   constructor({ type, ops, mem, minQueued = 0, timestampFlags }: QueueOptions<M>) {
@@ -95,7 +55,7 @@ export class Vb2Queue<M extends PlaneMemory> {
     this.#buffers = new BufferTable(mem);
     this.#minQueued = minQueued;
     this.#timestampFlags = timestampFlags;
-    this.#waitingForBuffers = !isOutput(type);
+    this.#flow = new BufferFlow(ops, minQueued, type);
   }
 
   get type(): number {
@@ -103,7 +63,7 @@ export class Vb2Queue<M extends PlaneMemory> {
   }
 
   get streaming(): boolean {
-    return this.#streaming;
+    return this.#flow.streaming;
   }
 
   /** Whether buffers are allocated: then formats are fixed (`EBUSY`). */
@@ -117,23 +77,23 @@ export class Vb2Queue<M extends PlaneMemory> {
 
   /** Buffers that user space has: neither queued nor waiting to be dequeued. */
   get held(): number {
-    return this.#buffers.size - this.#queued.length - this.#done.length;
+    return this.#buffers.size - this.#flow.queued - this.#flow.done;
   }
 
   /** Buffers that the driver has, or is to have. */
   get queuedCount(): number {
-    return this.#queued.length;
+    return this.#flow.queued;
   }
 
   /** Buffers that wait for DQBUF. */
   get doneCount(): number {
     this.#ops.collect();
-    return this.#done.length;
+    return this.#flow.done;
   }
 
   /** The buffers that the driver has, in the order in which it got them. */
   get active(): readonly Vb2Buffer<M>[] {
-    return this.#queued.filter(({ state }) => state === 'ACTIVE');
+    return this.#flow.active;
   }
 
   /**
@@ -146,19 +106,19 @@ export class Vb2Queue<M extends PlaneMemory> {
     const call = 'VIDIOC_REQBUFS';
     this.#checkType(call, req.type);
     checkCount(call, req.count);
-    if (this.#streaming) throw busy(call, 'the queue is streaming; STREAMOFF first');
+    if (this.streaming) throw busy(call, 'the queue is streaming; STREAMOFF first');
     checkMemory(call, req.memory);
     if (this.#waiters > 0 && req.count > 0) throw busy(call, 'a DQBUF waits on this queue');
     this.#freeAll();
-    if (req.count === 0) return this.#allocatedAnswer(0, 0);
+    if (req.count === 0) return allocated(0, 0);
     this.#type = req.type;
     const { count, sizes } = this.#ops.queueSetup(Math.min(req.count, VIDEO_MAX_FRAME), undefined);
     const made = this.#buffers.allocate(call, count, sizes, {
       type: this.#type,
       memory: req.memory,
     });
-    this.#waitingForBuffers = !isOutput(this.#type);
-    return this.#allocatedAnswer(0, made.length);
+    this.#flow.allocated(this.#type);
+    return allocated(0, made.length);
   }
 
   /**
@@ -178,36 +138,18 @@ export class Vb2Queue<M extends PlaneMemory> {
     checkCount(call, req.count);
     checkMemory(call, req.memory);
     const next = this.#buffers.freeIndexes(1)[0] ?? this.#buffers.size;
-    if (req.count === 0) return this.#allocatedAnswer(next, 0);
-    if (this.#buffers.size >= VIDEO_MAX_FRAME) {
-      const detail = `the queue has ${VIDEO_MAX_FRAME} buffers, the most that it can have`;
-      throw new DmaBufError('ENOBUFS', call, detail);
-    }
-    if (this.busy && req.memory !== this.#buffers.memory) {
-      throw new DmaBufError(
-        'EINVAL',
-        call,
-        `the queue's buffers are of memory ${this.#buffers.memory}`,
-      );
-    }
-    const { sizes } = req;
-    if (sizes !== undefined && (sizes.length === 0 || sizes.some((size) => !(size > 0)))) {
-      throw new DmaBufError(
-        'EINVAL',
-        call,
-        `plane sizes [${sizes.join(', ')}]; each is at least 1`,
-      );
-    }
+    if (req.count === 0) return allocated(next, 0);
+    checkCreation(call, req, this.#buffers);
     const room = VIDEO_MAX_FRAME - this.#buffers.size;
-    const setup = this.#ops.queueSetup(Math.min(req.count, room), sizes);
+    const setup = this.#ops.queueSetup(Math.min(req.count, room), req.sizes);
     const fresh = !this.busy;
     if (fresh) this.#type = req.type;
     const made = this.#buffers.allocate(call, Math.min(req.count, room), setup.sizes, {
       type: this.#type,
       memory: req.memory,
     });
-    if (fresh) this.#waitingForBuffers = !isOutput(this.#type);
-    return this.#allocatedAnswer(made[0] ?? next, made.length);
+    if (fresh) this.#flow.allocated(this.#type);
+    return allocated(made[0] ?? next, made.length);
   }
 
   /** VIDIOC_REMOVE_BUFS. EINVAL: type or a non-existing index; EBUSY: one is not dequeued. All or none. */
@@ -216,10 +158,7 @@ export class Vb2Queue<M extends PlaneMemory> {
     this.#checkType(call, req.type);
     checkCount(call, req.count);
     if (req.count === 0) return;
-    const end = req.index + req.count;
-    if (!Number.isInteger(req.index) || req.index < 0 || end > VIDEO_MAX_FRAME) {
-      throw new DmaBufError('EINVAL', call, `buffers ${req.index} to ${end - 1} are out of range`);
-    }
+    checkIndexes(call, req.index, req.count);
     const buffers = Array.from({ length: req.count }, (_, i) =>
       this.#buffers.at(call, req.index + i),
     );
@@ -264,12 +203,12 @@ export class Vb2Queue<M extends PlaneMemory> {
       throw new DmaBufError('EBADR', call, 'this queue takes no requests');
     }
     this.#ops.collect();
-    if (this.#error) throw this.#inError(call);
+    if (this.#flow.error) throw this.#inError(call);
     if (buffer.state !== 'DEQUEUED') {
       throw new DmaBufError('EINVAL', call, `buffer ${buffer.index} is ${stateText(buffer)}`);
     }
     if (!buffer.prepared) this.#prepare(call, buffer, given);
-    this.#enqueue(buffer, given);
+    this.#flow.enqueue(buffer, given, this.#type);
     return this.#infoOf(buffer);
   }
 
@@ -312,16 +251,15 @@ export class Vb2Queue<M extends PlaneMemory> {
     const call = 'VIDIOC_DQBUF';
     this.#checkType(call, type);
     if (this.#waiters > 0) throw busy(call, 'another DQBUF waits on this queue');
-    if (!this.#streaming) throw new DmaBufError('EINVAL', call, 'the queue is not streaming');
+    if (!this.streaming) throw new DmaBufError('EINVAL', call, 'the queue is not streaming');
     this.#ops.collect();
-    if (this.#error) throw this.#inError(call);
-    if (this.#lastDequeued) {
-      this.#endTold = true;
+    if (this.#flow.error) throw this.#inError(call);
+    if (this.#flow.tellEnd()) {
       const detail =
         'the buffer with V4L2_BUF_FLAG_LAST has been dequeued; START, or STREAMOFF and STREAMON';
       throw new DmaBufError('EPIPE', call, detail);
     }
-    const buffer = this.#done.shift();
+    const buffer = this.#flow.take();
     if (buffer !== undefined) return this.#dequeue(buffer);
     if (nonblock) throw new DmaBufError('EAGAIN', call, 'no buffer is done yet');
     return undefined;
@@ -343,131 +281,51 @@ export class Vb2Queue<M extends PlaneMemory> {
   streamon(type: number): void {
     const call = 'VIDIOC_STREAMON';
     this.#checkType(call, type);
-    if (this.#streaming) return;
+    if (this.streaming) return;
     if (!this.busy)
       throw new DmaBufError('EINVAL', call, 'no buffers are allocated; REQBUFS first');
     if (this.#buffers.size < this.#minQueued) {
       const detail = `${this.#buffers.size} buffers; the device needs ${this.#minQueued}`;
       throw new DmaBufError('EINVAL', call, detail);
     }
-    if (this.#queued.length >= this.#minQueued) this.#start();
-    this.#streaming = true;
+    this.#flow.streamon();
   }
 
   /** VIDIOC_STREAMOFF: all buffers are user space's again. EINVAL: wrong type. Already off: still so. */
   streamoff(type: number): void {
     this.#checkType('VIDIOC_STREAMOFF', type);
-    this.#cancel();
+    this.#flow.cancel(this.#buffers.all(), this.#type);
   }
 
   /** A buffer is finished (vb2_buffer_done). Not ACTIVE: nothing (it was given up by STREAMOFF). */
   bufferDone(buffer: Vb2Buffer<M>, result: BufferResult): void {
-    if (buffer.state !== 'ACTIVE') return;
-    buffer.state = result.error === 0 ? 'DONE' : 'ERROR';
-    buffer.flags = result.flags ?? 0;
-    buffer.field = V4L2_FIELD_NONE;
-    buffer.sequence = result.sequence ?? 0;
-    buffer.timestamp = result.timestamp ?? buffer.timestamp;
-    result.bytesused?.forEach((bytes, i) => {
-      const plane = buffer.planes[i];
-      if (plane !== undefined) plane.bytesused = bytes;
-    });
-    this.#queued = this.#queued.filter((other) => other !== buffer);
-    this.#done.push(buffer);
+    this.#flow.finish(buffer, result);
   }
 
   /** The driver cannot go on (vb2_queue_error): QBUF and DQBUF fail with EIO until STREAMOFF. */
   queueError(): void {
-    this.#error = true;
+    this.#flow.fail();
   }
 
   /** The driver goes on after LAST (vb2_clear_last_buffer_dequeued). */
   clearLastBufferDequeued(): void {
-    this.#lastDequeued = false;
-    this.#endTold = false;
+    this.#flow.clearLastBufferDequeued();
   }
 
-  /**
-   * What poll needs to know. `ended`: LAST was dequeued and DQBUF has not yet said EPIPE; once it has, poll
-   * does not report the queue again, so that nobody spins on it.
-   */
-  readiness(): { idle: boolean; done: boolean; ended: boolean; room: boolean; unfed: boolean } {
+  /** What poll needs to know. */
+  readiness(): Readiness {
     this.#ops.collect();
-    const running = this.#streaming && !this.#error;
-    const empty = this.#queued.length + this.#done.length === 0;
-    return {
-      idle: !running || (empty && !this.#lastDequeued),
-      done: running && this.#done.length > 0,
-      ended: running && this.#lastDequeued && !this.#endTold && this.#done.length === 0,
-      room: running && this.#queued.length < this.#buffers.size,
-      unfed: running && this.#waitingForBuffers,
-    };
-  }
-
-  #enqueue(buffer: Vb2Buffer<M>, given: V4l2Buffer): void {
-    buffer.sequence = 0;
-    buffer.flags = 0;
-    buffer.field = isOutput(this.#type) ? V4L2_FIELD_NONE : V4L2_FIELD_ANY;
-    buffer.timestamp = isOutput(this.#type) ? (given.timestamp ?? 0) : 0;
-    buffer.state = 'QUEUED';
-    this.#queued.push(buffer);
-    try {
-      if (this.#started) this.#give(buffer);
-      else if (this.#streaming && this.#queued.length >= this.#minQueued) this.#start();
-    } catch (error) {
-      buffer.state = 'DEQUEUED';
-      this.#queued = this.#queued.filter((other) => other !== buffer);
-      throw error;
-    }
-    this.#waitingForBuffers = false;
-  }
-
-  /** Starts the driver and gives it all that is queued; what fails leaves all of it QUEUED. */
-  #start(): void {
-    this.#ops.startStreaming();
-    try {
-      for (const buffer of this.#queued) this.#give(buffer);
-    } catch (error) {
-      this.#ops.stopStreaming(this.active);
-      for (const buffer of this.#queued) buffer.state = 'QUEUED';
-      throw error;
-    }
-    this.#started = true;
-  }
-
-  #give(buffer: Vb2Buffer<M>): void {
-    this.#ops.bufQueue(buffer);
-    buffer.state = 'ACTIVE';
-  }
-
-  /** __vb2_queue_cancel */
-  #cancel(): void {
-    if (this.#started) this.#ops.stopStreaming(this.active);
-    this.#streaming = false;
-    this.#started = false;
-    this.#error = false;
-    this.clearLastBufferDequeued();
-    this.#waitingForBuffers = !isOutput(this.#type);
-    this.#queued = [];
-    this.#done = [];
-    for (const buffer of this.#buffers.all()) {
-      buffer.state = 'DEQUEUED';
-      buffer.prepared = false;
-    }
+    return this.#flow.readiness(this.#buffers.size);
   }
 
   #dequeue(buffer: Vb2Buffer<M>): V4l2BufferInfo {
     const { flags, ...info } = this.#infoOf(buffer);
-    buffer.state = 'DEQUEUED';
-    buffer.prepared = false;
-    if (isCapture(this.#type) && (buffer.flags & V4L2_BUF_FLAG_LAST) !== 0) {
-      this.#lastDequeued = true;
-    }
+    this.#flow.dequeued(buffer, this.#type);
     return { ...info, flags: flags & ~V4L2_BUF_FLAG_DONE };
   }
 
   #prepare(call: string, buffer: Vb2Buffer<M>, given: V4l2Buffer): void {
-    if (this.#error) throw this.#inError(call);
+    if (this.#flow.error) throw this.#inError(call);
     const planes = checkPlanesArray(call, given, buffer);
     buffer.state = 'PREPARING';
     try {
@@ -480,13 +338,8 @@ export class Vb2Queue<M extends PlaneMemory> {
   }
 
   #freeAll(): void {
-    this.#cancel();
+    this.#flow.cancel(this.#buffers.all(), this.#type);
     for (const buffer of this.#buffers.all()) this.#buffers.free(buffer);
-  }
-
-  #allocatedAnswer(index: number, count: number): Allocated {
-    const capabilities = QUEUE_CAPABILITIES;
-    return { index, count, capabilities, max_num_buffers: VIDEO_MAX_FRAME };
   }
 
   #infoOf(buffer: Vb2Buffer<M>): V4l2BufferInfo {
@@ -527,9 +380,4 @@ function busy(call: string, detail: string): DmaBufError {
 
 function stateText<M extends PlaneMemory>({ state, prepared }: Vb2Buffer<M>): string {
   return state === 'DEQUEUED' && prepared ? 'prepared already' : `${state}, not DEQUEUED`;
-}
-
-function checkCount(call: string, count: number): void {
-  if (Number.isInteger(count) && count >= 0) return;
-  throw new DmaBufError('EINVAL', call, `a count of ${count}; give a whole number`);
 }
