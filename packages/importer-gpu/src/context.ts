@@ -7,93 +7,33 @@
  */
 import {
   DmaBufError,
-  type BufferUse,
   type Context,
   type DmaBuf,
   type Fence,
   type FencePoint,
   type Machine,
-  type Priority,
-  type SubmitOptions,
 } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
 import { wantArray, wantBuffer, wantObject } from './args.js';
-import { checkMeshes, type ClaimImage, deriveClaims } from './claims.js';
-import type { Command } from './command.js';
+import type { GpuContextOptions, GpuHandle, GpuSubmitOptions } from './context-options.js';
 import { GpuImage, type FrameRequest, type ImageRequest, type ImageServices } from './image.js';
 import { ImageTable } from './image-table.js';
 import { IOCTL, SCRATCH_TAG } from './ioctl.js';
-import { PixelBuffer } from './pixel-buffer.js';
+import { JobRequest } from './job-request.js';
+import { type GpuTimings, JobTimes } from './job-times.js';
+import { KernelLoader } from './kernel-loader.js';
+import { ownImage } from './ownership.js';
 import {
   readPixels,
   texSubImage2D,
   type ReadPixelsOptions,
   type TexSubImageOptions,
 } from './pixel-access.js';
+import { PixelBuffer } from './pixel-buffer.js';
 import { coreActors, isGpuInfo } from './spec.js';
-import { readStats, type GpuStats } from './stats.js';
-import { checkDispatch } from './dispatch.js';
-import { type GpuTimings, JobTimes } from './job-times.js';
-import { KernelTable } from './kernel-table.js';
-import { QUERIES_MAX } from './layout.js';
-import type { RecordHandle, RecordTable } from './record-table.js';
-import { apply, checkingKernels, toStep, type Step } from './step.js';
-import { encodeSteps } from './step-codec.js';
-import {
-  checkTriangles,
-  indexImage,
-  type IndexRequest,
-  vertexImage,
-  type VertexRequest,
-} from './triangles.js';
-import { GpuKernel, kernelInfo, type KernelRequest } from './user-kernel.js';
-
-export interface GpuContextOptions {
-  /** Path of the GPU; default `'/dev/dri/renderD128'`. */
-  readonly path?: string;
-  /** For traces; at most 31 bytes. Default `'gpu'`. */
-  readonly name?: string;
-  /**
-   * A buffer in the pool that the GPU may write to at any time while the context is open, for
-   * scaling in wasm ({@link scratchBytes} says how large). The device uses the largest that
-   * any context has given it; without one, it scales in TypeScript, some ten times slower, with the
-   * same result. The caller may close its handle.
-   */
-  readonly scratch?: DmaBuf;
-  /**
-   * Whose ready jobs the GPU starts first (EGL_IMG_context_priority); default `'normal'`. Strict, between the contexts
-   * of one GPU: `'low'` waits for as long as others have jobs that are ready. A job that runs is not interrupted, and a
-   * context's own jobs stay in order.
-   */
-  readonly priority?: Priority;
-  /**
-   * Jobs are handed to the GPU as they are submitted, with the words to wait on, and it waits for their turn by itself,
-   * as hardware with semaphores does: no dispatch between a job and the one that waits for it, of the same GPU or of another
-   * device. One that waits holds up its own context alone. Default false.
-   */
-  readonly semaphores?: boolean;
-}
-
-/** What another thread needs to go on with a context: `GpuContext.fromHandle`. Plain data. */
-export interface GpuHandle {
-  readonly path: string;
-  readonly context: number;
-}
-
-export interface GpuSubmitOptions {
-  /** Run one after the other. */
-  readonly commands: readonly Command[];
-  /**
-   * `implicit` (default): it waits for what the buffers' queues say, and others for it. `explicit`: it waits for `inFences`
-   * alone and nobody for it, unless sync files tell them: that no two jobs meet in one
-   * buffer's memory is then the caller's business.
-   */
-  readonly sync?: 'implicit' | 'explicit';
-  /** Fences to wait for beside what the buffers' queues say. */
-  readonly inFences?: NonNullable<SubmitOptions['inFences']>;
-  /** What a failed dependency does: `cancel` (default) fails the job with its errno, `run` runs it. */
-  readonly onError?: 'cancel' | 'run';
-}
+import { type GpuStats, readStats } from './stats.js';
+import { indexImage, type IndexRequest, vertexImage, type VertexRequest } from './triangles.js';
+import type { GpuKernel, KernelRequest } from './user-kernel.js';
 
 const DEFAULT_PATH = '/dev/dri/renderD128';
 
@@ -103,10 +43,8 @@ export class GpuContext {
   readonly #door: DriverDoor;
   readonly #context: Context;
   readonly #images: ImageServices;
-  readonly #kernels: KernelTable;
+  readonly #kernels: KernelLoader;
   readonly #times: JobTimes;
-  /** Actor ids of the GPU's shader cores. */
-  readonly #cores: readonly number[];
   /** Whether this object made the context, and so closes it. */
   readonly #owner: boolean;
   #scratch = false;
@@ -128,9 +66,8 @@ export class GpuContext {
     this.#door = machine.driver(node.driver);
     const { actor } = node;
     this.#images = { door: this.#door, table: new ImageTable(this.#door), actor };
-    this.#kernels = new KernelTable(this.#door);
+    this.#kernels = new KernelLoader(machine, this.#door, actor, coreActors(machine, path));
     this.#times = new JobTimes(this.#door);
-    this.#cores = coreActors(machine, path);
     this.#owner = owner;
     this.#context = open(actor);
   }
@@ -245,33 +182,12 @@ export class GpuContext {
     wantObject('submit', 'options', options);
     const { commands, inFences = [], onError = 'cancel', sync = 'implicit' } = options;
     wantArray('submit', 'commands', commands);
-    const images: GpuImage[] = [];
-    const indexOf = (image: GpuImage): number => this.#indexOf(images, image);
-    const steps = commands.map((command, i) =>
-      explained(i, command.op, () => {
-        if (command.op === 'dispatch') this.#ownKernel(command.kernel);
-        return toStep(command, indexOf);
-      }),
+    const { actor, table: images } = this.#images;
+    const request = new JobRequest({ actor, images, kernels: this.#kernels.table }, commands);
+    const { payload, buffers } = request;
+    return request.queued(() =>
+      this.#context.submit({ buffers, inFences, onError, sync, payload }),
     );
-    steps.forEach((step, i) => explained(i, step.op, () => this.#dryRun(step, images)));
-    checkQueries(steps);
-    const keyed = keyedBy(images);
-    checkMeshes(steps, keyed);
-    const { table } = this.#images;
-    const ids = images.map((image) => image.id);
-    const payload = encodeSteps(ids, steps);
-    const taken: (() => void)[] = [];
-    try {
-      for (const id of ids) taken.push(referenced(table, id));
-      for (const step of steps) {
-        if (step.op === 'dispatch') taken.push(referenced(this.#kernels, step.kernel));
-      }
-      const buffers = usesOf(steps, images, keyed);
-      return this.#context.submit({ buffers, inFences, onError, sync, payload });
-    } catch (error) {
-      for (const giveBack of taken) giveBack();
-      throw error;
-    }
   }
 
   /**
@@ -285,21 +201,13 @@ export class GpuContext {
    */
   loadKernel(request: KernelRequest): GpuKernel {
     this.#check('load_kernel');
-    const kernel = this.#kernelOf(this.#kernels.register(kernelInfo(request)));
-    try {
-      this.#machine.ioctl(this.#images.actor, IOCTL.LOAD_KERNEL, kernel.id);
-      for (const core of this.#cores) this.#loadInCore(core, kernel.id);
-      return kernel;
-    } catch (error) {
-      kernel.close();
-      throw error;
-    }
+    return this.#kernels.load(request);
   }
 
   /** A kernel that another thread registered. The caller closes it. ENOENT: nobody holds it any more. */
   kernelById(id: number): GpuKernel {
     this.#check('load_kernel');
-    return this.#kernelOf(this.#kernels.open(id));
+    return this.#kernels.open(id);
   }
 
   /**
@@ -312,7 +220,7 @@ export class GpuContext {
    */
   readPixels(image: GpuImage, options: ReadPixelsOptions = {}): Uint8Array<ArrayBufferLike> {
     this.#check('read_pixels');
-    this.#own('readPixels', image);
+    ownImage('readPixels', image, this.#images.actor);
     return readPixels(image, options);
   }
 
@@ -323,7 +231,7 @@ export class GpuContext {
    */
   texSubImage2D(image: GpuImage, pixels: Uint8Array, options: TexSubImageOptions = {}): void {
     this.#check('tex_sub_image');
-    this.#own('texSubImage2D', image);
+    ownImage('texSubImage2D', image, this.#images.actor);
     texSubImage2D(image, pixels, options);
   }
 
@@ -394,111 +302,4 @@ export class GpuContext {
     this.#machine.ioctl(actor, IOCTL.SCRATCH, this.#context.id);
     this.#scratch = true;
   }
-
-  #kernelOf(handle: RecordHandle): GpuKernel {
-    const { door, actor } = this.#images;
-    // The device may hold on to the module of a kernel that is gone: it looks when it is rung.
-    return new GpuKernel(this.#kernels, handle, actor, () => {
-      for (const each of [actor, ...this.#cores]) door.ring(each);
-    });
-  }
-
-  /** Lets a shader core load a kernel before it is needed. One that is just started again does so when it is. */
-  #loadInCore(core: number, id: number): void {
-    try {
-      this.#machine.ioctl(core, IOCTL.LOAD_KERNEL, id);
-    } catch (error) {
-      if (!(error instanceof DmaBufError) || error.code !== 'EOWNERDEAD') throw error;
-    }
-  }
-
-  /** TypeError: no kernel; ENOENT: closed; EINVAL: another GPU's. */
-  #ownKernel(kernel: GpuKernel): void {
-    if (!(kernel instanceof GpuKernel)) {
-      throw new TypeError('submit: a kernel is what loadKernel or kernelById gave');
-    }
-    if (!kernel.isOpen) throw new DmaBufError('ENOENT', 'submit', `kernel ${kernel.id} is closed`);
-    if (kernel.actor === this.#images.actor) return;
-    const detail = `kernel ${kernel.id} was loaded by another GPU (actor ${kernel.actor})`;
-    throw new DmaBufError('EINVAL', 'submit', detail);
-  }
-
-  /** Runs all checks of a step, with kernels that do nothing else. */
-  #dryRun(step: Step, images: readonly GpuImage[]): void {
-    if (step.op === 'queryTime') return;
-    if (step.op === 'dispatch') return checkDispatch(step, images, this.#kernels);
-    if (step.op === 'triangles') {
-      const surfaces = images.map(({ surface }) => surface);
-      return checkTriangles(checkingKernels, step, surfaces);
-    }
-    const dst = images[step.dst];
-    if (dst !== undefined) apply(checkingKernels, step, dst.surface, images[step.src]?.surface);
-  }
-
-  #indexOf(images: GpuImage[], image: GpuImage): number {
-    this.#own('submit', image);
-    const known = images.findIndex((i) => i.id === image.id);
-    return known >= 0 ? known : images.push(image) - 1;
-  }
-
-  /** TypeError: no image; ENOENT: closed; EINVAL: another GPU's. */
-  #own(call: string, image: GpuImage): void {
-    if (!(image instanceof GpuImage)) {
-      throw new TypeError(`${call}: images are what importImage, importFrame or imageById gave`);
-    }
-    if (!image.isOpen) {
-      throw new DmaBufError('ENOENT', call, `image ${image.id} is closed`);
-    }
-    if (image.actor !== this.#images.actor) {
-      const detail = `image ${image.id} was imported into another GPU (actor ${image.actor})`;
-      throw new DmaBufError('EINVAL', call, detail);
-    }
-  }
-}
-
-/** EINVAL: more queryTime commands than a job has room for. */
-function checkQueries(steps: readonly Step[]): void {
-  const count = steps.filter(({ op }) => op === 'queryTime').length;
-  if (count <= QUERIES_MAX) return;
-  const detail = `${count} queryTime commands; a job has room for ${QUERIES_MAX}`;
-  throw new DmaBufError('EINVAL', 'submit', detail);
-}
-
-/** Takes a job's reference; what gives it back. */
-function referenced(table: RecordTable, id: number): () => void {
-  table.ref(id);
-  return () => table.unref(id);
-}
-
-/** Adds to a refusal which command it is about. */
-function explained<T>(index: number, op: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (!(error instanceof DmaBufError)) throw error;
-    throw new DmaBufError(error.code, 'submit', `command ${index} (${op}): ${error.detail}`);
-  }
-}
-
-/** What claims are derived from. */
-function keyedBy(images: readonly GpuImage[]): readonly ClaimImage[] {
-  return images.map(({ buffer, width, height }) => ({
-    key: buffer.record.pointer,
-    width,
-    height,
-  }));
-}
-
-/** The buffers of a job, each once, with their claims. */
-function usesOf(
-  steps: readonly Step[],
-  images: readonly GpuImage[],
-  keyed: readonly ClaimImage[],
-): BufferUse[] {
-  const uses: BufferUse[] = [];
-  for (const [key, access] of deriveClaims(steps, keyed)) {
-    const image = images.find(({ buffer }) => buffer.record.pointer === key);
-    if (image !== undefined) uses.push({ buffer: image.buffer, access });
-  }
-  return uses;
 }

@@ -5,12 +5,8 @@
  * `boot({ drivers: [gpu()] })`, then `GpuContext.create(machine)`.
  */
 export { gpu, type GpuOptions } from './spec.js';
-export {
-  GpuContext,
-  type GpuContextOptions,
-  type GpuHandle,
-  type GpuSubmitOptions,
-} from './context.js';
+export { GpuContext } from './context.js';
+export type { GpuContextOptions, GpuHandle, GpuSubmitOptions } from './context-options.js';
 export {
   DRM_FORMAT_MOD_LINEAR,
   type GpuImage,

@@ -16,7 +16,8 @@ import {
 } from '@dmabuf/core';
 import { wantBuffer } from './args.js';
 import { blit, copy, type Command } from './command.js';
-import type { GpuContext, GpuSubmitOptions } from './context.js';
+import type { GpuContext } from './context.js';
+import type { GpuSubmitOptions } from './context-options.js';
 import { DRM_FORMAT_XRGB8888, packedLayout, type FourCC } from './fourcc.js';
 import type { GpuImage, ImageServices } from './image.js';
 import { RGB32 } from './kernels/check.js';

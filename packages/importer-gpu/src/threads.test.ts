@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import { setImmediate } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { copy, fill } from './command.js';
-import { GpuContext, type GpuHandle } from './context.js';
+import { GpuContext } from './context.js';
+import type { GpuHandle } from './context-options.js';
 import { DRM_FORMAT_XRGB8888 } from './fourcc.js';
 import { bootMachine, poolBuffer, readBytes } from './testing/machine.test-helper.js';
 
