@@ -3,7 +3,7 @@
 import { boot, type Fence } from '@dmabuf/core';
 import { blit, DRM_FORMAT_XRGB8888, GpuContext, gpu } from '@dmabuf/importer-gpu';
 import { Display, kms, termColour } from '@dmabuf/importer-kms';
-import { camera, CameraDevice } from '@dmabuf/importer-v4l2';
+import { camera, CameraDevice, V4L2_BUF_TYPE_VIDEO_CAPTURE } from '@dmabuf/importer-v4l2';
 
 const [WIDTH, HEIGHT, FPS, FRAMES] = [320, 180, 25, 50];
 const { argv, env, stdout } = process;
@@ -24,8 +24,10 @@ const [video, context, display] = [
   Display.open(machine),
 ];
 
+// As webcams give it; YU12, NV12, XR24 and RGB3 are the others. The GPU reads from each frame what it is.
+const format = video.sFmt({ type: V4L2_BUF_TYPE_VIDEO_CAPTURE, pixelformat: 'YUYV' });
 const stages = [0, 1, 2].map(() => {
-  const capture = machine.alloc((WIDTH * HEIGHT * 3) / 2);
+  const capture = machine.alloc(format.planes[0]?.sizeimage ?? 0);
   const buffer = machine.alloc(WIDTH * HEIGHT * 4);
   const shape = { buffer, fourcc: DRM_FORMAT_XRGB8888, width: WIDTH, height: HEIGHT };
   const src = context.importFrame({ buffer: capture, width: WIDTH, height: HEIGHT });
