@@ -55,10 +55,20 @@ export function pixelsOf(src: PackedSpan, k: Coefficients): (x: number, y: numbe
   if (src.layout === LAYOUT.RGB565) {
     return (x, y) => expand(bytes, src.base + y * src.pitch + x * 2);
   }
+  const { shift, half, bias, yo, read } = depthOf(src.layout === LAYOUT.P010, k);
+  const first = samplesOf(src, 0, src.base);
+  // The last even row and the last odd one: a filter goes to and fro between two.
+  const [even, odd] = [
+    { row: 0, samples: first },
+    { row: -1, samples: first },
+  ];
   return (x, y) => {
-    const samples = samplesOf(src, y, src.base + y * src.pitch);
-    const { luma, lumaStep, cb, cr, chromaStep, deep } = samples;
-    const { shift, half, bias, yo, read } = depthOf(deep, k);
+    const held = (y & 1) === 0 ? even : odd;
+    if (held.row !== y) {
+      held.row = y;
+      held.samples = samplesOf(src, y, src.base + y * src.pitch);
+    }
+    const { luma, lumaStep, cb, cr, chromaStep } = held.samples;
     const pair = ((x + src.xOdd) >> 1) * chromaStep;
     const b = read(bytes, cb + pair) - bias;
     const r = read(bytes, cr + pair) - bias;
