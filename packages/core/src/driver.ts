@@ -31,5 +31,6 @@ export { CACHE_LINE } from './dmabuf/cache.js';
 export { BUFFER_FLAG } from './memory/layout.js';
 export { Locks } from './memory/lock.js';
 export { Words } from './memory/words.js';
+export { sharedWasmMemory, type WasmMemory } from './substrate/memory.js';
 export { TRACE_KIND } from './trace/ring.js';
 export { PAGE_SIZE, pageAlign } from './dmabuf/system-heap.js';

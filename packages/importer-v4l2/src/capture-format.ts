@@ -46,6 +46,22 @@ export function captureFormat(
   };
 }
 
+/**
+ * The layout of the whole coded frame, planes one after the other, and its bytes; each plane begins at its first visible
+ * sample. Of I420 pictures.
+ */
+export function frameLayout(
+  picture: Pick<Picture, 'codedWidth' | 'codedHeight' | 'crop'>,
+): ReturnType<typeof tightLayout> {
+  const { codedWidth, codedHeight, crop } = picture;
+  const { planes, byteLength } = tightLayout('YU12', codedWidth, codedHeight);
+  const visible = planes.map(({ offset, pitch }, i) => {
+    const shift = i === 0 ? 0 : 1;
+    return { offset: offset + (crop.top >> shift) * pitch + (crop.left >> shift), pitch };
+  });
+  return { planes: visible, byteLength };
+}
+
 /** BT.601 or BT.709; where the stream is silent, by size, as V4L2_MAP_YCBCR_ENC_DEFAULT's users do. */
 function matrixOf({ matrix }: Colour, height: number): FrameMetadata['matrix'] {
   if (matrix === 'unspecified') return height >= 720 ? 'bt709' : 'bt601';

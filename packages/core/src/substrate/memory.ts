@@ -42,6 +42,17 @@ export interface Mem {
 
 export const WASM_PAGE = 65536;
 
+/**
+ * Wasm memory that threads share and that grows, for a wasm module of a driver's own. It is no region until
+ * `door.adoptRegion` makes it one, of the bytes that it then has. RangeError: the host has no address space left for it.
+ */
+export function sharedWasmMemory(pages: {
+  readonly initial: number;
+  readonly maximum: number;
+}): WasmMemory {
+  return new WebAssembly.Memory({ ...pages, shared: true });
+}
+
 export const threadMem: Mem = {
   makeRegion(bytes) {
     const buffer = new SharedArrayBuffer(bytes);

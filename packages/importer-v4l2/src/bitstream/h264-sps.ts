@@ -31,6 +31,7 @@ export interface H264Sps {
   readonly log2MaxPocLsb: number;
   readonly deltaPicOrderAlwaysZero: boolean;
   readonly numRefFrames: number;
+  readonly gapsInFrameNumAllowed: boolean;
   readonly frameMbsOnly: boolean;
   readonly separateColourPlanes: boolean;
   readonly codedWidth: number;
@@ -194,7 +195,7 @@ export function parseSps(rbsp: Uint8Array<ArrayBufferLike>): H264Sps {
     for (let i = 0; i < cycle; i++) r.se('offset_for_ref_frame');
   }
   const numRefFrames = r.ue('max_num_ref_frames', 16);
-  r.skip(1); // gaps_in_frame_num_value_allowed_flag
+  const gapsInFrameNumAllowed = r.flag();
   const codedWidth = (r.ue('pic_width_in_mbs_minus1', 1055) + 1) * 16;
   const mapUnits = r.ue('pic_height_in_map_units_minus1', 1055) + 1;
   const frameMbsOnly = r.flag();
@@ -222,6 +223,7 @@ export function parseSps(rbsp: Uint8Array<ArrayBufferLike>): H264Sps {
     log2MaxPocLsb,
     deltaPicOrderAlwaysZero,
     numRefFrames,
+    gapsInFrameNumAllowed,
     frameMbsOnly,
     codedWidth,
     codedHeight,

@@ -42,6 +42,29 @@ export interface Picture {
    * does not fit into `dst`, touching nothing.
    */
   copyTo(dst: Uint8Array<ArrayBufferLike>, layout: readonly PlaneLayout[]): number;
+  /** Of a decoder that was opened with `OpenOptions.holds`: where it lies and may stay. */
+  readonly place?: PicturePlace | undefined;
+}
+
+/** Memory that threads share (a `WebAssembly.Memory`), by its shape. */
+export interface DecoderMemory {
+  readonly buffer: ArrayBufferLike;
+}
+
+/** Whether the picture at `offset` of a decoder's memory is still looked at. Asked before each decode. */
+export type Holds = (memory: DecoderMemory, offset: number) => boolean;
+
+/** The coded frame that a picture is part of: planes one after the other, without padding. */
+export interface PicturePlace {
+  readonly memory: DecoderMemory;
+  /** Bytes from the start of the memory. */
+  readonly offset: number;
+  readonly byteLength: number;
+  /**
+   * Has the decoder give up a frame that it may need as a reference (it goes on with a copy), for a buffer that cannot be
+   * moved. Returns the bytes copied. ENOMEM.
+   */
+  evict(offset: number): number;
 }
 
 /** One packet of bitstream: one access unit (H.264, Annex B) or one frame or superframe (VPx). */
@@ -130,6 +153,11 @@ export interface OpenOptions {
    * then, are refused with `EINVAL`.
    */
   readonly drains?: boolean;
+  /**
+   * Has pictures decoded into memory that threads share and left there (`Picture.place`) for as long as this says that
+   * somebody looks at them. Decoders that cannot do that ignore it.
+   */
+  readonly holds?: Holds;
 }
 
 /** A codec of the registry. */

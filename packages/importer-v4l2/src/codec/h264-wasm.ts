@@ -5,9 +5,14 @@
  * reordering (which 23 of 29 conformance streams fail with), has an unchecked input buffer of
  * 1 MiB, and cannot start anew. The module's data, stack and heap have absolute addresses, so a
  * memory holds one context; it exports no free, so starting anew clears the whole memory and
- * instantiates again: the same state as a fresh one, and nothing for the collector to find.
+ * instantiates again: the same state as a fresh one, and nothing for the collector to find. Where pictures are left
+ * in place the memory is shared between threads, and one in which a picture is still looked at is left to
+ * whoever looks.
  */
 import { DmaBufError } from '@dmabuf/core';
+import { sharedWasmMemory, type WasmMemory } from '@dmabuf/core/driver';
+import { H264Dpb } from './h264-dpb.js';
+import { sharedH264Module } from './h264-module.js';
 
 /** What h264bsd's decode returns, as far as it matters; 3 is "error", 4 "parameter set error". */
 export const H264BSD_PIC_RDY = 1;
@@ -19,6 +24,8 @@ const PAGE = 65536;
 const INITIAL_PAGES = 256;
 /** 512 MiB: twice what 17 frames of level 5.1, the largest accepted, take. */
 const MAXIMUM_PAGES = 8192;
+/** Shared memory grows by so much at least: whoever looks at it is given it anew each time. */
+const SHARED_GROWTH_PAGES = 256;
 /** Address of the word that holds the heap's end, and where the heap begins (its dist/index.js). */
 const DYNAMICTOP_PTR = 8752;
 const DYNAMIC_BASE = 5251792;
@@ -54,23 +61,43 @@ export interface H264Frame {
 
 export class H264Wasm {
   readonly #module: WebAssembly.Module;
-  readonly #memory: WebAssembly.Memory;
+  readonly #shared: boolean;
+  #memory: WasmMemory;
   #bytes: Uint8Array<ArrayBufferLike>;
+  #words: Uint32Array<ArrayBufferLike>;
+  #dpb: H264Dpb;
   #context: Context;
   #input = 0;
   #inputSize = 0;
 
-  private constructor(module: WebAssembly.Module) {
+  private constructor(module: WebAssembly.Module, shared: boolean) {
     this.#module = module;
-    this.#memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
+    this.#shared = shared;
+    this.#memory = newMemory(shared);
     this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#words = new Uint32Array(this.#memory.buffer);
     this.#context = this.#start();
+    this.#dpb = new H264Dpb(this.#context.storage);
   }
 
-  /** Loads the module (once a thread) and starts a context in a memory of its own. */
-  static async open(): Promise<H264Wasm> {
+  /**
+   * Loads the module (once a thread) and starts a context in a memory of its own, which threads can share or not.
+   * ENOENT: not the version of the package that is known.
+   */
+  static async open(shared: boolean = false): Promise<H264Wasm> {
+    if (shared) return new H264Wasm(sharedH264Module(), true);
     const { h264Module } = await import('h264decoder/dist/h264.wasm.js');
-    return new H264Wasm(h264Module);
+    return new H264Wasm(h264Module, false);
+  }
+
+  /** The memory of the context; another one after a `renew` that left it. */
+  get memory(): WasmMemory {
+    return this.#memory;
+  }
+
+  /** Its decoded picture buffer, in {@link words}. */
+  get dpb(): H264Dpb {
+    return this.#dpb;
   }
 
   /** The wasm memory; a new array after it has grown, so ask again after every decode. */
@@ -80,10 +107,27 @@ export class H264Wasm {
     return this.#bytes;
   }
 
-  /** Forgets everything: parameter sets, references, and whatever a trap has left behind. */
-  renew(): void {
-    this.bytes.fill(0);
+  /** The same as 32-bit words; as lasting as {@link bytes}. */
+  get words(): Uint32Array<ArrayBufferLike> {
+    if (this.#words.buffer !== this.#memory.buffer)
+      this.#words = new Uint32Array(this.#memory.buffer);
+    return this.#words;
+  }
+
+  /**
+   * Forgets everything: parameter sets, references, and whatever a trap has left behind. With `leave` in a new memory:
+   * the old one stays as it is.
+   */
+  renew(leave: boolean = false): void {
+    if (leave) this.#memory = newMemory(this.#shared);
+    else this.bytes.fill(0);
     this.#context = this.#start();
+    this.#dpb = new H264Dpb(this.#context.storage);
+  }
+
+  /** Address of so many bytes, which are never freed; 0: no memory. */
+  malloc(bytes: number): number {
+    return this.#context.malloc(bytes) >>> 0;
   }
 
   /** Decodes a list of Annex B pieces as one access unit; returns an H264BSD_ code. */
@@ -138,9 +182,11 @@ export class H264Wasm {
   }
 
   #grow(size: number): boolean {
-    const need = Math.ceil((size - this.#memory.buffer.byteLength) / PAGE);
+    const pages = this.#memory.buffer.byteLength / PAGE;
+    const need = Math.ceil(size / PAGE) - pages;
+    const least = this.#shared ? Math.min(SHARED_GROWTH_PAGES, MAXIMUM_PAGES - pages) : 0;
     try {
-      if (need > 0) this.#memory.grow(need);
+      if (need > 0) this.#memory.grow(Math.max(need, least));
       return true;
     } catch {
       return false;
@@ -159,4 +205,9 @@ export class H264Wasm {
     this.#inputSize = wanted;
     return true;
   }
+}
+
+function newMemory(shared: boolean): WasmMemory {
+  if (shared) return sharedWasmMemory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
+  return new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: MAXIMUM_PAGES });
 }

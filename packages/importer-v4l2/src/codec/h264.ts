@@ -4,7 +4,8 @@
  * One packet in, its picture out: no reordering. h264bsd says nothing useful about damage: a
  * spoilt picture blocks the next packet's output, and what follows is predicted from concealment.
  * So after a packet that should have given a picture and did not, the context is dropped and
- * packets are refused until the next IDR picture starts a new one. A trap takes the same way.
+ * packets are refused until the next IDR picture starts a new one. A trap takes the same way, and
+ * where pictures are left in place so does another SPS: h264bsd would free the frames of the old one.
  */
 import { createRequire } from 'node:module';
 import { DmaBufError } from '@dmabuf/core';
@@ -16,10 +17,13 @@ import type {
   CodecInfo,
   Decoded,
   Decoder,
+  Holds,
   OpenOptions,
   Packet,
   Picture,
+  PicturePlace,
 } from './codec.js';
+import { H264Frames } from './h264-frames.js';
 import { H264_ACCEPTS, inspectH264, readH264Packet, type H264Packet } from './h264-support.js';
 import {
   H264BSD_MEMALLOC_ERROR,
@@ -65,13 +69,21 @@ class H264Picture implements Picture {
   readonly fourcc = 'YU12';
   readonly keyframe: boolean;
   readonly damaged = false;
+  readonly place: PicturePlace | undefined;
   readonly #wasm: H264Wasm;
   readonly #frame: H264Frame;
   readonly #sps: H264Sps;
 
-  constructor(wasm: H264Wasm, frame: H264Frame, sps: H264Sps, packet: Packet, keyframe: boolean) {
+  constructor(
+    wasm: H264Wasm,
+    frame: H264Frame,
+    sps: H264Sps,
+    of: { readonly packet: Packet; readonly keyframe: boolean; readonly frames?: H264Frames },
+  ) {
+    const { packet, keyframe, frames } = of;
     this.timestamp = packet.timestamp;
     this.keyframe = keyframe;
+    this.place = frames && placeOf(wasm, frame, frames);
     this.#wasm = wasm;
     this.#frame = frame;
     this.#sps = sps;
@@ -101,6 +113,13 @@ class H264Picture implements Picture {
   }
 }
 
+function placeOf(wasm: H264Wasm, frame: H264Frame, frames: H264Frames): PicturePlace {
+  const { memory } = wasm;
+  const { address: offset, width, height } = frame;
+  const byteLength = (width * height * 3) / 2;
+  return { memory, offset, byteLength, evict: (other) => frames.evict(other) };
+}
+
 export class H264Decoder implements Decoder {
   readonly name = 'h264decoder (h264bsd)';
   readonly reorderDelay = 0;
@@ -112,9 +131,15 @@ export class H264Decoder implements Decoder {
   #waiting = true;
   /** The context has seen packets, so that it must be renewed before it starts again. */
   #used = false;
+  /** Where pictures are left in place. */
+  readonly #frames: H264Frames | undefined;
+  /** The SPS of the context's frames, as it came. */
+  #active: Uint8Array | undefined;
 
-  constructor(wasm: H264Wasm) {
+  /** With `holds`, of a shared memory, pictures are left in place: see `OpenOptions`. */
+  constructor(wasm: H264Wasm, holds?: Holds) {
     this.#wasm = wasm;
+    this.#frames = holds && new H264Frames(wasm, holds);
   }
 
   /** Takes in SPS and PPS ahead of the stream. Throws `EINVAL` for what is not decoded here. */
@@ -184,22 +209,58 @@ export class H264Decoder implements Decoder {
 
   #decodePicture(wasm: H264Wasm, packet: Packet, parsed: H264Packet): Decoded {
     const pieces = [packet.data];
-    if (this.#waiting) {
-      if (this.#used) wasm.renew();
-      // SPS before PPS, for the keys sort that way.
-      const known = [...this.#setUnits].sort(([a], [b]) => (a < b ? -1 : 1));
-      pieces.unshift(joinNalUnits(known.map(([, unit]) => unit)));
-      this.#waiting = false;
-    }
+    const { sps, idr } = parsed;
+    if (this.#waiting || (idr && this.#otherFrames(parsed))) pieces.unshift(this.#startAnew(wasm));
+    if (idr) this.#active = this.#spsUnit(parsed);
     this.#used = true;
-    const code = wasm.decode(pieces);
+    const room = this.#frames?.makeRoom() ?? true;
+    const code = room ? wasm.decode(pieces) : H264BSD_MEMALLOC_ERROR;
     const frame = code === H264BSD_PIC_RDY ? wasm.frame() : undefined;
-    const { sps } = parsed;
     if (frame === undefined || sps === undefined) return damaged(this.#reason(code, packet));
     if (frame.width !== sps.codedWidth || frame.height !== sps.codedHeight) {
       return damaged(`its picture is ${frame.width}x${frame.height}, not as its headers say`);
     }
-    return { pictures: [new H264Picture(wasm, frame, sps, packet, parsed.idr)], fault: undefined };
+    const frames = this.#framesOf(frame, sps);
+    const of = { packet, keyframe: idr, ...(frames && { frames }) };
+    return { pictures: [new H264Picture(wasm, frame, sps, of)], fault: undefined };
+  }
+
+  /** A context without references; what it is to be fed first: SPS before PPS, for the keys sort that way. */
+  #startAnew(wasm: H264Wasm): Uint8Array {
+    if (this.#used) {
+      wasm.renew(this.#frames?.anyHeld ?? false);
+      this.#frames?.forget();
+    }
+    this.#waiting = false;
+    const known = [...this.#setUnits].sort(([a], [b]) => (a < b ? -1 : 1));
+    return joinNalUnits(known.map(([, unit]) => unit));
+  }
+
+  /** Where pictures are left in place: whether a picture begins a sequence with another SPS. */
+  #otherFrames(parsed: H264Packet): boolean {
+    if (this.#frames === undefined || this.#active === undefined) return false;
+    const unit = this.#spsUnit(parsed);
+    return unit === undefined || Buffer.compare(unit, this.#active) !== 0;
+  }
+
+  /** The SPS that a packet's picture refers to, which the packet itself may bring. */
+  #spsUnit({ sps, units }: H264Packet): Uint8Array | undefined {
+    const id = sps?.id ?? 0;
+    const brought = units.findLast(
+      (unit) => unit.type === NAL_SPS && new H264ParameterSets().add(unit)?.sps?.id === id,
+    );
+    return brought === undefined
+      ? this.#setUnits.get(`${NAL_SPS}:${id}`)
+      : Uint8Array.from(brought.data);
+  }
+
+  /**
+   * The frames, if a picture may stay in its. Not where frame numbers may have gaps: h264bsd fills them in, and thereby
+   * writes into another frame than that which was made room for.
+   */
+  #framesOf({ address, width, height }: H264Frame, sps: H264Sps): H264Frames | undefined {
+    const stays = this.#frames?.took(address, (width * height * 3) / 2) ?? false;
+    return stays && !sps.gapsInFrameNumAllowed ? this.#frames : undefined;
   }
 
   #reason(code: number, packet: Packet): string {
@@ -227,7 +288,8 @@ async function open(options: OpenOptions = {}): Promise<Decoder> {
     const detail = `H.264 needs the package h264decoder: ${state.reason}`;
     throw new DmaBufError('ENOENT', 'open_codec', detail);
   }
-  const decoder = new H264Decoder(await H264Wasm.open());
+  const { holds } = options;
+  const decoder = new H264Decoder(await H264Wasm.open(holds !== undefined), holds);
   if (options.header !== undefined) decoder.configure(options.header);
   return decoder;
 }

@@ -18,10 +18,13 @@ export type {
   CodecInfo,
   Decoded,
   Decoder,
+  DecoderMemory,
+  Holds,
   OpenOptions,
   Packet,
   PacketInfo,
   Picture,
+  PicturePlace,
   PictureFourcc,
   StreamInfo,
 } from './codec.js';
