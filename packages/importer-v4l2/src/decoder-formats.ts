@@ -27,6 +27,7 @@ import {
   V4L2_PIX_FMT_H264,
   V4L2_PIX_FMT_YUV420,
 } from './videodev2.js';
+import { staysInPlace } from './in-place.js';
 import type { VideoFile } from './video-file.js';
 
 const QUEUES = 'OUTPUT (2, 10) and CAPTURE (1, 9) queues';
@@ -60,7 +61,7 @@ export class DecoderFormats implements FormatSet {
 
   gFmt(type: number): V4l2Format {
     if (isOutput(type)) return outputFormat(type, this.#coded, this.#size, this.#sizeimage);
-    if (isCapture(type)) return rawFormat(type, rawPixelformat(type, this.#raw), this.#size);
+    if (isCapture(type)) return this.#capture(type, rawPixelformat(type, this.#raw), this.#size);
     throw noQueue('VIDIOC_G_FMT', type, QUEUES);
   }
 
@@ -68,7 +69,7 @@ export class DecoderFormats implements FormatSet {
     const { type, pixelformat, planes } = request;
     if (isCapture(type)) {
       const size = this.#adjust(request);
-      return rawFormat(type, rawPixelformat(type, pixelformat), size);
+      return this.#capture(type, rawPixelformat(type, pixelformat), size);
     }
     if (!isOutput(type)) throw noQueue('VIDIOC_TRY_FMT', type, QUEUES);
     const known = codecs.some(({ fourcc }) => fourcc === pixelformat);
@@ -100,6 +101,20 @@ export class DecoderFormats implements FormatSet {
     this.#file.ioctl('VIDIOC_S_FMT', [width, height, 0, format.pixelformat, header, true]);
     this.#sizeimage = format.planes[0]?.sizeimage ?? this.#sizeimage;
     return format;
+  }
+
+  /** What is visible; where pictures stay in place, the frame that is coded. */
+  #capture(
+    type: number,
+    raw: string,
+    size: { readonly width: number; readonly height: number },
+  ): V4l2Format {
+    const { codedWidth: width, codedHeight: height } = readGeometry(
+      this.#file.door.words,
+      this.#file.record,
+    );
+    const whole = this.#file.inPlace && staysInPlace(this.#coded, raw) && width !== 0;
+    return rawFormat(type, raw, whole ? { width, height } : size);
   }
 
   get #coded(): string {

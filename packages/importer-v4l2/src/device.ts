@@ -108,7 +108,7 @@ class CodecDevice {
       const record = fileRecord(door, index);
       if (this.#files.has(index) || door.words.load(record + FILE.STATE) === 0) continue;
       if (door.words.get(record + FILE.ACTOR) !== machine.self) continue;
-      const file = OpenFile.of(machine, door, record);
+      const file = OpenFile.of(this.#env, record);
       if (file !== undefined) this.#files.set(index, file);
     }
   }

@@ -1,8 +1,11 @@
 /**
- * The driver half's module, as every thread of the machine loads it. A codec exports no buffers;
- * applications call VideoDevice. What a death leaves behind in the table of files is mended here.
+ * The driver half's module, as every thread of the machine loads it; applications call VideoDevice. What a death leaves
+ * behind in the table of files is mended here.
+ *
+ * It exports what a decoder that works in place needs: CAPTURE buffers that move from picture to picture, and the
+ * decoder's memory itself. That is coherent, and a region is given up by core with its last buffer.
  */
-import type { Driver, DriverDoor } from '@dmabuf/core/driver';
+import { contiguousOps, type DmaBufOps, type Driver, type DriverDoor } from '@dmabuf/core/driver';
 import { FILE, fileRecord, MAX_FILES, tableLock } from './file-table.js';
 
 /** Frees the locks of the dead, closes the files that it had opened, gives its queues up. */
@@ -21,4 +24,17 @@ function died(door: DriverDoor, dead: number): void {
   }
 }
 
-export const driver: Driver = { init: () => undefined, died };
+const ops: DmaBufOps = {
+  ...contiguousOps,
+  // Core does not move what is pinned: the device then copies.
+  pin() {},
+  unpin() {},
+  mmap() {},
+  vmap() {},
+  vunmap() {},
+  prepareAccess() {},
+  finishAccess() {},
+  release() {},
+};
+
+export const driver: Driver = { init: () => ops, died };

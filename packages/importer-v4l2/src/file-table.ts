@@ -59,6 +59,7 @@ export const FILE = {
   SEEN_SOURCE: 36, // dev: what of SOURCE_ON it has done; the rest is done when the worker is up again
   SEEN_SINK: 37, // dev: likewise of SINK_ON
   HEADER_BYTES: 38, // dev
+  IN_PLACE: 39, // dev: pictures of DECODED that were not copied
   BITRATE: 40, // dev, S_FMT: encoder
   GOP: 41, // dev, S_FMT: encoder
   RATE: 42, // double, dev, S_FMT: frames a second
@@ -85,7 +86,7 @@ export const FILE_TABLE_WORDS: number = TABLE.WORDS + MAX_FILES * RECORD_WORDS;
 export interface DecoderStats {
   /** Packets (of an encoder: pictures) that the codec has taken. */
   readonly packets: number;
-  /** Pictures (packets) that were copied into a CAPTURE buffer. */
+  /** Pictures (packets) that CAPTURE buffers were filled with. */
   readonly decoded: number;
   /** Buffers that ended with V4L2_BUF_FLAG_ERROR: damaged, or no picture of that timestamp. */
   readonly errors: number;
@@ -93,8 +94,10 @@ export interface DecoderStats {
   readonly hidden: number;
   /** Pictures that nobody wanted: of packets without CAPTURE, or whose CAPTURE job was cancelled. */
   readonly dropped: number;
-  /** Bytes copied from the codec to CAPTURE buffers: once for each picture. */
+  /** Bytes copied from the codec to CAPTURE buffers: once for each picture that did not stay in place. */
   readonly bytesCopied: number;
+  /** Of `decoded`: pictures that were not copied, on a device that decodes in place (`v4l2({ inPlace })`). */
+  readonly inPlace: number;
   /** CAPTURE buffers of REQBUFS that the application has: neither queued nor waiting for DQBUF. */
   readonly held: number;
   /** A picture waits in the decoder, and the application has every CAPTURE buffer. */
@@ -125,6 +128,7 @@ export function readStats(words: Words, record: number): DecoderStats {
     hidden: words.get(record + FILE.HIDDEN),
     dropped: words.get(record + FILE.DROPPED),
     bytesCopied: words.getDouble(record + FILE.COPIED),
+    inPlace: words.get(record + FILE.IN_PLACE),
     held: words.get(record + FILE.HELD),
     starved: words.load(record + FILE.STARVED) !== 0,
   };

@@ -23,8 +23,25 @@ export interface V4l2Options {
   readonly workers?: number;
 }
 
+/** What a decoder device does besides. */
+export interface DecoderOptions extends V4l2Options {
+  /**
+   * Whether H.264 pictures stay where they were decoded: CAPTURE buffers of REQBUFS or CREATE_BUFS with
+   * V4L2_MEMORY_MMAP are then moved to their pictures, and nothing is copied. Default false: one copy each.
+   *
+   * Their format is that of the coded frame (whole macroblocks; 368 lines for 360), of which G_SELECTION's compose
+   * rectangle is visible; each buffer's metadata has pitches and offsets. Importers have to follow (`moveNotify`): a
+   * buffer that is pinned, mapped by a static attachment or by a CPU while it is queued, gets a copy, as DMABUF and
+   * three-plane buffers do; `stats().inPlace` and `bytesCopied` count. The pictures are the decoder's own references: fds of
+   * EXPBUF and mappings are read-only (`EACCES`), for whoever wrote into one would spoil what is decoded after it.
+   * Whoever has an fd of such a buffer has the decoder's whole memory, with the other pictures in it. It lies outside the
+   * machine's pool: kernels that work there want buffers of the pool (V4L2_MEMORY_DMABUF), and one copy.
+   */
+  readonly inPlace?: boolean;
+}
+
 /** The driver for `boot({ drivers: [...] })`: one decoder device, in a worker of its own or several. */
-export function v4l2(options: V4l2Options = {}): DriverSpec {
+export function v4l2(options: DecoderOptions = {}): DriverSpec {
   return codecDriver('decoder', { device: '/dev/video0', name: 'video0', ...options });
 }
 
@@ -109,9 +126,12 @@ function fileOf(source: string, options: CameraOptions): ReturnType<typeof patte
 
 function codecDriver(
   kind: 'decoder' | 'encoder',
-  options: { readonly device: string; readonly name: string; readonly workers?: number },
+  options: DecoderOptions & { readonly device: string; readonly name: string },
 ): DriverSpec {
-  const { device, name, workers = 1 } = options;
+  const { device, name, workers = 1, inPlace = false } = options;
+  if (typeof inPlace !== 'boolean') {
+    throw new TypeError(`v4l2: inPlace must be true or false, not ${String(inPlace)}`);
+  }
   if (!Number.isInteger(workers) || workers < 1) {
     throw new TypeError(`v4l2: workers must be a positive whole number, not ${workers}`);
   }
@@ -124,7 +144,7 @@ function codecDriver(
       path: i === 0 ? device : `${device}.${i}`,
       module: new URL('./device.js', import.meta.url).href,
       async: true,
-      info: { v4l2: kind, node: device },
+      info: { v4l2: kind, node: device, ...(inPlace && { inPlace }) },
       reach: { contiguous: true },
     })),
   };
@@ -173,11 +193,14 @@ export type {
   CodecInfo,
   Decoded,
   Decoder,
+  DecoderMemory,
+  Holds,
   OpenOptions,
   Packet,
   PacketInfo,
   Picture,
   PictureFourcc,
+  PicturePlace,
   StreamInfo,
 } from './codec/codec.js';
 export type { PlaneLayout } from './codec/planes.js';

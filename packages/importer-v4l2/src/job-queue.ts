@@ -66,7 +66,12 @@ export class JobQueue implements Vb2Ops<DmaPlane> {
     this.#context = output ? file.source : file.sink;
     this.#hooks = hooks;
     const name = this.#context.name;
-    const mem = new DmaPlanes(file.machine, file.actor, name, output);
+    const moves = file.inPlace && !output;
+    const mem = new DmaPlanes(file.machine, file.actor, {
+      name,
+      output,
+      door: moves ? file.door : undefined,
+    });
     this.queue = new Vb2Queue<DmaPlane>({ ...options, ops: this, mem });
   }
 

@@ -7,6 +7,7 @@
  */
 import {
   type Attachment,
+  type AttachOptions,
   type BufferUse,
   type DmaBuf,
   type Direction,
@@ -15,6 +16,7 @@ import {
   type Machine,
   shared,
 } from '@dmabuf/core';
+import type { DriverDoor } from '@dmabuf/core/driver';
 import type { PlaneMemory } from './vb2/buffer.js';
 import type { Vb2MemOps } from './vb2/ops.js';
 
@@ -45,23 +47,34 @@ export class DmaPlane implements PlaneMemory {
   }
 }
 
+/** The device moves the buffer itself, and goes by its record. */
+const FOLLOWS: AttachOptions = { moveNotify() {} };
+
 export class DmaPlanes implements Vb2MemOps<DmaPlane> {
   readonly #machine: Machine;
   readonly #actor: number;
   readonly #name: string;
   readonly #direction: Direction;
+  /** Where MMAP buffers are those of a device that moves them: the driver's own. */
+  readonly #door: DriverDoor | undefined;
   /** Handles of the fds that DMABUF buffers came with. */
   readonly #handles: Map<number, DmaBuf> = new Map();
 
-  constructor(machine: Machine, actor: number, name: string, output: boolean) {
+  /** `door`: buffers are exported by it, and the device may move them. */
+  constructor(
+    machine: Machine,
+    actor: number,
+    of: { readonly name: string; readonly output: boolean; readonly door: DriverDoor | undefined },
+  ) {
     this.#machine = machine;
     this.#actor = actor;
-    this.#name = name;
-    this.#direction = output ? 'to_device' : 'from_device';
+    this.#name = of.name;
+    this.#direction = of.output ? 'to_device' : 'from_device';
+    this.#door = of.door;
   }
 
   alloc(bytes: number): DmaPlane {
-    const buffer = this.#machine.alloc(bytes, { name: this.#name });
+    const buffer = this.#make(bytes);
     try {
       return this.#attach(buffer, buffer);
     } catch (error) {
@@ -87,17 +100,25 @@ export class DmaPlanes implements Vb2MemOps<DmaPlane> {
     memory.release();
   }
 
+  #make(bytes: number): DmaBuf {
+    const name = this.#name;
+    if (this.#door === undefined) return this.#machine.alloc(bytes, { name });
+    const region = this.#door.makeRegion(bytes);
+    return this.#door.export({ region, offset: 0, size: bytes, flags: 0, name, priv: [] });
+  }
+
   #attach(buffer: DmaBuf, own: DmaBuf | undefined): DmaPlane {
     // CAPTURE is written: EACCES for an fd that was passed read-only.
     if (this.#direction === 'from_device') buffer.queuePointer('VIDIOC_QBUF', true);
-    const attachment = buffer.attach(this.#actor);
+    const moves = own !== undefined && this.#door !== undefined;
+    const attachment = buffer.attach(this.#actor, undefined, moves ? FOLLOWS : {});
     try {
       attachment.map(this.#direction);
+      return new DmaPlane(attachment, moves ? readOnly(own) : own);
     } catch (error) {
-      attachment.detach();
+      attachment[Symbol.dispose]();
       throw error;
     }
-    return new DmaPlane(attachment, own);
   }
 
   /** The handle of an fd; a new one when the number means another dma-buf by now. */
@@ -116,4 +137,11 @@ export class DmaPlanes implements Vb2MemOps<DmaPlane> {
     this.#handles.set(fd, handle);
     return handle;
   }
+}
+
+/** Nobody but the device writes into what may be its reference frame: EXPBUF and mmap give away no more than this. */
+function readOnly(buffer: DmaBuf): DmaBuf {
+  const reader = buffer.dup('read');
+  buffer.close();
+  return reader;
 }

@@ -2,7 +2,7 @@
  * Selection: which part of a picture is meant (VIDIOC_G_SELECTION, VIDIOC_S_SELECTION).
  *
  * A decoder's CAPTURE: the crop rectangle is what is visible in what is coded; buffers hold just that, so
- * compose rectangles are the visible size at 0, 0. An encoder's OUTPUT: the crop rectangle is what is
+ * compose rectangles are the visible size at 0, 0, unless pictures stay in place. An encoder's OUTPUT: the crop rectangle is what is
  * encoded of the picture, and can be set.
  */
 import { DmaBufError } from '@dmabuf/core';
@@ -25,8 +25,11 @@ export interface Selection {
   readonly rect: Rect;
 }
 
-/** A decoder's rectangle. EINVAL: no such target. */
-export function decoderSelection(target: number, size: FileGeometry): Rect {
+/**
+ * A decoder's rectangle; `whole`: buffers hold all of what is coded, and the compose rectangle is where the picture lies in
+ * it. EINVAL: no such target.
+ */
+export function decoderSelection(target: number, size: FileGeometry, whole: boolean): Rect {
   const { width, height, codedWidth, codedHeight, left, top } = size;
   switch (target) {
     case V4L2_SEL_TGT_CROP:
@@ -36,8 +39,10 @@ export function decoderSelection(target: number, size: FileGeometry): Rect {
       return { left: 0, top: 0, width: codedWidth || width, height: codedHeight || height };
     case V4L2_SEL_TGT_COMPOSE:
     case V4L2_SEL_TGT_COMPOSE_DEFAULT:
+      return whole ? { left, top, width, height } : { left: 0, top: 0, width, height };
     case V4L2_SEL_TGT_COMPOSE_BOUNDS:
     case V4L2_SEL_TGT_COMPOSE_PADDED:
+      if (whole) return { left: 0, top: 0, width: codedWidth, height: codedHeight };
       return { left: 0, top: 0, width, height };
     default:
       throw noTarget('VIDIOC_G_SELECTION', target);

@@ -195,7 +195,11 @@ export class VideoDevice extends StreamingDevice {
     const call = 'VIDIOC_G_SELECTION';
     this.file.check(call);
     if (!isCapture(type)) throw noTarget(call, target);
-    return decoderSelection(target, readGeometry(this.file.door.words, this.file.record));
+    const size = readGeometry(this.file.door.words, this.file.record);
+    const { codedWidth, codedHeight } = size;
+    const { width, height } = this.gFmt(type);
+    const whole = width === codedWidth && height === codedHeight;
+    return decoderSelection(target, size, whole);
   }
 }
 

@@ -6,6 +6,7 @@
  */
 import { type Context, DmaBufError, type Machine } from '@dmabuf/core';
 import type { DriverDoor } from '@dmabuf/core/driver';
+import { decodesInPlace } from './in-place.js';
 import { clearRecord, FILE, fileRecord, MAX_FILES, tableLock } from './file-table.js';
 
 /** An open file as a plain value: what a message carries to another thread. */
@@ -33,6 +34,8 @@ export interface VideoNode {
   readonly kind: VideoKind;
   readonly driver: string;
   readonly workers: readonly number[];
+  /** See DecoderOptions. */
+  readonly inPlace: boolean;
 }
 
 /** Loading a codec for the first time takes this long at most, ms. */
@@ -58,7 +61,7 @@ export function videoNode(machine: Machine, path: string): VideoNode {
   const workers = [...machine.devices.values()]
     .filter((other) => infoOf(other.info)?.node === found.node)
     .map(({ actor }) => actor);
-  return { kind: found.kind, driver, workers };
+  return { kind: found.kind, driver, workers, inPlace: decodesInPlace(info) };
 }
 
 /** The worker with the fewest open files. Under the table's lock. */
@@ -80,6 +83,8 @@ export class VideoFile {
   readonly machine: Machine;
   readonly door: DriverDoor;
   readonly kind: VideoKind;
+  /** See DecoderOptions. */
+  readonly inPlace: boolean;
   /** The worker that serves it. */
   readonly actor: number;
   /** Word offset of its record. */
@@ -90,10 +95,11 @@ export class VideoFile {
   readonly sink: Context;
 
   constructor(machine: Machine, handle: VideoHandle) {
-    const { kind, driver } = videoNode(machine, handle.path);
+    const { kind, driver, inPlace } = videoNode(machine, handle.path);
     this.handle = handle;
     this.machine = machine;
     this.kind = kind;
+    this.inPlace = inPlace;
     this.door = machine.driver(driver);
     this.record = fileRecord(this.door, handle.file);
     if (!this.isOpen) throw this.#closed('open');

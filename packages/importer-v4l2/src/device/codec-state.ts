@@ -17,7 +17,9 @@ import {
 } from './decoder-session.js';
 import { type Geometry, type M2mHooks, type M2mState, type Result, STOP } from './m2m.js';
 import { M2mSession } from './m2m-session.js';
-import { type JobPlace, StreamSink, type StreamSource } from './stream-jobs.js';
+import { fillInPlace } from './fill-in-place.js';
+import type { PicturePool } from './picture-pool.js';
+import { type Fill, type JobPlace, StreamSink, type StreamSource } from './stream-jobs.js';
 import type { Job } from '@dmabuf/core';
 
 /** What S_FMT is told. */
@@ -120,15 +122,19 @@ export class DecoderState implements CodecState {
   readonly counters: SessionCounters = newCounters();
   readonly reorderDelay: number;
   readonly #decoder: Decoder;
+  /** Where pictures are left in place. */
+  readonly #pool: PicturePool | undefined;
 
   private constructor(
     codec: CodecInfo,
-    decoder: Decoder,
+    opened: { readonly decoder: Decoder; readonly pool: PicturePool | undefined },
     configured: boolean,
     hooks: M2mHooks,
     from: Resume,
   ) {
+    const { decoder, pool } = opened;
     this.#decoder = decoder;
+    this.#pool = pool;
     this.reorderDelay = decoder.reorderDelay;
     const { counters } = this;
     const { lostPackets, failure, state } = from;
@@ -141,22 +147,29 @@ export class DecoderState implements CodecState {
     this.stream = new M2mSession(coder, hooks, counters, options);
   }
 
-  /** Opens the decoder of a format. ENOENT, EINVAL, ENOMEM, EIO. */
-  static async open(format: OutputFormat, hooks: M2mHooks, from: Resume): Promise<DecoderState> {
+  /** Opens the decoder of a format; with a pool it leaves its pictures there. ENOENT, EINVAL, ENOMEM, EIO. */
+  static async open(
+    format: OutputFormat,
+    hooks: M2mHooks,
+    from: Resume,
+    pool: PicturePool | undefined,
+  ): Promise<DecoderState> {
     const { fourcc, header, drains } = format;
     const codec = codecOf(fourcc);
+    const holds = pool && { holds: pool.holds.bind(pool) };
     try {
       // What the stream has told outlives the worker, for formats whose packets do not tell it.
       const { width, height } = from.state.size ?? format;
-      const decoder = await codec.open({ width, height, drains, ...(header && { header }) });
-      return new DecoderState(codec, decoder, header !== undefined, hooks, from);
+      const size = { width, height };
+      const decoder = await codec.open({ ...size, drains, ...(header && { header }), ...holds });
+      return new DecoderState(codec, { decoder, pool }, header !== undefined, hooks, from);
     } catch (error) {
       throw codecError(error);
     }
   }
 
   takeSink(job: Job, place: JobPlace): void {
-    const sink = new StreamSink(job, place, fillPicture);
+    const sink = new StreamSink(job, place, this.#fill);
     job.defer();
     this.stream.addSink(sink);
   }
@@ -164,11 +177,20 @@ export class DecoderState implements CodecState {
   async close(): Promise<void> {
     await this.bound.close();
     await this.stream.close();
+    this.#pool?.close();
   }
 
   async discard(): Promise<void> {
     await this.#decoder.close();
+    this.#pool?.close();
   }
+
+  readonly #fill: Fill<PictureResult> = (result, planes, sequence, job) => {
+    if (this.#pool === undefined) return fillPicture(result, planes, sequence);
+    const filled = fillInPlace(this.#pool, result, planes, { job, sequence });
+    if (filled.inPlace) this.counters.inPlace++;
+    return filled;
+  };
 }
 
 function statedSize(codec: CodecInfo, data: Uint8Array<ArrayBufferLike>): Geometry | undefined {

@@ -50,10 +50,12 @@ export interface SessionCounters {
   hidden: number;
   dropped: number;
   bytesCopied: number;
+  /** Of `decoded`: pictures that their buffers were pointed at. */
+  inPlace: number;
 }
 
 export function newCounters(): SessionCounters {
-  return { packets: 0, decoded: 0, errors: 0, hidden: 0, dropped: 0, bytesCopied: 0 };
+  return { packets: 0, decoded: 0, errors: 0, hidden: 0, dropped: 0, bytesCopied: 0, inPlace: 0 };
 }
 
 /** What a session tells its owner. */

@@ -7,8 +7,9 @@
  * contexts are closed and its record is free. Owned by the device.
  */
 import { DmaBufError, errno, type Context, type Job, type Machine } from '@dmabuf/core';
-import type { DriverDoor } from '@dmabuf/core/driver';
+import type { DeviceEnv, DriverDoor } from '@dmabuf/core/driver';
 import { raiseEvent, eventHead } from '../event-ring.js';
+import { decodesInPlace, staysInPlace } from '../in-place.js';
 import { FILE, MAX_HEADER_BYTES, readHeader, writeGeometry, writeHeader } from '../file-table.js';
 import {
   fourccName,
@@ -20,6 +21,7 @@ import {
 import { type CodecState, type OutputFormat, resumeOf, startOf } from './codec-state.js';
 import { openCodec } from './open-codec.js';
 import { closeContexts, contextOf } from './file-contexts.js';
+import { PicturePool } from './picture-pool.js';
 import { PacketJob, readSlot, SlotJob } from './jobs.js';
 import type { M2mHooks } from './m2m.js';
 import { StreamSource, streamTag } from './stream-jobs.js';
@@ -31,19 +33,21 @@ export class OpenFile {
   readonly #machine: Machine;
   readonly #door: DriverDoor;
   readonly #hooks: M2mHooks;
+  /** Whether it is a device that leaves pictures where they were decoded. */
+  readonly #inPlace: boolean;
   #codec: CodecState | undefined;
   #closing: Promise<void> | undefined;
   /** Jobs that wait for an event. */
   readonly #waiters: Job[] = [];
 
   private constructor(
-    machine: Machine,
-    door: DriverDoor,
+    { machine, door, spec }: DeviceEnv,
     record: number,
     contexts: readonly [source: Context, sink: Context],
   ) {
     this.#machine = machine;
     this.#door = door;
+    this.#inPlace = decodesInPlace(spec.info);
     this.record = record;
     [this.source, this.sink] = contexts;
     this.#hooks = {
@@ -61,12 +65,13 @@ export class OpenFile {
   /**
    * The file of a record. Undefined when its process has died and its contexts with it: the record is then free.
    */
-  static of(machine: Machine, door: DriverDoor, record: number): OpenFile | undefined {
+  static of(env: DeviceEnv, record: number): OpenFile | undefined {
+    const { machine, door } = env;
     const { words } = door;
     const source = contextOf(machine, words.get(record + FILE.SOURCE));
     const sink = contextOf(machine, words.get(record + FILE.SINK));
     if (source !== undefined && sink !== undefined) {
-      return new OpenFile(machine, door, record, [source, sink]);
+      return new OpenFile(env, record, [source, sink]);
     }
     if (words.load(record + FILE.STATE) < 0) words.store(record + FILE.STATE, 0);
     return undefined;
@@ -109,7 +114,7 @@ export class OpenFile {
       source: encodes ? fourccName(source) : '',
     };
     const resume = resumeOf(words, this.record, this.source.completed);
-    this.#codec = await openCodec(format, this.#hooks, resume);
+    this.#codec = await openCodec(format, this.#hooks, resume, this.#poolFor(format.fourcc));
     const { counters } = this.#codec;
     counters.packets = words.get(this.record + FILE.PACKETS);
     counters.decoded = words.get(this.record + FILE.DECODED);
@@ -117,6 +122,7 @@ export class OpenFile {
     counters.hidden = words.get(this.record + FILE.HIDDEN);
     counters.dropped = words.get(this.record + FILE.DROPPED);
     counters.bytesCopied = words.getDouble(this.record + FILE.COPIED);
+    counters.inPlace = words.get(this.record + FILE.IN_PLACE);
     await this.sync();
   }
 
@@ -134,7 +140,7 @@ export class OpenFile {
     }
     const { words } = this.#door;
     const start = startOf(words, this.record);
-    const codec = await openCodec(format, this.#hooks, start);
+    const codec = await openCodec(format, this.#hooks, start, this.#poolFor(format.fourcc));
     const { reorderDelay } = codec;
     if (format.depth > 0 && format.depth <= reorderDelay) {
       await codec.discard();
@@ -284,6 +290,7 @@ export class OpenFile {
     words.set(record + FILE.HIDDEN, counters.hidden);
     words.set(record + FILE.DROPPED, counters.dropped);
     words.setDouble(record + FILE.COPIED, counters.bytesCopied);
+    words.set(record + FILE.IN_PLACE, counters.inPlace);
     const size = bound?.size;
     if (size !== undefined && !this.#streams) {
       words.set(record + FILE.WIDTH, size.width);
@@ -295,6 +302,10 @@ export class OpenFile {
     const fed = this.sink.submitted > this.sink.completed;
     words.store(record + FILE.STARVED, stream.waiting && !fed ? 1 : 0);
     words.store(record + FILE.ERROR, (bound?.failure ?? stream.failure)?.error ?? 0);
+  }
+
+  #poolFor(fourcc: string): PicturePool | undefined {
+    return this.#inPlace && staysInPlace(fourcc) ? new PicturePool(this.#door) : undefined;
   }
 
   /** Whether it is fed by QBUF. */

@@ -161,11 +161,15 @@ export interface Filled {
   readonly metadata: FrameMetadata | undefined;
 }
 
-/** Copies a result into the planes of a buffer; throws EINVAL where it does not fit, touching nothing. */
+/**
+ * Copies a result into the planes of a buffer, or moves the buffers of its job to where the result is; throws EINVAL where
+ * it does not fit, touching nothing.
+ */
 export type Fill<T> = (
   result: T,
   planes: readonly Uint8Array<ArrayBufferLike>[],
   sequence: number,
+  job: Job,
 ) => Filled;
 
 /** A CAPTURE buffer. */
@@ -203,6 +207,7 @@ export class StreamSink<T extends Result> implements Sink<T> {
         result,
         this.#planes.map((plane) => planeBytes(job, plane)),
         sequence,
+        job,
       );
     } catch (error) {
       if (!(error instanceof DmaBufError)) throw error;

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { DmaBufError, type Machine } from '@dmabuf/core';
+import { frameLayout } from '../capture-format.js';
 import type { Packet } from '../codec/codec.js';
+import { planeSizes } from '../codec/planes.js';
 import {
   EPOLLIN,
   EPOLLOUT,
@@ -18,6 +20,7 @@ import {
   V4L2_DEC_CMD_STOP,
   V4L2_EVENT_EOS,
   V4L2_EVENT_SOURCE_CHANGE,
+  V4L2_SEL_TGT_COMPOSE,
   VideoDevice,
   type V4l2BufferInfo,
 } from '../index.js';
@@ -213,8 +216,28 @@ export class V4l2Player {
 
   #md5(buffer: V4l2BufferInfo): string {
     const hash = createHash('md5');
-    for (const plane of this.captures?.read(buffer) ?? []) hash.update(plane);
+    for (const plane of this.captures?.read(buffer) ?? []) {
+      for (const rows of this.#visible(plane)) hash.update(rows);
+    }
     return hash.digest('hex');
+  }
+
+  /** What is visible in a buffer that holds all that is coded; else the whole of it. */
+  *#visible(bytes: Uint8Array): Generator<Uint8Array> {
+    const { width, height } = this.video.gFmt(this.capture);
+    const rect = this.video.gSelection(this.capture, V4L2_SEL_TGT_COMPOSE);
+    if (rect.width === width && rect.height === height) {
+      yield bytes;
+      return;
+    }
+    const { planes } = frameLayout({ codedWidth: width, codedHeight: height, crop: rect });
+    const sizes = planeSizes('YU12', rect.width, rect.height);
+    for (const [i, { offset, pitch }] of planes.entries()) {
+      const { width: bytesPerRow = 0, rows = 0 } = sizes[i] ?? {};
+      for (let row = 0; row < rows; row++) {
+        yield bytes.subarray(offset + row * pitch, offset + row * pitch + bytesPerRow);
+      }
+    }
   }
 }
 
