@@ -8,7 +8,7 @@ import { boot } from '../actor/boot.js';
 import type { Machine } from '../actor/machine.js';
 import type { DmaBuf } from '../dmabuf/dmabuf.js';
 import { Kernel } from '../kernel.js';
-import { ACTOR, ACTOR_STATE, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
+import { ACTOR, ACTOR_STATE, ASLEEP, JOB, JOB_STATE, JOB_STATE_MASK } from '../memory/layout.js';
 import { threadMem } from '../substrate/memory.js';
 import { threadSeam } from '../substrate/seam.js';
 import { shared } from '../sync/context.js';
@@ -180,6 +180,7 @@ class Weather {
     probe.close();
     if (status !== 1) this.#faults.push(`a job of the onlooker's ended with ${status}`);
     await this.#until('all jobs end', () => this.#allFree());
+    await this.#until('the device sleeps', () => this.#deviceSleeps());
     this.#faults.push(...checkInvariants(this.#kernel));
     const { buffers } = this.#machine.stats();
     if (buffers !== BUFFERS) this.#faults.push(`${buffers} buffers are alive, not ${BUFFERS}`);
@@ -195,6 +196,12 @@ class Weather {
       if ((words.load(jobs.at(i) + JOB.STATE) & JOB_STATE_MASK) !== JOB_STATE.FREE) return false;
     }
     return true;
+  }
+
+  /** Before it does it gives slots back that are free already, under a lock. */
+  #deviceSleeps(): boolean {
+    const { words, actors } = this.#kernel;
+    return words.load(actors.at(this.#device) + ACTOR.WAITING) === ASLEEP;
   }
 
   #noneIsDead(): boolean {
