@@ -104,9 +104,19 @@ function wakeDue({ kernel, bell }: Parts, now: number): void {
   }
 }
 
-/** Blocks until every serving actor sleeps on an empty ready set and an empty mailbox. */
+/**
+ * Blocks until every serving actor sleeps on an empty ready set and an empty mailbox, all at one time. One look from actor
+ * to actor does not tell: one that was seen asleep may have been woken by the next, before that was seen asleep. So all
+ * are looked at twice, and nobody may have gone to sleep in between (MANUAL_EPOCH): then each slept from its first look
+ * to its second, and there is a moment at which all did.
+ */
 function rest(parts: Parts): void {
-  waitUntil(parts, () => atRest(parts), 'the actors to come to rest');
+  const { words } = parts.kernel;
+  const done = (): boolean => {
+    const epoch = words.load(HEADER.MANUAL_EPOCH);
+    return atRest(parts) && atRest(parts) && words.load(HEADER.MANUAL_EPOCH) === epoch;
+  };
+  waitUntil(parts, done, 'the actors to come to rest');
 }
 
 function waitUntil({ kernel }: Parts, done: () => boolean, what: string): void {

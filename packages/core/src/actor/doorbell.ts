@@ -8,7 +8,7 @@
  */
 import type { Kernel } from '../kernel.js';
 import { WAIT_BOUND_MS } from '../kernel.js';
-import { ACTOR, ASLEEP } from '../memory/layout.js';
+import { ACTOR, ASLEEP, HEADER } from '../memory/layout.js';
 
 /**
  * What the bound of a blocking sleep grows to, ms, while nobody rings. One wake-up in 100 ms costs
@@ -91,7 +91,8 @@ export class Doorbell {
   }
 
   #arm(until: number): void {
-    const { words, actor } = this.#k;
+    const { words, actor, clock } = this.#k;
+    if (clock.manual) words.add(HEADER.MANUAL_EPOCH, 1); // before it says ASLEEP: see advance.ts
     words.setDouble(actor + ACTOR.DEADLINE, until);
     words.store(this.#waiting, ASLEEP);
   }

@@ -25,7 +25,7 @@ export const HEADER = {
   FREE_JOBS: 12, // L(JOB_LOCK): head of that list, linked by JOB.NEXT
   DRIVER_COUNT: 13, // boot
   MANUAL_TIME: 14, // double, ms: the manual clock; written by its advance()
-  MANUAL_EPOCH: 16, // atomic add by advance(); sleepers wait on their own words, not on this
+  MANUAL_EPOCH: 16, // atomic add by whoever is about to say ASLEEP, on a manual clock
   COLLECT: 17, // atomic add by an allocation that is throttled: everybody is to collect (memory/collection)
   BYTES_EXPORTED: 18, // double, L(BUFFER_LOCK): bytes of all live buffers
   BUFFERS_LIVE: 20, // L(BUFFER_LOCK)
