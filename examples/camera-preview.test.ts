@@ -7,7 +7,7 @@ test('camera-preview shows every frame of the camera, at its rate, with the appl
     '50 frames queued, 0 captured',
     '50 captured, 50 shown',
     'dropped: 0 for want of a buffer, 0 overtaken before their vblank',
-    'from the first on screen to the second: 40 ms',
+    'a new one on screen every 40 ms',
   ]);
 });
 

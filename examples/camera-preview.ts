@@ -66,8 +66,7 @@ const { decoded, dropped } = video.stats();
 const { shown, dropped: overtaken } = display.stats();
 console.log(`${decoded} captured, ${shown} shown`);
 console.log(`dropped: ${dropped} for want of a buffer, ${overtaken} overtaken before their vblank`);
-const [first, second] = flips.flatMap((flip) => display.presented(flip)?.timestamp ?? []);
-console.log(
-  `from the first on screen to the second: ${((second ?? NaN) - (first ?? NaN)).toFixed(0)} ms`,
-);
+const times = flips.flatMap((flip) => display.presented(flip)?.timestamp ?? []);
+const each = ((times.at(-1) ?? NaN) - (times[0] ?? NaN)) / (times.length - 1);
+console.log(`a new one on screen every ${each.toFixed(0)} ms`);
 await machine.shutdown();
