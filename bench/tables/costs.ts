@@ -50,7 +50,7 @@ export const costs: Table = {
   method: [
     `Imports: ${IMPORTS} fds a round of buffers whose memory the importing worker has never seen, passed as it receives; one look is mmap, a bracket without synchronisation, its bytes, and finish. Each is timed on its own, in code that has hardly run; "in a loop" is what the same costs once it has, with finish.`,
     `Brackets and waits: ${CALLS.toLocaleString('en')} a round in one thread.`,
-    'Boot: v4l2, gpu and kms, which are four device workers (codec, GPU, CRTC, writeback) beside the broker, from the call until all serve, and the same with ion, whose heap thread is a fifth; beside it, the bare start of as many empty workers. The modules are loaded by every worker anew.',
+    'Boot: v4l2, gpu and kms, which are four device workers (codec, GPU, CRTC, writeback) beside the broker, from the call until all serve, and the same with ion, whose heap thread is a fifth; beside it, the bare start of as many empty workers. Every worker loads the bundles of core and of all drivers anew.',
     `Idle: both machines left alone for ${SETTLE_MS / 1000} s, then measured for ${IDLE_SECONDS} s, of which the median is taken; CPU time of the whole process, of which one core is 100 %.`,
   ],
   run,
@@ -275,7 +275,7 @@ function marksOf(rows: readonly Row[]): Mark[] {
         got: `${booted.value.toFixed(0)} ms, ${booted.ratio.toFixed(1)} × the start of as many empty workers`,
       },
       booted.value <= 250,
-      'it is processor time: six workers (broker, reaper, four devices) each load and compile the modules of core (nearly 60 ms of a core), of msgpackr, and their own.',
+      'it is processor time: six workers (broker, reaper, four devices) each start, and load the bundles of core and of all drivers.',
     ),
     judged(
       {

@@ -85,8 +85,8 @@ function copied(picture: Picture): Posted {
 /** The memory and the views of one size of picture. */
 async function converter(): Promise<(message: unknown) => void> {
   const { DRM_FORMAT_XRGB8888, DRM_FORMAT_YUV420 } = await import('@dmabuf/importer-gpu');
-  const index = import.meta.resolve('@dmabuf/importer-gpu');
-  const { wasmKernels } = (await import(new URL('./kernels/wasm.js', index).href)) as WasmModule;
+  const bundle = import.meta.resolve('@dmabuf/importer-gpu');
+  const { wasmKernels } = (await import(new URL('../kernels/wasm.js', bundle).href)) as WasmModule;
   const pages = 160;
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const kernels = wasmKernels(memory);
