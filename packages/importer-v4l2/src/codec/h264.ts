@@ -211,7 +211,7 @@ export class H264Decoder implements Decoder {
     const pieces = [packet.data];
     const { sps, idr } = parsed;
     if (this.#waiting || (idr && this.#otherFrames(parsed))) pieces.unshift(this.#startAnew(wasm));
-    if (idr) this.#active = this.#spsUnit(parsed);
+    if (idr && this.#frames !== undefined) this.#active = this.#spsUnit(parsed);
     this.#used = true;
     const room = this.#frames?.makeRoom() ?? true;
     const code = room ? wasm.decode(pieces) : H264BSD_MEMALLOC_ERROR;

@@ -15,14 +15,14 @@ export type Placed = Filled & { readonly inPlace: boolean };
 /** Fills the buffer of a job. EINVAL: it is too small, nothing has been touched. */
 export function fillInPlace(
   pool: PicturePool,
-  { picture }: PictureResult,
+  result: PictureResult,
   planes: readonly Uint8Array<ArrayBufferLike>[],
   of: { readonly job: Job; readonly sequence: number },
 ): Placed {
   const { job, sequence } = of;
+  const { picture } = result;
   const [bytes] = planes;
   if (planes.length !== 1 || bytes === undefined || picture.fourcc !== 'YU12') {
-    const result = { picture, timestamp: picture.timestamp, damaged: false, geometry: undefined };
     return { ...fillPicture(result, planes, sequence), inPlace: false };
   }
   const { planes: layout, byteLength } = frameLayout(picture);
