@@ -14,7 +14,7 @@ import {
   type FourCC,
 } from './fourcc.js';
 import type { GpuImage } from './image.js';
-import { compileKernel, type Compiled } from './testing/compile.test-helper.js';
+import { ADD_KERNEL, compileKernel, type Compiled } from './testing/compile.test-helper.js';
 import { type Bench, bench, good, HEIGHT, type Where, WIDTH } from './testing/cores.test-helper.js';
 import { readBytes } from './testing/machine.test-helper.js';
 import { difference } from './testing/pictures.test-helper.js';
@@ -22,24 +22,10 @@ import { difference } from './testing/pictures.test-helper.js';
 const YUV = [DRM_FORMAT_YUV420, DRM_FORMAT_NV12, DRM_FORMAT_NV21, DRM_FORMAT_YUYV];
 const SOURCES = [...YUV, DRM_FORMAT_P010, DRM_FORMAT_RGB565];
 const MODULE = new URL('./testing/kernels.test-helper.js', import.meta.url);
-/** What `add` of that module does, in wasm. */
-const ADD = `
-export function add(
-  x0: i32, y0: i32, x1: i32, y1: i32,
-  sw: i32, sh: i32, src: usize, srcPitch: i32,
-  dw: i32, dh: i32, dst: usize, dstPitch: i32, value: f64,
-): void {
-  for (let y = y0; y < y1; y++) {
-    for (let x = x0; x < x1; x++) {
-      store<u32>(dst + y * dstPitch + x * 4, load<u32>(src + y * srcPitch + x * 4) + <u32>value);
-    }
-  }
-}
-`;
 let compiled: Compiled;
 
 test.before(async () => {
-  compiled = await compileKernel(ADD);
+  compiled = await compileKernel(ADD_KERNEL);
 });
 test.after(() => {
   compiled.remove();

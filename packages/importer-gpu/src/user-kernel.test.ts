@@ -5,7 +5,7 @@ import { copy, dispatch, type DispatchCommand } from './command.js';
 import { GpuContext } from './context.js';
 import { DRM_FORMAT_NV12, DRM_FORMAT_XRGB8888 } from './fourcc.js';
 import type { GpuImage } from './image.js';
-import { compileKernel, type Compiled } from './testing/compile.test-helper.js';
+import { ADD_KERNEL, compileKernel, type Compiled } from './testing/compile.test-helper.js';
 import {
   bootMachine,
   Camera,
@@ -24,19 +24,7 @@ let machine: Machine;
 let context: GpuContext;
 let compiled: Compiled;
 
-/** Adds a number to words, as `add` of the module does. */
-const SOURCE = `
-export function add(
-  x0: i32, y0: i32, x1: i32, y1: i32,
-  sw: i32, sh: i32, src: usize, srcPitch: i32,
-  dw: i32, dh: i32, dst: usize, dstPitch: i32, value: f64,
-): void {
-  for (let y = y0; y < y1; y++) {
-    for (let x = x0; x < x1; x++) {
-      store<u32>(dst + y * dstPitch + x * 4, load<u32>(src + y * srcPitch + x * 4) + <u32>value);
-    }
-  }
-}
+const SOURCE = `${ADD_KERNEL}
 export function trap(x0: i32, y0: i32, x1: i32, y1: i32): void {
   unreachable();
 }

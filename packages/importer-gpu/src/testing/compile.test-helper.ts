@@ -42,3 +42,18 @@ export async function compileKernel(source: string): Promise<Compiled> {
   writeFileSync(file, binary);
   return { url: pathToFileURL(file), remove: () => rmSync(folder, { recursive: true }) };
 }
+
+/** Adds a number to words, as `add` of kernels.test-helper does. */
+export const ADD_KERNEL = `
+export function add(
+  x0: i32, y0: i32, x1: i32, y1: i32,
+  sw: i32, sh: i32, src: usize, srcPitch: i32,
+  dw: i32, dh: i32, dst: usize, dstPitch: i32, value: f64,
+): void {
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
+      store<u32>(dst + y * dstPitch + x * 4, load<u32>(src + y * srcPitch + x * 4) + <u32>value);
+    }
+  }
+}
+`;
