@@ -15,6 +15,7 @@ import {
   type Variant,
 } from '../harness/rounds.js';
 import {
+  judged,
   type Mark,
   type Row,
   type RunOptions,
@@ -146,7 +147,7 @@ function marksOf(rows: readonly Row[]): Mark[] {
   const gains = ['720p', '1080p', '1440p', '720p recorded'].map(
     (name) => [name, find(rows, `${name}, depth 4`).ratio] as const,
   );
-  const best = Math.max(...gains.map(([, ratio]) => ratio));
+  const live = gains.filter(([name]) => !name.includes('recorded'));
   return [
     {
       what: 'decode → convert → flip at 720p H.264 baseline, as fast as possible',
@@ -154,11 +155,14 @@ function marksOf(rows: readonly Row[]): Mark[] {
       got: `${whole.ratio.toFixed(2)} × (${whole.value.toFixed(0)} fps)`,
       reached: whole.ratio >= 0.8,
     },
-    {
-      what: 'a depth of 4 as against a depth of 1, --speed max',
-      reach: '≥ 1.5 ×',
-      got: gains.map(([name, ratio]) => `${name} ${ratio.toFixed(2)} ×`).join(', '),
-      reached: best >= 1.5,
-    },
+    judged(
+      {
+        what: 'a depth of 4 as against a depth of 1, --speed max',
+        reach: '≥ 1.5 ×',
+        got: gains.map(([name, ratio]) => `${name} ${ratio.toFixed(2)} ×`).join(', '),
+      },
+      live.every(([, ratio]) => ratio >= 1.5),
+      'two frames under way hide two stages behind each other, and never more than the shorter of them: at 720p decoding takes most of a frame, and the whole clip queued is no more than some 1.7 × a depth of 1. A recording waits for its file.',
+    ),
   ];
 }
