@@ -62,7 +62,15 @@ export class Regions {
    */
   make(bytes: number, keep: Keep = NOT_KEPT): number {
     this.#admission.admit(bytes);
-    return this.#share(REGION_KIND.SYSTEM, this.#allocate(bytes), keep);
+    const memory = this.#allocate(bytes);
+    for (;;) {
+      const region = this.#share(REGION_KIND.SYSTEM, memory, keep);
+      if (region !== 0) return region;
+      // Of several that are admitted to the last record of the table one gets it; the others wait for the next.
+      const { regions, free } = awaiting(this.#k);
+      if (regions + free === 0) throw this.#full();
+      this.#admission.admit(bytes);
+    }
   }
 
   /** Gives up a region that a driver kept; with its last buffer if there is one in it. */
@@ -82,18 +90,23 @@ export class Regions {
    */
   adoptMemory(given: unknown, syscall: string): number {
     const memory = this.#k.mem.adopt(given);
-    if (memory !== undefined) return this.#share(REGION_KIND.ADOPTED, memory);
+    if (memory !== undefined) {
+      const region = this.#share(REGION_KIND.ADOPTED, memory);
+      if (region !== 0) return region;
+      throw this.#full();
+    }
     const detail =
       'threads can share a shared array buffer and a WebAssembly.Memory made with `shared: true`; this is neither';
     throw new DmaBufError('EBADFD', syscall, detail);
   }
 
+  /** Registers memory and tells the broker; 0: the table is full. */
   #share(kind: number, memory: RegionMemory, keep: Keep = NOT_KEPT): number {
     const { locks } = this.#k;
     locks.lock(HEADER.BUFFER_LOCK);
     const region = this.#register(kind, memory.buffer.byteLength, keep);
     locks.unlock(HEADER.BUFFER_LOCK);
-    if (region === 0) throw this.#full();
+    if (region === 0) return 0;
     const generation = this.#gen(region);
     this.#keep(region, generation, memory);
     this.#port.post({ type: 'region', region, generation, token: memory.token });
