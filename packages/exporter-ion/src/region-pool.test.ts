@@ -1,6 +1,7 @@
 /**
  * The pool of a system heap: which region serves whom again, and which are given up. No machine is behind it.
  */
+import { DmaBufError } from '@dmabuf/core';
 import { Words } from '@dmabuf/core/driver';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -175,6 +176,36 @@ test('where there is no room for another region the pool is emptied first', () =
   while (b.world.regions.size < WORLD_REGIONS) kept.push(door.makeRegion(PAGE));
   b.alloc(2);
   assert.is(b.world.regions.size, kept.length + 1);
+});
+
+test('there is another try where somebody else has just emptied it', () => {
+  const b = new Bench();
+  const { door } = b.ion;
+  const { makeRegion } = door;
+  let tries = 0;
+  const full = (): number => {
+    throw new DmaBufError('ENOSPC', 'alloc', 'all regions are in use');
+  };
+  Object.assign(door, {
+    makeRegion: (bytes: number, kept?: number) =>
+      tries++ === 0 ? full() : makeRegion(bytes, kept),
+  });
+  b.alloc(1);
+  assert.is(tries, 2);
+});
+
+test('a region that was somebody else’s between being looked at and being taken does not serve', () => {
+  const b = new Bench();
+  const first = b.alloc(2);
+  first.free();
+  b.world.importers.set(first.region, [ME, YOU]);
+  const { importersOf } = b.ion.door;
+  let looks = 0;
+  Object.assign(b.ion.door, {
+    importersOf: (region: number) => (looks++ === 0 ? [ME] : importersOf(region)),
+  });
+  assert.is.not(b.alloc(2).region, first.region);
+  assert.is(b.ion.heap(0).usage().dirty, 2 * PAGE, 'it is back in the pool');
 });
 
 test.run();

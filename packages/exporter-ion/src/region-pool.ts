@@ -74,7 +74,10 @@ export class RegionPool {
     });
     for (const { region, kind, word: free } of fits.sort((a, b) => a.cost - b.cost)) {
       if (!words.cas(this.#door.keptWord(region), free, word)) continue;
-      return { region, dirty: kind === KEPT.DIRTY };
+      // It may have served somebody since it was looked at, and be free again with the same word.
+      const known = this.#door.importersOf(region).every((actor) => actors.includes(actor));
+      if (known) return { region, dirty: kind === KEPT.DIRTY };
+      this.free(region, word);
     }
     return undefined;
   }
