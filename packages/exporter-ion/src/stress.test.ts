@@ -21,7 +21,7 @@ const HEAPS: readonly HeapOptions[] = [
 
 for (const heap of HEAPS) {
   test(`${heap.type}: threads that allocate, pass on and free at once keep out of each other`, async () => {
-    const steps = process.env['DMABUF_LONG_TESTS'] === '1' ? 350_000 : 2000;
+    const steps = process.env['DMABUF_LONG_TESTS'] === '1' ? 200_000 : 2000;
     const seed = seedFrom(process.env['DMABUF_SEED']);
     console.log(`${heap.type}: seed ${seed}, ${steps} steps in each of ${WORKERS} threads`);
     const machine = await boot({ drivers: [ion({ heaps: [heap] })], pool: 4 * MIB });

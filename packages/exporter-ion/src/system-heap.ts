@@ -92,7 +92,10 @@ export class SystemHeap extends DeferringHeap {
     return region;
   }
 
-  /** A new region. Where there is no room for one, after the pool has been emptied (ion_heap_freelist_drain). */
+  /**
+   * A new region. Where there is no room for one, after the pool has been emptied (ion_heap_freelist_drain): by this
+   * thread, or by another which was a little faster and left nothing here to be emptied.
+   */
   #make(bytes: number, record: number): number {
     const { door } = this;
     const word = this.config.recycle === 0 ? undefined : this.#word(record);
@@ -101,7 +104,8 @@ export class SystemHeap extends DeferringHeap {
     try {
       region = make();
     } catch (error) {
-      if (!(error instanceof DmaBufError) || this.#shrink(0) === 0) throw error;
+      if (!(error instanceof DmaBufError)) throw error;
+      this.#shrink(0);
       region = make();
     }
     this.#note(record, region);
